@@ -1,0 +1,2 @@
+//! A64 instructions: decode, classify and simulate
+#![no_std]

@@ -1,0 +1,2 @@
+//! Probes on any function of a running guest kernel, from EL2
+#![no_std]

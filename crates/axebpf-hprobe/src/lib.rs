@@ -1,0 +1,2 @@
+//! Probes on any function of the hypervisor itself
+#![no_std]

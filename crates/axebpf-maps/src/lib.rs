@@ -1,0 +1,2 @@
+//! eBPF maps with stable value addresses, safe from every CPU and from a hit
+#![no_std]

@@ -1,0 +1,20 @@
+//! What a host hypervisor provides to axebpf.
+//!
+//! Each capability is a small trait on the consumer's side; [`Platform`] is their sum.
+#![no_std]
+
+mod addr;
+mod error;
+mod ids;
+mod traits;
+
+pub use addr::{GuestPhys, GuestVirt, HostPhys, HostVirt};
+pub use error::{ExecError, ReadFault, TextError};
+pub use ids::{CpuId, VcpuId, VmId};
+pub use traits::{
+    Clock, Console, CoreSync, Cpus, CurrentVcpu, ExecMemory, ExecRegion, InterruptState,
+    Interrupts, Platform, ReadMemory, TextPatch, Vcpu,
+};
+
+/// The exit reason of an interrupt: no exception class, of which there are 64, but next to them.
+pub const EXIT_REASON_IRQ: u32 = 64;

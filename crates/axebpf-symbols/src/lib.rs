@@ -1,0 +1,2 @@
+//! Symbol tables: address to name and back, globs
+#![no_std]

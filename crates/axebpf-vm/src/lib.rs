@@ -1,0 +1,2 @@
+//! eBPF objects and programs: ELF loading, checking, execution, helpers
+#![no_std]

@@ -1,0 +1,2 @@
+//! The facade of axebpf.
+#![no_std]

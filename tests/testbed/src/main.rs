@@ -1,0 +1,2 @@
+//! The testbed.
+fn main() {}

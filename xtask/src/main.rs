@@ -1,0 +1,2 @@
+//! Builds, embeds, runs and tests axebpf.
+fn main() {}

@@ -1,0 +1,192 @@
+//! The serial line of a machine: what it wrote so far, and waiting for more.
+
+use std::{
+    io::{Read, Write},
+    process::{ChildStdin, ChildStdout},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// What the shell writes when it waits for a command.
+pub const PROMPT: &str = "axebpf> ";
+
+/// The last lines of a transcript that an error shows.
+const SHOWN_LINES: usize = 40;
+
+/// The serial line of a machine.
+pub struct Console {
+    input: ChildStdin,
+    shared: Arc<Shared>,
+    /// Up to where the output was taken.
+    taken: usize,
+}
+
+/// What the reading thread shares with the console.
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    output: String,
+    closed: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is text that only grows: a thread that panicked left it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Console {
+    /// Takes over both ends of the line and begins to read.
+    #[must_use]
+    pub fn new(input: ChildStdin, output: ChildStdout) -> Self {
+        let shared = Arc::new(Shared::default());
+        let reader = Arc::clone(&shared);
+        thread::spawn(move || read_all(output, &reader));
+        Self {
+            input,
+            shared,
+            taken: 0,
+        }
+    }
+
+    /// Sends one line, as a user would who then presses Enter.
+    ///
+    /// # Errors
+    ///
+    /// When the machine is gone.
+    pub fn send_line(&mut self, line: &str) -> Result<()> {
+        self.send(line.as_bytes())?;
+        self.send(b"\r")
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the machine is gone.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.input
+            .write_all(bytes)
+            .and_then(|()| self.input.flush())
+            .with_context(|| format!("the machine takes no more input\n{}", self.tail()))
+    }
+
+    /// Waits until `text` appears in what was not taken yet, and takes everything up to its end.
+    ///
+    /// # Errors
+    ///
+    /// When the text has not come after `timeout`, or the machine ended before; the error shows the transcript's end.
+    pub fn expect(&mut self, text: &str, timeout: Duration) -> Result<String> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(at) = state.output[self.taken..].find(text) {
+                let end = self.taken + at + text.len();
+                let taken = state.output[self.taken..end].to_owned();
+                self.taken = end;
+                return Ok(taken);
+            }
+            let now = Instant::now();
+            let closed = state.closed;
+            if closed || now >= deadline {
+                drop(state);
+                let why = if closed {
+                    "the machine ended"
+                } else {
+                    "timed out"
+                };
+                bail!(
+                    "{why} while waiting for {text:?} ({timeout:?})\n{}",
+                    self.tail()
+                );
+            }
+            let waited = self.shared.changed.wait_timeout(state, deadline - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Takes what has come since the last time, without waiting.
+    pub fn take(&mut self) -> String {
+        let state = self.shared.lock();
+        let taken = state.output[self.taken..].to_owned();
+        self.taken = state.output.len();
+        taken
+    }
+
+    /// Returns everything that the machine wrote.
+    #[must_use]
+    pub fn transcript(&self) -> String {
+        self.shared.lock().output.clone()
+    }
+
+    /// Returns the last lines of the transcript, for an error to show.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        let transcript = self.transcript();
+        let lines: Vec<&str> = transcript.lines().collect();
+        let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n    ");
+        format!("  the console ended with:\n    {shown}")
+    }
+}
+
+/// Reads until the machine closes the line.
+fn read_all(mut output: ChildStdout, shared: &Shared) {
+    let mut buffer = [0; 4096];
+    let mut partial = Vec::new();
+    loop {
+        let count = match output.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => count,
+        };
+        partial.extend_from_slice(&buffer[..count]);
+        let text = take_text(&mut partial);
+        shared.lock().output.push_str(&text);
+        shared.changed.notify_all();
+    }
+    shared.lock().closed = true;
+    shared.changed.notify_all();
+}
+
+/// Takes the text that is complete out of `bytes`: without carriage returns, what is no UTF-8 replaced.
+///
+/// A character that came only in part stays for the next time.
+fn take_text(bytes: &mut Vec<u8>) -> String {
+    let complete = match std::str::from_utf8(bytes) {
+        Ok(_) => bytes.len(),
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        Err(_) => bytes.len(),
+    };
+    let text = String::from_utf8_lossy(&bytes[..complete]).replace('\r', "");
+    bytes.drain(..complete);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::take_text;
+
+    #[test]
+    fn text_is_taken_in_whole_characters() {
+        let mut bytes = "a\r\nµ".as_bytes().to_vec();
+        let last = bytes.pop().unwrap_or_default();
+        assert_eq!(take_text(&mut bytes), "a\n");
+        bytes.push(last);
+        assert_eq!(take_text(&mut bytes), "µ");
+        assert!(bytes.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced() {
+        let mut bytes = vec![b'a', 0xff, b'b'];
+        assert_eq!(take_text(&mut bytes), "a\u{fffd}b");
+    }
+}

@@ -1,0 +1,231 @@
+//! One QEMU with the testbed's image in it.
+
+use std::{
+    env,
+    ops::{Deref, DerefMut},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{Console, PROMPT};
+
+/// How a machine counts its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// As fast as the host goes.
+    Host,
+    /// One instruction a nanosecond on a single CPU, the same in each run: for counting instructions.
+    Counted,
+}
+
+/// How a machine is built.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// QEMU's name of the CPU.
+    pub cpu: String,
+    /// The number of CPUs.
+    pub cpus: u32,
+    /// How it counts its time.
+    pub timing: Timing,
+    /// How long booting, or one command, may take.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cpu: "cortex-a72".into(),
+            cpus: 2,
+            timing: Timing::Host,
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Options {
+    /// The machine on which executed instructions are counted.
+    #[must_use]
+    pub fn counted() -> Self {
+        Self {
+            cpus: 1,
+            timing: Timing::Counted,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the command that runs QEMU with `image` and its serial line on standard input and output.
+    #[must_use]
+    pub fn qemu(&self, image: &Path) -> Command {
+        let mut qemu = Command::new("qemu-system-aarch64");
+        qemu.args([
+            "-M",
+            "virt,virtualization=on,gic-version=3",
+            "-cpu",
+            &self.cpu,
+        ]);
+        qemu.args(["-smp", &self.cpus.to_string(), "-m", "512M"]);
+        qemu.args(["-nographic", "-nic", "none"]);
+        if self.timing == Timing::Counted {
+            qemu.args(["-icount", "shift=0"]);
+        }
+        qemu.arg("-kernel").arg(image);
+        qemu
+    }
+}
+
+/// A running machine with its console. Ends when dropped.
+pub struct Machine {
+    child: Child,
+    console: Console,
+    timeout: Duration,
+}
+
+impl Machine {
+    /// Boots `image` up to the shell's first prompt.
+    ///
+    /// # Errors
+    ///
+    /// When QEMU is missing, or the prompt does not come in time.
+    pub fn boot(image: &Path, options: &Options) -> Result<Self> {
+        let mut machine = Self::start(image, options)?;
+        machine
+            .expect(PROMPT, options.timeout)
+            .context("the image did not boot")?;
+        Ok(machine)
+    }
+
+    /// Starts `image` without waiting for anything.
+    ///
+    /// # Errors
+    ///
+    /// When there is no image, or no QEMU.
+    pub fn start(image: &Path, options: &Options) -> Result<Self> {
+        ensure!(image.is_file(), "no image at {}", image.display());
+        let mut child = options
+            .qemu(image)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run qemu-system-aarch64; `cargo xtask setup` installs it")?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("QEMU has no console");
+        };
+        Ok(Self {
+            child,
+            console: Console::new(input, output),
+            timeout: options.timeout,
+        })
+    }
+
+    /// Types one command and returns what it wrote, without the command itself and the next prompt.
+    ///
+    /// # Errors
+    ///
+    /// When the prompt does not come back in time.
+    pub fn command(&mut self, line: &str) -> Result<String> {
+        self.command_for(line, self.timeout)
+    }
+
+    /// Like [`command`](Self::command) with a time-out of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the prompt does not come back in time.
+    pub fn command_for(&mut self, line: &str, timeout: Duration) -> Result<String> {
+        self.console.take();
+        self.send_line(line)?;
+        let prompt = format!("\n{PROMPT}");
+        let output = self
+            .expect(&prompt, timeout)
+            .with_context(|| format!("command `{line}`"))?;
+        let output = &output[..output.len() - PROMPT.len()];
+        Ok(output
+            .split_once('\n')
+            .map_or("", |(_echo, rest)| rest)
+            .to_owned())
+    }
+
+    /// Turns the machine off with the shell's `exit`, and waits until it is off.
+    ///
+    /// # Errors
+    ///
+    /// When it does not go off in time.
+    pub fn shut_down(mut self) -> Result<()> {
+        self.send_line("exit")?;
+        self.wait_off()
+    }
+
+    /// Waits until the machine has turned itself off.
+    ///
+    /// # Errors
+    ///
+    /// When it does not go off in time, or QEMU says that it failed.
+    pub fn wait_off(&mut self) -> Result<()> {
+        let deadline = Instant::now() + self.timeout;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(
+                    status.success(),
+                    "QEMU ended with {status}\n{}",
+                    self.tail()
+                );
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the machine is still on\n{}", self.tail())
+    }
+}
+
+impl Deref for Machine {
+    type Target = Console;
+
+    fn deref(&self) -> &Console {
+        &self.console
+    }
+}
+
+impl DerefMut for Machine {
+    fn deref_mut(&mut self) -> &mut Console {
+        &mut self.console
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // A machine that is off already cannot be killed, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Finds the image: where `AXEBPF_IMAGE` says, or where `cargo xtask` leaves it.
+///
+/// # Errors
+///
+/// When there is no image there; the error says how to build it.
+pub fn image_path() -> Result<PathBuf> {
+    let path = match env::var_os("AXEBPF_IMAGE") {
+        Some(path) => PathBuf::from(path),
+        None => default_image(),
+    };
+    ensure!(
+        path.is_file(),
+        "no testbed image at {}\n  `cargo xtask test` builds it and runs these tests; `cargo xtask build-image` only builds it",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// Where `cargo xtask build-image` leaves the image.
+fn default_image() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+        PathBuf::from,
+    );
+    target.join("image/axebpf-testbed")
+}

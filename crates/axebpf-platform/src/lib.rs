@@ -3,9 +3,16 @@
 //! Each capability is a small trait on the consumer's side; [`Platform`] is their sum.
 #![no_std]
 
+#[cfg(feature = "host")]
+extern crate std;
+
 mod addr;
 mod error;
+#[cfg(feature = "host")]
+pub mod host;
 mod ids;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod traits;
 
 pub use addr::{GuestPhys, GuestVirt, HostPhys, HostVirt};

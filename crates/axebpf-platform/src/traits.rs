@@ -1,5 +1,7 @@
 //! The capabilities that axebpf asks of its host, one trait each.
 
+use core::any::TypeId;
+
 use crate::{CpuId, ExecError, HostVirt, ReadFault, TextError, VcpuId, VmId};
 
 /// Tells the time.
@@ -66,12 +68,33 @@ pub trait CoreSync {
     /// May be called more than once for one fence. Does not wait.
     fn kick(&self, cpu: CpuId);
 
+    /// Takes note of the function that a kicked CPU has to call.
+    ///
+    /// `axebpf_hit::install` hands the fence's answer function in here, so that a platform does not need to
+    /// know that crate. A platform whose interrupt handler names the function itself has nothing to do. The
+    /// function may be called at any time, on any CPU, outside and inside of interrupt handlers.
+    fn set_kick_handler(&self, handler: fn()) {
+        let _ = handler;
+    }
+
     /// Synchronises the context of the executing CPU (`ISB` on aarch64), so that it fetches what was written.
     fn synchronize_context(&self);
 }
 
 /// Writes hypervisor text.
 pub trait TextPatch {
+    /// Tells whether [`write_text`](Self::write_text) could write `len` bytes at `at`, without writing.
+    ///
+    /// Asked for every write of a fence before any CPU is stopped. A platform that cannot tell says yes.
+    ///
+    /// # Errors
+    ///
+    /// The [`TextError`] that the write would end in.
+    fn check_text(&self, at: HostVirt, len: usize) -> Result<(), TextError> {
+        let _ = (at, len);
+        Ok(())
+    }
+
     /// Writes `bytes` over the text at `at`, whose mapping may be read-only, and makes it visible to the
     /// instruction fetches of all CPUs.
     ///
@@ -143,6 +166,10 @@ pub trait Platform:
     + Sync
     + 'static
 {
+    /// Returns which implementation this is, so that two references can be told apart.
+    fn platform_type(&self) -> TypeId {
+        TypeId::of::<Self>()
+    }
 }
 
 impl<T> Platform for T where

@@ -1,0 +1,139 @@
+//! A platform on `std`: the real clock, and threads as CPUs. For tests and host tools.
+//!
+//! Each live thread that asks which CPU it is holds one [`CpuId`] from then on, the lowest that was free, until it
+//! ends. Interrupts are a signal (`SIGURG`): [`kick`](CoreSync::kick) sends it, and its handler runs the kick handler
+//! on the thread that was kicked, unless that thread masks interrupts; then it runs when the mask is taken off.
+//!
+//! # Examples
+//!
+//! ```
+//! use axebpf_platform::host::HOST;
+//! use axebpf_platform::{Cpus, HostVirt, ReadMemory};
+//!
+//! assert!(HOST.is_online(HOST.current_cpu()));
+//!
+//! let mut byte = [0xff];
+//! let null = HostVirt::new(0);
+//! assert_eq!(HOST.read_memory(null, &mut byte).unwrap_err().addr, null);
+//! assert_eq!(byte, [0]);
+//! ```
+
+mod interrupts;
+mod memory;
+mod threads;
+
+use core::sync::atomic::{Ordering, fence};
+use std::io::Write;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use crate::{
+    Clock, Console, CoreSync, CpuId, Cpus, CurrentVcpu, ExecError, ExecMemory, ExecRegion,
+    HostVirt, InterruptState, Interrupts, ReadFault, ReadMemory, TextError, TextPatch, Vcpu,
+};
+
+pub(crate) use threads::move_to;
+
+/// The one [`HostPlatform`].
+pub static HOST: HostPlatform = HostPlatform { _private: () };
+
+/// The platform of a process of an operating system.
+///
+/// There is no guest, so no virtual CPU is ever loaded, and text cannot be patched.
+#[derive(Debug)]
+pub struct HostPlatform {
+    _private: (),
+}
+
+impl Clock for HostPlatform {
+    /// Returns the nanoseconds since the clock was asked for the first time.
+    fn now_ns(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let elapsed = START.get_or_init(Instant::now).elapsed().as_nanos();
+        u64::try_from(elapsed).unwrap_or(u64::MAX)
+    }
+}
+
+impl Cpus for HostPlatform {
+    /// Returns the number that this thread holds, and takes one first when it has none.
+    ///
+    /// Waits while as many threads as there are numbers hold one each.
+    fn current_cpu(&self) -> CpuId {
+        threads::current()
+    }
+
+    fn cpu_limit(&self) -> u32 {
+        threads::LIMIT
+    }
+
+    fn is_online(&self, cpu: CpuId) -> bool {
+        threads::is_held(cpu)
+    }
+}
+
+impl CurrentVcpu for HostPlatform {
+    fn current_vcpu(&self) -> Option<Vcpu> {
+        None
+    }
+
+    fn exit_reason(&self) -> Option<u32> {
+        None
+    }
+}
+
+impl Interrupts for HostPlatform {
+    fn mask(&self) -> InterruptState {
+        interrupts::mask()
+    }
+
+    fn restore(&self, state: InterruptState) {
+        interrupts::restore(state);
+    }
+}
+
+impl CoreSync for HostPlatform {
+    fn kick(&self, cpu: CpuId) {
+        threads::kick(cpu);
+    }
+
+    fn synchronize_context(&self) {
+        fence(Ordering::SeqCst);
+    }
+
+    fn set_kick_handler(&self, handler: fn()) {
+        interrupts::set_handler(handler);
+    }
+}
+
+impl TextPatch for HostPlatform {
+    fn check_text(&self, _at: HostVirt, _len: usize) -> Result<(), TextError> {
+        Err(TextError::Unsupported)
+    }
+
+    unsafe fn write_text(&self, _at: HostVirt, _bytes: &[u8]) -> Result<(), TextError> {
+        Err(TextError::Unsupported)
+    }
+}
+
+impl ExecMemory for HostPlatform {
+    fn alloc_exec(&self, _len: usize) -> Result<ExecRegion, ExecError> {
+        Err(ExecError::Unsupported)
+    }
+
+    fn free_exec(&self, _region: ExecRegion) {}
+}
+
+impl ReadMemory for HostPlatform {
+    fn read_memory(&self, src: HostVirt, dst: &mut [u8]) -> Result<(), ReadFault> {
+        memory::read(src, dst)
+    }
+}
+
+impl Console for HostPlatform {
+    /// Writes to the standard output; text that it does not take is lost.
+    fn write_console(&self, text: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        // A console has nobody to report a closed pipe to.
+        let _ = out.write_all(text).and_then(|()| out.flush());
+    }
+}

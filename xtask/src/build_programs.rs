@@ -1,0 +1,112 @@
+//! `cargo xtask build-programs`.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    process::say,
+    programs::{self, Manifest, Report},
+    tools::{self, Tool},
+    workspace,
+};
+
+/// Compiles the shipped eBPF programs, in C and in Rust, and reports what is in them.
+///
+/// The objects go to crates/axebpf/precompiled, where the library takes them from. They are committed, so that users
+/// without clang have them too: commit them with the sources that they are built from.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Change nothing, and fail when the objects in the tree are not what the sources give.
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    tools::ensure(&Tool::PROGRAMS)?;
+    if args.check { check() } else { build() }
+}
+
+/// Builds the programs into the tree, and prints what they are.
+pub(crate) fn build() -> Result<()> {
+    let built = tempfile::tempdir()?;
+    let to = workspace::precompiled();
+    say("compiling the eBPF programs");
+    let names = programs::compile(built.path())?;
+    fs::create_dir_all(&to)?;
+    for stale in programs::objects(&to)?
+        .iter()
+        .filter(|name| !names.contains(name))
+    {
+        fs::remove_file(programs::object(&to, stale))?;
+    }
+    Report::print_head();
+    for name in &names {
+        Report::read(&programs::object(built.path(), name))?.print();
+        copy_changed(
+            &programs::object(built.path(), name),
+            &programs::object(&to, name),
+        )?;
+    }
+    Manifest::of_this_machine()?.write(&to)?;
+    say(format_args!(
+        "wrote {} objects to {}",
+        names.len(),
+        to.display()
+    ));
+    Ok(())
+}
+
+/// Copies a file unless there is one with the same bytes: what depends on it is then not built again.
+fn copy_changed(from: &Path, to: &Path) -> Result<()> {
+    let new = fs::read(from)?;
+    if fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    fs::write(to, new).with_context(|| format!("cannot write {}", to.display()))
+}
+
+/// Builds the programs elsewhere and compares them with those in the tree.
+pub(crate) fn check() -> Result<()> {
+    let built = tempfile::tempdir()?;
+    let committed = workspace::precompiled();
+    say("compiling the eBPF programs to compare them with those in the tree");
+    let names = programs::compile(built.path())?;
+    let there = programs::objects(&committed)?;
+    ensure!(
+        names == there,
+        "the tree has the objects {}, the sources give {}\n  \
+         run `cargo xtask build-programs` and commit what it changes",
+        there.join(", "),
+        names.join(", ")
+    );
+    let differences = Manifest::read(&committed)?.differences(&Manifest::of_this_machine()?);
+    if differences.is_empty() {
+        say("the tools are those that built the objects in the tree: comparing byte by byte");
+    } else {
+        say(
+            "WARNING: other tools built the objects in the tree; comparing programs, sections, maps and BTF only",
+        );
+        for difference in &differences {
+            println!("    {difference}");
+        }
+    }
+    for name in &names {
+        let here = programs::object(built.path(), name);
+        let there = programs::object(&committed, name);
+        let same = if differences.is_empty() {
+            fs::read(&here)? == fs::read(&there)?
+        } else {
+            Report::read(&here)?.is_like(&Report::read(&there)?)
+        };
+        if !same {
+            bail!(
+                "{} is not what the sources give\n  \
+                 run `cargo xtask build-programs` and commit what it changes",
+                there.display()
+            );
+        }
+        println!("    {name}: as in the tree");
+    }
+    Ok(())
+}

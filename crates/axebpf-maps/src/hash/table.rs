@@ -1,0 +1,327 @@
+//! The table: buckets, chains and keys.
+
+use alloc::vec::Vec;
+
+use crate::hash::Novelty;
+use crate::hash::free::FreeList;
+use crate::hash::node::{NIL, Node};
+use crate::storage::{ValueSource, copy_out, table};
+use crate::sync::spin_loop;
+use crate::sync::{AtomicU32, AtomicU64, Effort, Locked, Ordering, Sequence, TryLock, fence};
+use crate::{MapError, UpdateFlags};
+
+/// How often to start a walk, or a copy, without the lock.
+#[cfg(not(loom))]
+const UNLOCKED_TRIES: u32 = 16;
+#[cfg(loom)]
+const UNLOCKED_TRIES: u32 = 2;
+
+/// After how many steps an unlocked walk makes sure that it is not lost.
+const STEPS_BETWEEN_LOOKS: u32 = 16;
+
+#[derive(Debug)]
+struct Bucket {
+    lock: TryLock,
+    sequence: Sequence,
+    head: AtomicU32,
+}
+
+impl Bucket {
+    fn new() -> Self {
+        Self {
+            lock: TryLock::new(),
+            sequence: Sequence::new(),
+            head: AtomicU32::new(NIL),
+        }
+    }
+}
+
+/// Where a walk found a key.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    node: u32,
+    /// The node before it, or `NIL` when it is the first.
+    before: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    buckets: Vec<Bucket>,
+    nodes: Vec<Node>,
+    /// The words of the keys, `key_words` for each node; the last one is padded with zeroes.
+    keys: Vec<AtomicU64>,
+    key_size: usize,
+    free: FreeList,
+    len: AtomicU32,
+    seed: u64,
+}
+
+impl Table {
+    pub(crate) fn bytes_for(key_size: u32, capacity: u32) -> u64 {
+        let node = size_of::<Node>() as u64 + u64::from(key_size).next_multiple_of(8);
+        let buckets = u64::from(capacity).next_power_of_two() * size_of::<Bucket>() as u64;
+        buckets + node * u64::from(capacity)
+    }
+
+    pub(crate) fn new(key_size: u32, capacity: u32, seed: u64) -> Result<Self, MapError> {
+        let key_size = key_size as usize;
+        let capacity = capacity as usize;
+        let nodes = table(capacity, Node::new)?;
+        Ok(Self {
+            buckets: table(capacity.next_power_of_two(), Bucket::new)?,
+            keys: table(capacity * key_size.div_ceil(8), || AtomicU64::new(0))?,
+            free: FreeList::of_all(&nodes),
+            nodes,
+            key_size,
+            len: AtomicU32::new(0),
+            seed,
+        })
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn capacity(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    fn hash(&self, key: &[u8]) -> Result<u32, MapError> {
+        if key.len() != self.key_size {
+            return Err(MapError::KeyLength {
+                len: key.len(),
+                expected: self.key_size,
+            });
+        }
+        Ok(hash(self.seed, key))
+    }
+
+    fn bucket(&self, hash: u32) -> &Bucket {
+        &self.buckets[hash as usize & (self.buckets.len() - 1)]
+    }
+
+    fn key_words(&self, node: u32) -> &[AtomicU64] {
+        let words = self.key_size.div_ceil(8);
+        &self.keys[node as usize * words..][..words]
+    }
+
+    fn has_key(&self, node: u32, key: &[u8]) -> bool {
+        let mut words = self.key_words(node).iter().enumerate();
+        words.all(|(index, word)| word.load(Ordering::Relaxed) == key.word(index))
+    }
+
+    /// Walks a chain, as long as `sound` says that the walk still is in it.
+    fn walk(
+        &self,
+        bucket: &Bucket,
+        hash: u32,
+        key: &[u8],
+        sound: impl Fn() -> bool,
+    ) -> Option<Found> {
+        let mut before = NIL;
+        let mut node = bucket.head.load(Ordering::Relaxed);
+        // No chain is longer than there are nodes, so this ends even if the links make a circle.
+        for step in 1..=self.capacity() {
+            let at = self.nodes.get(node as usize)?;
+            if at.hash() == hash && self.has_key(node, key) {
+                return Some(Found { node, before });
+            }
+            if step % STEPS_BETWEEN_LOOKS == 0 && !sound() {
+                return None;
+            }
+            before = node;
+            node = at.next();
+        }
+        None
+    }
+
+    /// Finds the node of `key` without the lock.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` when the chain kept changing.
+    pub(crate) fn find_unlocked(&self, key: &[u8]) -> Result<Option<u32>, MapError> {
+        let hash = self.hash(key)?;
+        let bucket = self.bucket(hash);
+        for _ in 0..UNLOCKED_TRIES {
+            if let Some(begun) = bucket.sequence.begin() {
+                let found = self.walk(bucket, hash, key, || bucket.sequence.unchanged(begun));
+                if bucket.sequence.unchanged(begun) {
+                    return Ok(found.map(|found| found.node));
+                }
+            }
+            spin_loop();
+        }
+        Err(MapError::Busy)
+    }
+
+    /// Finds the node of `key`, with the lock if need be. Called inside a hit guard.
+    pub(crate) fn find(&self, key: &[u8], effort: Effort) -> Result<Option<u32>, MapError> {
+        match self.find_unlocked(key) {
+            Err(MapError::Busy) => {
+                let hash = self.hash(key)?;
+                let bucket = self.bucket(hash);
+                let _locked = bucket.lock.acquire(effort).ok_or(MapError::Busy)?;
+                Ok(self
+                    .walk(bucket, hash, key, || true)
+                    .map(|found| found.node))
+            }
+            found => found,
+        }
+    }
+
+    /// Finds or makes the node of `key`, and lets `write` write its value. Called inside a hit guard.
+    pub(crate) fn insert(
+        &self,
+        key: &[u8],
+        flags: UpdateFlags,
+        effort: Effort,
+        write: impl FnOnce(u32, Novelty),
+    ) -> Result<(), MapError> {
+        let hash = self.hash(key)?;
+        let bucket = self.bucket(hash);
+        let locked = bucket.lock.acquire(effort).ok_or(MapError::Busy)?;
+        match (self.walk(bucket, hash, key, || true), flags) {
+            (Some(_), UpdateFlags::NoExist) => Err(MapError::Exists),
+            (None, UpdateFlags::Exist) => Err(MapError::NotFound),
+            (Some(found), _) => {
+                self.nodes[found.node as usize].update(|| write(found.node, Novelty::Replaced));
+                Ok(())
+            }
+            (None, _) => {
+                let node = self.free.take(&self.nodes).ok_or(MapError::Full {
+                    limit: self.capacity(),
+                })?;
+                self.fill(node, hash, key);
+                write(node, Novelty::Inserted);
+                self.link(bucket, &locked, node);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes hash and key of a node that is in no chain.
+    fn fill(&self, node: u32, hash: u32, key: &[u8]) {
+        // A lost walk and a reader of the former key may still be here. The fence pairs with theirs: who sees one
+        // of the stores below, or the value's, also sees that the node has left its former chain.
+        fence(Ordering::Release);
+        self.nodes[node as usize].set_hash(hash);
+        for (index, word) in self.key_words(node).iter().enumerate() {
+            word.store(key.word(index), Ordering::Relaxed);
+        }
+    }
+
+    fn link(&self, bucket: &Bucket, _locked: &Locked<'_>, node: u32) {
+        let linked = &self.nodes[node as usize];
+        linked.set_next(bucket.head.load(Ordering::Relaxed));
+        bucket
+            .sequence
+            .write(|| bucket.head.store(node, Ordering::Relaxed));
+        linked.turn_over();
+        self.len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Removes `key`. Called inside a hit guard.
+    pub(crate) fn remove(&self, key: &[u8], effort: Effort) -> Result<(), MapError> {
+        let hash = self.hash(key)?;
+        let bucket = self.bucket(hash);
+        let locked = bucket.lock.acquire(effort).ok_or(MapError::Busy)?;
+        let found = self
+            .walk(bucket, hash, key, || true)
+            .ok_or(MapError::NotFound)?;
+        self.unlink(bucket, &locked, found);
+        drop(locked);
+        self.free.give(&self.nodes, found.node);
+        Ok(())
+    }
+
+    fn unlink(&self, bucket: &Bucket, _locked: &Locked<'_>, found: Found) {
+        let gone = &self.nodes[found.node as usize];
+        gone.turn_over();
+        bucket
+            .sequence
+            .write(|| match self.nodes.get(found.before as usize) {
+                Some(before) => before.set_next(gone.next()),
+                None => bucket.head.store(gone.next(), Ordering::Relaxed),
+            });
+        self.len.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Lets `copy` copy the value of `key` without the lock, more than once if it changes; tells whether there is one.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` when it kept changing.
+    pub(crate) fn read(&self, key: &[u8], mut copy: impl FnMut(u32)) -> Result<bool, MapError> {
+        for _ in 0..UNLOCKED_TRIES {
+            let Some(slot) = self.find_unlocked(key)? else {
+                return Ok(false);
+            };
+            let node = &self.nodes[slot as usize];
+            let then = node.observe();
+            if then.is_settled() && self.has_key(slot, key) {
+                copy(slot);
+                if node.unchanged_since(then) {
+                    return Ok(true);
+                }
+            }
+            spin_loop();
+        }
+        Err(MapError::Busy)
+    }
+
+    /// Lets `copy` copy the value of `key` under the lock; tells whether there is one. Called inside a hit guard.
+    pub(crate) fn read_locked(&self, key: &[u8], copy: impl FnOnce(u32)) -> Result<bool, MapError> {
+        let hash = self.hash(key)?;
+        let bucket = self.bucket(hash);
+        let _locked = bucket
+            .lock
+            .acquire(Effort::UntilFree)
+            .ok_or(MapError::Busy)?;
+        let found = self.walk(bucket, hash, key, || true);
+        if let Some(found) = found {
+            copy(found.node);
+        }
+        Ok(found.is_some())
+    }
+
+    /// Copies the key in `slot` out; tells whether there is one.
+    ///
+    /// A slot whose key keeps changing counts as having none: no key stays there.
+    pub(crate) fn key_of(&self, slot: u32, key: &mut [u8]) -> bool {
+        let Some(node) = self.nodes.get(slot as usize) else {
+            return false;
+        };
+        for _ in 0..UNLOCKED_TRIES {
+            let then = node.observe();
+            if !then.is_live() {
+                return false;
+            }
+            let words = self.key_words(slot);
+            copy_out(key, |index| words[index].load(Ordering::Relaxed));
+            if node.lives_since(then) {
+                return true;
+            }
+            spin_loop();
+        }
+        false
+    }
+}
+
+/// Hashes a key, such that who does not know the seed cannot choose keys for one chain easily.
+///
+/// Each word is mixed in by a multiplication to 128 bits whose halves are folded together; both factors are odd
+/// constants from the fractional parts of square roots of primes.
+fn hash(seed: u64, key: &[u8]) -> u32 {
+    const A: u64 = 0x6a09_e667_f3bc_c909;
+    const B: u64 = 0xbb67_ae85_84ca_a73b;
+    let fold = |a: u64, b: u64| {
+        let product = u128::from(a) * u128::from(b);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let mut state = seed ^ A ^ key.len() as u64;
+    for index in 0..key.len().div_ceil(8) {
+        state = fold(state ^ key.word(index), B).wrapping_add(A);
+    }
+    fold(state, A) as u32
+}

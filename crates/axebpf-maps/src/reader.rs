@@ -1,0 +1,178 @@
+//! What the management side does with a map: outside of hits, with allocation, and waiting where it must.
+
+use alloc::vec::Vec;
+
+use axebpf_hit::{HitGuard, Missed};
+
+use crate::access::Access;
+use crate::map::{Map, Store};
+use crate::storage::table;
+use crate::sync::{Effort, Ordering};
+use crate::{Keys, MapError, MapStats, Operation, RingStats, UpdateFlags};
+
+impl Map {
+    /// Returns the bytes that [`read`](Self::read) returns and [`write`](Self::write) takes: the value, or for per-CPU
+    /// kinds the values of all CPUs, each rounded up to 8. Zero for a ring buffer.
+    #[must_use]
+    pub fn entry_size(&self) -> usize {
+        match &self.store {
+            Store::Array(array) => array.values().entry_size(),
+            Store::Hash(hash) => hash.values().entry_size(),
+            Store::Ring(_) => 0,
+        }
+    }
+
+    /// Returns a copy of the value of `key`, or `None` when there is none.
+    ///
+    /// For per-CPU kinds: the values of all CPUs, by number, each at a multiple of its size rounded up to 8. What
+    /// a program stores through a pointer meanwhile is seen word by word.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyLength`](MapError::KeyLength), [`Forbidden`](MapError::Forbidden), [`Unsupported`](MapError::Unsupported),
+    /// [`OutOfMemory`](MapError::OutOfMemory), and [`InHit`](MapError::InHit) if it had to wait in a hit.
+    pub fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, MapError> {
+        let mut entry = table(self.entry_size(), || 0)?;
+        Ok(self.read_into(key, &mut entry)?.then_some(entry))
+    }
+
+    /// Copies the value of `key` into `entry`, which has [`entry_size`](Self::entry_size) bytes; tells whether there
+    /// is one. Allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`ValueLength`](MapError::ValueLength).
+    pub fn read_into(&self, key: &[u8], entry: &mut [u8]) -> Result<bool, MapError> {
+        Access::of_management(self.spec.flags).check_read()?;
+        let (len, expected) = (entry.len(), self.entry_size());
+        if len != expected {
+            return Err(MapError::ValueLength { len, expected });
+        }
+        match &self.store {
+            Store::Array(array) => array.read(key, entry),
+            Store::Hash(hash) => match hash.read(key, entry) {
+                Err(MapError::Busy) => {
+                    let _guard = enter()?;
+                    hash.read_locked(key, entry)
+                }
+                read => read,
+            },
+            Store::Ring(_) => Err(self.unsupported(Operation::Lookup)),
+        }
+    }
+
+    /// Writes the value of `key`.
+    ///
+    /// For per-CPU kinds, `entry` has either the values of all CPUs as [`read`](Self::read) returns them, or one value
+    /// that each CPU gets.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update), but never [`Busy`](MapError::Busy); [`Forbidden`](MapError::Forbidden) also when
+    /// the map is frozen; [`InHit`](MapError::InHit) in a hit and [`NoGuard`](MapError::NoGuard) without
+    /// a platform, for hash kinds.
+    pub fn write(&self, key: &[u8], entry: &[u8], flags: UpdateFlags) -> Result<(), MapError> {
+        self.check_management_write(Operation::Update)?;
+        match &self.store {
+            Store::Array(array) => array.write(key, entry, flags),
+            Store::Hash(hash) => {
+                let _guard = enter()?;
+                hash.write(key, entry, flags)
+            }
+            Store::Ring(_) => Err(self.unsupported(Operation::Update)),
+        }
+    }
+
+    /// Deletes `key` and its value.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete), but never [`Busy`](MapError::Busy); else as [`write`](Self::write).
+    pub fn remove(&self, key: &[u8]) -> Result<(), MapError> {
+        self.check_management_write(Operation::Delete)?;
+        match &self.store {
+            Store::Hash(hash) => {
+                let _guard = enter()?;
+                hash.delete(key, Effort::UntilFree)
+            }
+            Store::Array(_) | Store::Ring(_) => Err(self.unsupported(Operation::Delete)),
+        }
+    }
+
+    /// Returns the key after `key`, or the first one for `None` and for a key that is not there; `None` after the
+    /// last one (`BPF_MAP_GET_NEXT_KEY`).
+    ///
+    /// As in Linux, going on from a key that somebody deletes meanwhile starts again. [`keys`](Self::keys) does not.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyLength`](MapError::KeyLength), [`Forbidden`](MapError::Forbidden), [`Unsupported`](MapError::Unsupported)
+    /// for a ring buffer, [`OutOfMemory`](MapError::OutOfMemory), [`InHit`](MapError::InHit) if it had to wait in a hit.
+    pub fn next_key(&self, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, MapError> {
+        Access::of_management(self.spec.flags).check_read()?;
+        let slot = match &self.store {
+            Store::Array(array) => array.slot_after(key)?,
+            Store::Hash(hash) => match hash.slot_after(key) {
+                Err(MapError::Busy) => {
+                    let _guard = enter()?;
+                    hash.slot_after_locked(key)?
+                }
+                slot => slot?,
+            },
+            Store::Ring(_) => return Err(self.unsupported(Operation::Iterate)),
+        };
+        Keys::from_slot(self, slot).next().transpose()
+    }
+
+    /// Iterates over the keys; over none for a ring buffer, or if the management side may not read.
+    ///
+    /// Each key that is there from beginning to end comes exactly once, whatever others do to the map meanwhile.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys::from_slot(self, 0)
+    }
+
+    /// Takes the right to write from the management side, for good (`BPF_MAP_FREEZE`). Programs keep theirs.
+    pub fn freeze(&self) {
+        self.frozen.set();
+    }
+
+    /// Tells whether the map is frozen.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.get()
+    }
+
+    /// Returns what has been counted so far.
+    #[must_use]
+    pub fn stats(&self) -> MapStats {
+        MapStats {
+            entries: match &self.store {
+                Store::Array(array) => Some(array.entries()),
+                Store::Hash(hash) => Some(hash.len()),
+                Store::Ring(_) => None,
+            },
+            busy: self.busy.load(Ordering::Relaxed),
+            ring: self.ring().map(|ring| RingStats {
+                dropped: ring.dropped(),
+                abandoned: ring.abandoned(),
+                positions: ring.positions(),
+            }),
+        }
+    }
+
+    fn check_management_write(&self, operation: Operation) -> Result<(), MapError> {
+        if self.frozen.get() {
+            return Err(MapError::Forbidden { operation });
+        }
+        Access::of_management(self.spec.flags).check_write(operation)
+    }
+}
+
+/// Enters this CPU's hit guard, without which nobody may wait for a lock that a hit can want.
+fn enter() -> Result<HitGuard, MapError> {
+    axebpf_hit::enter().map_err(|missed| match missed {
+        Missed::Nested => MapError::InHit,
+        missed => MapError::NoGuard { missed },
+    })
+}

@@ -1,0 +1,324 @@
+//! Where values live: the arena, its slots, and copying in and out of them.
+//!
+//! An arena is one allocation of 64-byte lines, zeroed when it is made and given back when the map is dropped. It
+//! holds nothing but values (a ring buffer: nothing but records), and a value never moves.
+//!
+//! # Shared values
+//!
+//! A value is memory that programs on several CPUs read and write at any time, with loads, stores and atomic
+//! instructions of any size. This crate touches it only with relaxed 64-bit atomic accesses, one for each word, so it
+//! adds no data race to those that a program makes. A copy is whole for each aligned word, not for the value. Which
+//! copies are whole nevertheless is said in [`array`](crate::array) and [`hash`](crate::hash).
+
+use alloc::vec::Vec;
+use core::ptr::NonNull;
+
+use axebpf_platform::CpuId;
+
+use crate::MapError;
+use crate::sync::{AtomicU64, Ordering};
+
+const LINE_WORDS: usize = 8;
+const WORD: usize = 8;
+
+/// A cache line of words, so that slots can be kept on lines of their own.
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Line([AtomicU64; LINE_WORDS]);
+
+/// Gives the bytes of a value, eight at a time.
+///
+/// An engine implements it for memory that others write at the same time, such as a value of another map, for
+/// which there can be no `&[u8]`.
+pub trait ValueSource {
+    /// Returns the length in bytes.
+    fn byte_len(&self) -> usize;
+
+    /// Returns the bytes from `index * 8` on, in native order; those past the end are zero.
+    fn word(&self, index: usize) -> u64;
+}
+
+impl ValueSource for [u8] {
+    fn byte_len(&self) -> usize {
+        self.len()
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        let rest = self.get(index * WORD..).unwrap_or(&[]);
+        match rest.first_chunk::<WORD>() {
+            Some(word) => u64::from_ne_bytes(*word),
+            None => {
+                let mut word = [0; WORD];
+                word[..rest.len()].copy_from_slice(rest);
+                u64::from_ne_bytes(word)
+            }
+        }
+    }
+}
+
+impl<const N: usize> ValueSource for [u8; N] {
+    fn byte_len(&self) -> usize {
+        N
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        self.as_slice().word(index)
+    }
+}
+
+impl ValueSource for Vec<u8> {
+    fn byte_len(&self) -> usize {
+        self.len()
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        self.as_slice().word(index)
+    }
+}
+
+/// Makes a table of `len` elements, or says that there is no memory for it.
+pub(crate) fn table<T>(len: usize, make: impl FnMut() -> T) -> Result<Vec<T>, MapError> {
+    let mut table = Vec::new();
+    if table.try_reserve_exact(len).is_err() {
+        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+        return Err(MapError::OutOfMemory { bytes });
+    }
+    table.resize_with(len, make);
+    Ok(table)
+}
+
+/// Copies words out to bytes; the last word may be cut.
+pub(crate) fn copy_out(out: &mut [u8], mut word: impl FnMut(usize) -> u64) {
+    for (index, bytes) in out.chunks_mut(WORD).enumerate() {
+        bytes.copy_from_slice(&word(index).to_ne_bytes()[..bytes.len()]);
+    }
+}
+
+/// One allocation of zeroed words at a stable address, aligned to 64 bytes.
+#[derive(Debug)]
+pub(crate) struct Words(Vec<Line>);
+
+impl Words {
+    /// Allocates at least `bytes` bytes.
+    pub(crate) fn new(bytes: usize) -> Result<Self, MapError> {
+        let lines = bytes.div_ceil(LINE_WORDS * WORD);
+        Ok(Self(table(lines, || {
+            Line(core::array::from_fn(|_| AtomicU64::new(0)))
+        })?))
+    }
+
+    pub(crate) fn word(&self, index: usize) -> &AtomicU64 {
+        &self.0[index / LINE_WORDS].0[index % LINE_WORDS]
+    }
+
+    /// Returns the address of the byte at `offset`, with the right to access the whole allocation.
+    pub(crate) fn address(&self, offset: usize) -> NonNull<u8> {
+        let base = NonNull::from(self.0.as_slice()).cast::<u8>();
+        base.map_addr(|base| base.saturating_add(offset))
+    }
+
+    pub(crate) fn byte_len(&self) -> usize {
+        self.0.len() * LINE_WORDS * WORD
+    }
+}
+
+/// Tells an engine which memory belongs to the values of a map.
+///
+/// A value starts at each multiple of `stride` from `base`; the bytes between `value_size` and `stride` belong to
+/// nobody, as do the slots after the last entry of each copy of a per-CPU kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Arena {
+    /// The address of the first value; aligned to 64.
+    pub base: usize,
+    /// The length in bytes.
+    pub len: usize,
+    /// Bytes from one value to the next: `value_size` rounded up to 8.
+    pub stride: usize,
+    /// Bytes that belong to each value.
+    pub value_size: usize,
+}
+
+impl Arena {
+    /// Tells whether the `len` bytes at `addr` lie within one value.
+    #[must_use]
+    pub fn allows(&self, addr: usize, len: usize) -> bool {
+        let offset = addr.wrapping_sub(self.base);
+        offset < self.len && {
+            let within = offset % self.stride;
+            within < self.value_size && len <= self.value_size - within
+        }
+    }
+
+    /// Returns the address of the value that `addr` lies in, or `None` when it lies in none.
+    #[must_use]
+    pub fn value_at(&self, addr: usize) -> Option<usize> {
+        self.allows(addr, 1)
+            .then(|| addr - (addr - self.base) % self.stride)
+    }
+}
+
+/// Where a value is: the copy (a CPU's, for per-CPU kinds, else 0) and the slot in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) copy: u32,
+    pub(crate) slot: u32,
+}
+
+/// How many copies of each value a map has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Copies {
+    /// One, for all CPUs.
+    Shared,
+    /// One for each of so many CPUs.
+    PerCpu(u32),
+}
+
+impl Copies {
+    fn count(self) -> u32 {
+        match self {
+            Self::Shared => 1,
+            Self::PerCpu(cpus) => cpus,
+        }
+    }
+}
+
+/// The values of a map: for each copy, a row of slots.
+#[derive(Debug)]
+pub(crate) struct Values {
+    words: Words,
+    value_size: usize,
+    stride: usize,
+    /// Slots from one copy to the next, chosen such that no two copies share a cache line.
+    row: usize,
+    copies: Copies,
+}
+
+impl Values {
+    /// Returns the bytes that `slots` values of `value_size` bytes take in each of `copies` copies.
+    pub(crate) fn bytes_for(value_size: u32, slots: u32, copies: Copies) -> u64 {
+        Self::stride_for(value_size) as u64
+            * Self::row_for(value_size, slots)
+            * u64::from(copies.count())
+    }
+
+    fn stride_for(value_size: u32) -> usize {
+        (value_size as usize).next_multiple_of(WORD)
+    }
+
+    fn row_for(value_size: u32, slots: u32) -> u64 {
+        let words = Self::stride_for(value_size) / WORD;
+        let shared = 1 << words.trailing_zeros().min(LINE_WORDS.trailing_zeros());
+        u64::from(slots).next_multiple_of((LINE_WORDS / shared) as u64)
+    }
+
+    /// Allocates them. The caller has checked that `bytes_for` is within the limits.
+    pub(crate) fn new(value_size: u32, slots: u32, copies: Copies) -> Result<Self, MapError> {
+        Ok(Self {
+            words: Words::new(Self::bytes_for(value_size, slots, copies) as usize)?,
+            value_size: value_size as usize,
+            stride: Self::stride_for(value_size),
+            row: Self::row_for(value_size, slots) as usize,
+            copies,
+        })
+    }
+
+    pub(crate) fn arena(&self) -> Arena {
+        let base = self.words.address(0).addr().get();
+        let len = self.words.byte_len();
+        Arena {
+            base,
+            len,
+            stride: self.stride,
+            value_size: self.value_size,
+        }
+    }
+
+    /// Returns the number of the copy that `cpu` uses.
+    pub(crate) fn copy_of(&self, cpu: CpuId) -> Result<u32, MapError> {
+        match self.copies {
+            Copies::Shared => Ok(0),
+            Copies::PerCpu(limit) if cpu.get() < limit => Ok(cpu.get()),
+            Copies::PerCpu(limit) => Err(MapError::NoSuchCpu {
+                cpu: cpu.get(),
+                limit,
+            }),
+        }
+    }
+
+    /// Returns the bytes of one entry as the management side sees it: the value, or all copies at their stride.
+    pub(crate) fn entry_size(&self) -> usize {
+        match self.copies {
+            Copies::Shared => self.value_size,
+            Copies::PerCpu(cpus) => self.stride * cpus as usize,
+        }
+    }
+
+    fn offset(&self, at: Place) -> usize {
+        (at.copy as usize * self.row + at.slot as usize) * self.stride
+    }
+
+    pub(crate) fn address(&self, at: Place) -> NonNull<u8> {
+        self.words.address(self.offset(at))
+    }
+
+    /// Writes the value at `at` from the words of `source` from word `from` on.
+    pub(crate) fn write(&self, at: Place, source: &(impl ValueSource + ?Sized), from: usize) {
+        let first = self.offset(at) / WORD;
+        for index in 0..self.stride / WORD {
+            self.words
+                .word(first + index)
+                .store(source.word(from + index), Ordering::Relaxed);
+        }
+    }
+
+    /// Zeroes the value of `slot` in every copy but `copy`.
+    pub(crate) fn zero_others(&self, slot: u32, copy: u32) {
+        for other in (0..self.copies.count()).filter(|&other| other != copy) {
+            self.write(Place { copy: other, slot }, &[], 0);
+        }
+    }
+
+    /// Writes all copies of `slot` from an entry as [`entry_size`](Self::entry_size) describes it, or from one value.
+    pub(crate) fn write_entry(&self, slot: u32, entry: &[u8]) {
+        let one = entry.len() == self.value_size;
+        for copy in 0..self.copies.count() {
+            let from = if one {
+                0
+            } else {
+                copy as usize * self.stride / WORD
+            };
+            self.write(Place { copy, slot }, entry, from);
+        }
+    }
+
+    /// Copies the entry of `slot` out to `entry_size` bytes.
+    pub(crate) fn read_entry(&self, slot: u32, entry: &mut [u8]) {
+        for (copy, out) in (0..self.copies.count()).zip(entry.chunks_mut(self.stride)) {
+            let first = self.offset(Place { copy, slot }) / WORD;
+            copy_out(out, |index| {
+                self.words.word(first + index).load(Ordering::Relaxed)
+            });
+        }
+    }
+
+    /// Refuses a value that programs give and that has the wrong length.
+    pub(crate) fn check_value(&self, value: &(impl ValueSource + ?Sized)) -> Result<(), MapError> {
+        let (len, expected) = (value.byte_len(), self.value_size);
+        if len == expected {
+            Ok(())
+        } else {
+            Err(MapError::ValueLength { len, expected })
+        }
+    }
+
+    /// Refuses an entry that the management side gives and that has the wrong length.
+    pub(crate) fn check_entry(&self, entry: &[u8]) -> Result<(), MapError> {
+        let (len, expected) = (entry.len(), self.entry_size());
+        if len == expected || len == self.value_size {
+            Ok(())
+        } else {
+            Err(MapError::ValueLength { len, expected })
+        }
+    }
+}

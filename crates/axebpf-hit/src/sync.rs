@@ -17,14 +17,14 @@ use crate::{MAX_CPUS, Padded};
 
 /// Defines a static whose value loom makes anew for each execution that it explores.
 macro_rules! shared_static {
-    ($(#[$doc:meta])* $vis:vis static $name:ident: $type:ty = $value:expr;) => {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
         #[cfg(not(loom))]
         $(#[$doc])*
-        $vis static $name: $type = $value;
+        static $name: $type = $value;
         #[cfg(loom)]
         loom::lazy_static! {
             $(#[$doc])*
-            $vis static ref $name: $type = $value;
+            static ref $name: $type = $value;
         }
     };
 }

@@ -1,0 +1,184 @@
+//! Why a program is refused before it ever runs.
+
+use thiserror::Error;
+
+/// The first thing in a program that cannot be allowed to run.
+///
+/// `insn` is always the index of the instruction slot in the linked program, counted from 0; the second slot of a
+/// 64-bit immediate load counts too, as in `llvm-objdump -d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The program has no instruction.
+    #[error("the program is empty")]
+    Empty,
+    /// The program's length is not a multiple of eight bytes.
+    #[error("{len} bytes are no whole number of 8-byte instructions")]
+    Ragged {
+        /// The length in bytes.
+        len: usize,
+    },
+    /// The program is longer than any program may be.
+    #[error("{len} instructions are too many; the limit is {limit}")]
+    TooLong {
+        /// The number of instruction slots.
+        len: usize,
+        /// The largest number allowed.
+        limit: usize,
+    },
+    /// RFC 9669 does not know the opcode.
+    #[error("instruction {insn}: unknown opcode {opcode:#04x}")]
+    UnknownOpcode {
+        /// The instruction.
+        insn: usize,
+        /// Its opcode.
+        opcode: u8,
+    },
+    /// A legacy packet load, for which there is no packet.
+    #[error("instruction {insn}: legacy packet access (opcode {opcode:#04x}) is not supported")]
+    LegacyPacketAccess {
+        /// The instruction.
+        insn: usize,
+        /// Its opcode.
+        opcode: u8,
+    },
+    /// A modifier that the operation does not have.
+    #[error("instruction {insn}: opcode {opcode:#04x} has no variant {value:#x}")]
+    UnknownVariant {
+        /// The instruction.
+        insn: usize,
+        /// Its opcode.
+        opcode: u8,
+        /// The modifier, from the offset, source or immediate field.
+        value: i32,
+    },
+    /// A field that the instruction does not use is not zero.
+    #[error("instruction {insn}: opcode {opcode:#04x} uses a reserved field")]
+    ReservedField {
+        /// The instruction.
+        insn: usize,
+        /// Its opcode.
+        opcode: u8,
+    },
+    /// A register that does not exist.
+    #[error("instruction {insn}: there is no register r{register}")]
+    UnknownRegister {
+        /// The instruction.
+        insn: usize,
+        /// The register's number.
+        register: u8,
+    },
+    /// A write to the frame pointer, which is read-only.
+    #[error("instruction {insn}: r10 is read-only")]
+    FramePointerWrite {
+        /// The instruction.
+        insn: usize,
+    },
+    /// The program ends between the two slots of a 64-bit immediate load.
+    #[error("instruction {insn}: the second half of the 64-bit immediate is missing")]
+    SplitImmediate {
+        /// The instruction.
+        insn: usize,
+    },
+    /// A jump out of the program, or from one function into another.
+    #[error("instruction {insn}: the jump to {target} leaves its function")]
+    JumpOutOfRange {
+        /// The instruction.
+        insn: usize,
+        /// Where it jumps.
+        target: i64,
+    },
+    /// A jump or call to the second slot of a 64-bit immediate load.
+    #[error("instruction {insn}: {target} is the middle of a 64-bit immediate")]
+    JumpIntoImmediate {
+        /// The instruction.
+        insn: usize,
+        /// Where it jumps.
+        target: usize,
+    },
+    /// A call to something outside the program.
+    #[error("instruction {insn}: the call to {target} leaves the program")]
+    CallOutOfRange {
+        /// The instruction.
+        insn: usize,
+        /// What it calls.
+        target: i64,
+    },
+    /// A helper that does not exist here.
+    #[error("instruction {insn}: there is no helper {id}")]
+    UnknownHelper {
+        /// The instruction.
+        insn: usize,
+        /// The helper's number.
+        id: i32,
+    },
+    /// A call by BTF id, of which there are none.
+    #[error("instruction {insn}: calls by BTF id are not supported (id {id})")]
+    BtfCall {
+        /// The instruction.
+        insn: usize,
+        /// The BTF id.
+        id: i32,
+    },
+    /// A 64-bit immediate that only a kernel or another platform can resolve.
+    #[error("instruction {insn}: 64-bit immediate of kind {kind} cannot be resolved here")]
+    UnresolvedImmediate {
+        /// The instruction.
+        insn: usize,
+        /// The kind, the source register field (RFC 9669, section 5.4).
+        kind: u8,
+    },
+    /// A map that the program does not have.
+    #[error("instruction {insn}: the program has no map {index}")]
+    UnknownMap {
+        /// The instruction.
+        insn: usize,
+        /// The index.
+        index: i32,
+    },
+    /// An address outside the first value of a map, or in a map that has no first value.
+    #[error("instruction {insn}: map {index} has no byte {offset} of global data")]
+    OutsideMapValue {
+        /// The instruction.
+        insn: usize,
+        /// The map's index.
+        index: i32,
+        /// The offset in its first value.
+        offset: u32,
+    },
+    /// A function runs on past its last instruction.
+    #[error("instruction {insn}: execution falls off the end of the function")]
+    FallsOff {
+        /// The function's last instruction.
+        insn: usize,
+    },
+    /// No instruction ends the program.
+    #[error("the program has no exit instruction")]
+    NoExit,
+    /// A function that calls itself, through others or not.
+    #[error("instruction {insn}: the call to {target} is recursive")]
+    Recursion {
+        /// The call.
+        insn: usize,
+        /// The function that it calls.
+        target: usize,
+    },
+    /// Calls nested deeper than there are stack frames.
+    #[error("instruction {insn}: the call needs more than {limit} stack frames")]
+    TooDeep {
+        /// The call.
+        insn: usize,
+        /// The number of frames there are.
+        limit: usize,
+    },
+    /// The engine cannot run the instruction correctly.
+    #[error("instruction {insn}: engine {engine} cannot run opcode {opcode:#04x} correctly")]
+    EngineLimit {
+        /// The instruction.
+        insn: usize,
+        /// Its opcode.
+        opcode: u8,
+        /// The engine's name.
+        engine: &'static str,
+    },
+}

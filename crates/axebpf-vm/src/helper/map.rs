@@ -1,0 +1,61 @@
+//! The helpers for maps of keys and values.
+
+use axebpf_maps::{MAX_KEY_SIZE, MapError, UpdateFlags};
+
+use super::call::{HelperFault, Helpers};
+
+impl Helpers<'_> {
+    /// Copies the key of map `index` into the scratch memory and returns its length.
+    ///
+    /// The map may hash the key more than once, so it must not be one that another CPU is changing.
+    fn take_key(&mut self, index: usize, addr: u64) -> Result<usize, HelperFault> {
+        let len = self.memory.maps()[index].map().spec().key_size as usize;
+        const { assert!(MAX_KEY_SIZE as usize <= crate::memory::SCRATCH_BYTES) };
+        self.charge(len as u64)?;
+        self.memory.copy_out(addr, &mut self.scratch[..len])?;
+        Ok(len)
+    }
+
+    /// `bpf_map_lookup_elem(map, key)`.
+    pub(super) fn map_lookup(&mut self, args: [u64; 5]) -> Result<u64, HelperFault> {
+        let [map, key, ..] = args;
+        let index = self.map_index(1, map)?;
+        let len = self.take_key(index, key)?;
+        let map = self.memory.maps()[index].map();
+        match map.lookup(self.guard, &self.scratch[..len]) {
+            Ok(value) => Ok(value.map_or(0, |value| value.as_ptr().expose_provenance() as u64)),
+            Err(_) => {
+                self.errors += 1;
+                Ok(0)
+            }
+        }
+    }
+
+    /// `bpf_map_update_elem(map, key, value, flags)`.
+    pub(super) fn map_update(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
+        let [map, key, value, flags, _] = args;
+        let index = self.map_index(1, map)?;
+        let len = self.take_key(index, key)?;
+        let map = self.memory.maps()[index].map();
+        let value_size = map.spec().value_size.into();
+        self.charge(value_size)?;
+        let value = self.memory.bytes(value, value_size)?;
+        let result = UpdateFlags::try_from(flags)
+            .and_then(|flags| map.update(self.guard, &self.scratch[..len], &value, flags));
+        Ok(errno(result))
+    }
+
+    /// `bpf_map_delete_elem(map, key)`.
+    pub(super) fn map_delete(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
+        let [map, key, ..] = args;
+        let index = self.map_index(1, map)?;
+        let len = self.take_key(index, key)?;
+        let map = self.memory.maps()[index].map();
+        Ok(errno(map.delete(self.guard, &self.scratch[..len])))
+    }
+}
+
+/// Returns what a program gets for the result of an operation.
+pub(super) fn errno(result: Result<(), MapError>) -> i64 {
+    result.map_or_else(|error| error.errno(), |()| 0)
+}

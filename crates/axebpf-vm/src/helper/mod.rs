@@ -1,0 +1,111 @@
+//! The helpers: what programs can call, with Linux's numbers and meanings.
+
+mod call;
+mod map;
+mod printk;
+mod probe;
+mod ring;
+
+pub(crate) use call::{HelperFault, Helpers};
+
+/// What a helper takes as an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ArgKind {
+    /// A number.
+    Number,
+    /// A map of the program.
+    Map,
+    /// A pointer to a key of the map in the first argument.
+    Key,
+    /// A pointer to a value of the map in the first argument.
+    Value,
+    /// A pointer to memory to read; the next argument is its length in bytes.
+    Readable,
+    /// A pointer to memory to write; the next argument is its length in bytes.
+    Writable,
+    /// The length of the memory in the argument before.
+    Length,
+    /// Any address, which need not be one of the program's.
+    Foreign,
+    /// A reserved record of a ring buffer.
+    Record,
+}
+
+macro_rules! helpers {
+    ($($(#[$doc:meta])* $helper:ident = $id:literal, $name:literal, [$($arg:ident),*];)*) => {
+        /// A helper that programs can call.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[repr(u16)]
+        pub enum Helper {
+            $($(#[$doc])* $helper = $id,)*
+        }
+
+        impl Helper {
+            /// All helpers, by number.
+            pub const ALL: &'static [Self] = &[$(Self::$helper),*];
+
+            /// Returns the name that `bpf_helpers.h` gives the helper, without `bpf_`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$helper => $name,)*
+                }
+            }
+
+            /// Returns what the helper takes, in order.
+            #[must_use]
+            pub const fn args(self) -> &'static [ArgKind] {
+                match self {
+                    $(Self::$helper => &[$(ArgKind::$arg),*],)*
+                }
+            }
+        }
+    };
+}
+
+helpers! {
+    /// Returns a pointer to the live value of a key, or 0.
+    MapLookupElem = 1, "map_lookup_elem", [Map, Key];
+    /// Writes a value under a condition (`BPF_ANY`, `BPF_NOEXIST`, `BPF_EXIST`).
+    MapUpdateElem = 2, "map_update_elem", [Map, Key, Value, Number];
+    /// Removes a key.
+    MapDeleteElem = 3, "map_delete_elem", [Map, Key];
+    /// Returns the nanoseconds since the machine started.
+    KtimeGetNs = 5, "ktime_get_ns", [];
+    /// Records a message, which the reader formats.
+    TracePrintk = 6, "trace_printk", [Readable, Length, Number, Number, Number];
+    /// Returns the number of the CPU.
+    GetSmpProcessorId = 8, "get_smp_processor_id", [];
+    /// Returns the number of the virtual machine that is loaded on this CPU, or all ones.
+    GetCurrentVmId = 100, "get_current_vm_id", [];
+    /// Returns the number of the virtual CPU that is loaded on this CPU, or all ones.
+    GetCurrentVcpuId = 101, "get_current_vcpu_id", [];
+    /// Returns why the loaded virtual CPU last left the guest, or all ones.
+    GetExitReason = 102, "get_exit_reason", [];
+    /// Copies memory of the hypervisor.
+    ProbeReadKernel = 113, "probe_read_kernel", [Writable, Length, Foreign];
+    /// Copies a record into a ring buffer.
+    RingbufOutput = 130, "ringbuf_output", [Map, Readable, Length, Number];
+    /// Reserves a record in a ring buffer.
+    RingbufReserve = 131, "ringbuf_reserve", [Map, Number, Number];
+    /// Hands a reserved record to the reader.
+    RingbufSubmit = 132, "ringbuf_submit", [Record, Number];
+    /// Gives a reserved record back.
+    RingbufDiscard = 133, "ringbuf_discard", [Record, Number];
+}
+
+impl Helper {
+    /// Returns the helper with Linux's number `id`, or the hypervisor's.
+    #[must_use]
+    pub fn from_id(id: i32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|helper| i32::from(helper.id()) == id)
+    }
+
+    /// Returns the helper's number.
+    #[must_use]
+    pub const fn id(self) -> u16 {
+        self as u16
+    }
+}

@@ -1,0 +1,296 @@
+//! The regions of a running program, and access to them.
+#![allow(unsafe_code)]
+
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use axebpf_maps::{Arena, ValueSource};
+
+use super::raw::{self, Word};
+use super::{FRAME_BYTES, STACK_BYTES};
+use crate::bound_map::BoundMap;
+use crate::context::Context;
+use crate::run_error::Access;
+
+/// The number of ring-buffer records that a program can hold reserved at a time.
+pub(crate) const MAX_RECORDS: usize = 8;
+
+/// A refused access.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Violation {
+    /// The bytes are not all in one region that allows the access.
+    OutOfBounds { access: Access, addr: u64, len: u64 },
+    /// The address of an atomic operation is not aligned.
+    Misaligned { addr: u64, len: u64 },
+}
+
+/// A range of addresses.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    start: u64,
+    len: u64,
+}
+
+impl Window {
+    const EMPTY: Self = Self { start: 0, len: 0 };
+
+    #[inline(always)]
+    fn holds(&self, addr: u64, len: u64) -> bool {
+        let offset = addr.wrapping_sub(self.start);
+        offset < self.len && self.len - offset >= len
+    }
+}
+
+/// A ring-buffer record that the program has reserved and not given back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reservation {
+    /// The index of the map among the program's.
+    pub(crate) map: usize,
+    pub(crate) addr: u64,
+    pub(crate) len: u64,
+}
+
+/// The memory of a running program.
+pub(crate) struct Memory<'r> {
+    /// The live frames of the stack: from the lowest byte of the innermost to the end of the outermost.
+    stack: Window,
+    /// The region, other than the stack, that the program last read.
+    readable: Window,
+    /// The region, other than the stack, that the program last wrote.
+    writable: Window,
+    context: Context<'r>,
+    maps: &'r [BoundMap],
+    records: [Option<Reservation>; MAX_RECORDS],
+}
+
+impl<'r> Memory<'r> {
+    /// Makes the memory of a run that is in the main function.
+    ///
+    /// # Safety
+    ///
+    /// `STACK_BYTES` bytes from `stack` on belong to the caller alone for `'r`, their provenance is exposed, and they
+    /// are accessed through the result only.
+    pub(crate) unsafe fn new(stack: u64, context: Context<'r>, maps: &'r [BoundMap]) -> Self {
+        let top = stack + STACK_BYTES as u64;
+        let frame = FRAME_BYTES as u64;
+        let mut memory = Self {
+            stack: Window { start: top, len: 0 },
+            readable: Window { start: context.addr(), len: context.len() },
+            writable: Window::EMPTY,
+            context,
+            maps,
+            records: [None; MAX_RECORDS],
+        };
+        debug_assert_eq!(frame % 8, 0);
+        memory.push_frame();
+        memory
+    }
+
+    /// Returns the frame pointer, `r10`: the end of the innermost frame.
+    #[inline(always)]
+    pub(crate) fn frame_pointer(&self) -> u64 {
+        self.stack.start + FRAME_BYTES as u64
+    }
+
+    /// Adds a zeroed frame below the others. The caller keeps count of how many there can be.
+    #[inline(always)]
+    pub(crate) fn push_frame(&mut self) {
+        self.stack.start -= FRAME_BYTES as u64;
+        self.stack.len += FRAME_BYTES as u64;
+        let words = FRAME_BYTES as u64 / 8;
+        for word in 0..words {
+            // SAFETY: the frame lies in the stack, which the caller of `new` vouched for.
+            unsafe { u64::store(self.stack.start + word * 8, 0) };
+        }
+    }
+
+    /// Takes the innermost frame away.
+    #[inline(always)]
+    pub(crate) fn pop_frame(&mut self) {
+        self.stack.start += FRAME_BYTES as u64;
+        self.stack.len -= FRAME_BYTES as u64;
+    }
+
+    /// Reads a number.
+    #[inline(always)]
+    pub(crate) fn load<W: Word>(&mut self, addr: u64) -> Result<W, Violation> {
+        self.check_read(addr, W::LEN)?;
+        // SAFETY: the bytes lie in a region of this program, which is readable, exposed, and shared, if at all, with
+        // other programs and with maps, which access it by atomic operations.
+        Ok(unsafe { W::load(addr) })
+    }
+
+    /// Writes a number.
+    #[inline(always)]
+    pub(crate) fn store<W: Word>(&mut self, addr: u64, value: W) -> Result<(), Violation> {
+        self.check_write(addr, W::LEN)?;
+        // SAFETY: the bytes lie in a region of this program, which is writable; the rest as in `load`.
+        unsafe { W::store(addr, value) };
+        Ok(())
+    }
+
+    /// Returns the atomic at `addr`.
+    #[inline(always)]
+    pub(crate) fn atomic32(&mut self, addr: u64) -> Result<&AtomicU32, Violation> {
+        self.check_write(addr, 4)?;
+        if !addr.is_multiple_of(4) {
+            return Err(Violation::Misaligned { addr, len: 4 });
+        }
+        // SAFETY: the address is aligned, as just seen; the rest as in `store`.
+        Ok(unsafe { raw::atomic_u32(addr) })
+    }
+
+    /// Returns the atomic at `addr`.
+    #[inline(always)]
+    pub(crate) fn atomic64(&mut self, addr: u64) -> Result<&AtomicU64, Violation> {
+        self.check_write(addr, 8)?;
+        if !addr.is_multiple_of(8) {
+            return Err(Violation::Misaligned { addr, len: 8 });
+        }
+        // SAFETY: the address is aligned, as just seen; the rest as in `store`.
+        Ok(unsafe { raw::atomic_u64(addr) })
+    }
+
+    /// Refuses a read unless it lies in one region.
+    #[inline(always)]
+    pub(crate) fn check_read(&mut self, addr: u64, len: u64) -> Result<(), Violation> {
+        if self.stack.holds(addr, len) || self.readable.holds(addr, len) {
+            return Ok(());
+        }
+        self.readable = self
+            .find(addr, len, Access::Read)
+            .ok_or(Violation::OutOfBounds { access: Access::Read, addr, len })?;
+        Ok(())
+    }
+
+    /// Refuses a write unless it lies in one region that may be written.
+    #[inline(always)]
+    pub(crate) fn check_write(&mut self, addr: u64, len: u64) -> Result<(), Violation> {
+        if self.stack.holds(addr, len) || self.writable.holds(addr, len) {
+            return Ok(());
+        }
+        self.writable = self
+            .find(addr, len, Access::Write)
+            .ok_or(Violation::OutOfBounds { access: Access::Write, addr, len })?;
+        Ok(())
+    }
+
+    /// Finds the region, other than the stack, that allows the access.
+    #[cold]
+    fn find(&self, addr: u64, len: u64, access: Access) -> Option<Window> {
+        let context = Window { start: self.context.addr(), len: self.context.len() };
+        if context.holds(addr, len) && (access == Access::Read || self.context.is_writable()) {
+            return Some(context);
+        }
+        let records = self.records.iter().flatten();
+        self.maps
+            .iter()
+            .filter(|map| match access {
+                Access::Read => map.access().can_read(),
+                Access::Write => map.access().can_write(),
+            })
+            .find_map(|map| value_window(map.arena()?, addr))
+            .into_iter()
+            .chain(records.map(|record| Window { start: record.addr, len: record.len }))
+            .find(|window| window.holds(addr, len))
+    }
+
+    /// Returns `len` bytes at `addr`, for a map or a ring buffer to copy from.
+    pub(crate) fn bytes(&mut self, addr: u64, len: u64) -> Result<Bytes<'_>, Violation> {
+        if len > 0 {
+            self.check_read(addr, len)?;
+        }
+        Ok(Bytes { addr, len: len as usize, _memory: core::marker::PhantomData })
+    }
+
+    /// Copies bytes out of the program's memory.
+    pub(crate) fn copy_out(&mut self, addr: u64, out: &mut [u8]) -> Result<(), Violation> {
+        if !out.is_empty() {
+            self.check_read(addr, out.len() as u64)?;
+        }
+        // SAFETY: the bytes lie in a region of this program, as in `load`.
+        unsafe { raw::load_bytes(addr, out) };
+        Ok(())
+    }
+
+    /// Copies bytes into the program's memory.
+    pub(crate) fn copy_in(&mut self, addr: u64, bytes: &[u8]) -> Result<(), Violation> {
+        if !bytes.is_empty() {
+            self.check_write(addr, bytes.len() as u64)?;
+        }
+        // SAFETY: the bytes lie in a region of this program, as in `store`.
+        unsafe { raw::store_bytes(addr, bytes) };
+        Ok(())
+    }
+
+    /// Returns the program's maps.
+    pub(crate) fn maps(&self) -> &'r [BoundMap] {
+        self.maps
+    }
+
+    /// Tells whether one more record can be held.
+    pub(crate) fn can_hold_record(&self) -> bool {
+        self.records.iter().any(Option::is_none)
+    }
+
+    /// Makes a record accessible.
+    ///
+    /// # Safety
+    ///
+    /// The bytes of the record belong to the caller, their provenance is exposed, and they stay so until
+    /// [`take_record`](Self::take_record) or [`drain_records`](Self::drain_records) returns the record.
+    pub(crate) unsafe fn hold_record(&mut self, record: Reservation) {
+        if let Some(free) = self.records.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(record);
+        }
+    }
+
+    /// Makes the record at `addr` inaccessible and returns it.
+    pub(crate) fn take_record(&mut self, addr: u64) -> Option<Reservation> {
+        let slot = self
+            .records
+            .iter_mut()
+            .find(|slot| slot.is_some_and(|record| record.addr == addr))?;
+        (self.readable, self.writable) = (Window::EMPTY, Window::EMPTY);
+        slot.take()
+    }
+
+    /// Makes some record that is still held inaccessible and returns it.
+    pub(crate) fn take_any_record(&mut self) -> Option<Reservation> {
+        let held = self.records.iter().flatten().next()?.addr;
+        self.take_record(held)
+    }
+}
+
+/// Returns the range of the value that `addr` lies in.
+fn value_window(arena: &Arena, addr: u64) -> Option<Window> {
+    let start = arena.value_at(addr as usize)?;
+    Some(Window { start: start as u64, len: arena.value_size as u64 })
+}
+
+/// Bytes of the program's memory that have been checked, to copy from. Other CPUs may write them meanwhile.
+pub(crate) struct Bytes<'m> {
+    addr: u64,
+    len: usize,
+    _memory: core::marker::PhantomData<&'m ()>,
+}
+
+impl ValueSource for Bytes<'_> {
+    fn byte_len(&self) -> usize {
+        self.len
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        let Some(rest) = self.len.checked_sub(index * 8) else { return 0 };
+        let addr = self.addr + index as u64 * 8;
+        if rest >= 8 {
+            // SAFETY: eight bytes lie within the checked ones.
+            return unsafe { u64::load(addr) };
+        }
+        let mut word = [0; 8];
+        if let Some(bytes) = word.get_mut(..rest) {
+            // SAFETY: `rest` bytes lie within the checked ones.
+            unsafe { raw::load_bytes(addr, bytes) };
+        }
+        u64::from_ne_bytes(word)
+    }
+}

@@ -1,0 +1,195 @@
+//! A program: checked, decoded, and ready to run.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use axebpf_hit::HitGuard;
+use axebpf_maps::Map;
+
+use crate::bound_map::{BoundMap, next_generation};
+use crate::check_error::CheckError;
+use crate::context::Context;
+use crate::counters::{Counters, ProgramStats};
+use crate::decode::split;
+use crate::engine::{Engine, EngineKind};
+use crate::env::RunEnv;
+use crate::insn::Insn;
+use crate::run_error::RunError;
+use crate::target::{AttachTarget, ProgramKind, SectionName};
+
+/// The budget of a program that nobody gave another one, in instructions.
+pub const DEFAULT_BUDGET: u32 = 65_536;
+
+/// One checked program.
+///
+/// A program is shared between links by [`Arc`]; it keeps its maps alive. Running it allocates nothing.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    section: String,
+    insns: Box<[Insn]>,
+    maps: Box<[BoundMap]>,
+    engine: Box<dyn Engine>,
+    budget: AtomicU32,
+    counters: Counters,
+}
+
+/// What a program is made of.
+pub(crate) struct Parts {
+    pub(crate) name: String,
+    pub(crate) section: String,
+    pub(crate) insns: Vec<Insn>,
+    pub(crate) maps: Vec<BoundMap>,
+}
+
+impl Program {
+    /// Makes a program of bare little-endian instructions, for the default engine.
+    ///
+    /// The instructions name `maps` by index: 64-bit immediate loads of the kinds 5 (map) and 6 (address in the first
+    /// value) of RFC 9669, section 5.4.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] names the first instruction that cannot be allowed.
+    pub fn from_insns(bytes: &[u8], maps: &[Arc<Map>]) -> Result<Self, CheckError> {
+        Self::for_engine(EngineKind::default(), bytes, maps)
+    }
+
+    /// Makes a program of bare little-endian instructions for `engine`; see [`from_insns`](Self::from_insns).
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`], of which [`EngineLimit`](CheckError::EngineLimit) names an instruction that `engine` cannot run
+    /// correctly.
+    pub fn for_engine(
+        engine: EngineKind,
+        bytes: &[u8],
+        maps: &[Arc<Map>],
+    ) -> Result<Self, CheckError> {
+        let maps = (0u16..).zip(maps);
+        let maps = maps.map(|(index, map)| BoundMap::new(map.clone(), index, next_generation()));
+        let insns = split(bytes)?;
+        let parts =
+            Parts { name: String::from("raw"), section: String::new(), insns, maps: maps.collect() };
+        Self::new(engine, parts)
+    }
+
+    pub(crate) fn new(engine: EngineKind, parts: Parts) -> Result<Self, CheckError> {
+        let Parts { name, section, insns, maps } = parts;
+        let engine = engine.prepare(&insns, &maps)?;
+        Ok(Self {
+            name,
+            section,
+            insns: insns.into(),
+            maps: maps.into(),
+            engine,
+            budget: AtomicU32::new(DEFAULT_BUDGET),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Returns the name: that of the function in the object.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the name of the section that the program came from; empty for bare instructions.
+    #[must_use]
+    pub fn section(&self) -> &str {
+        &self.section
+    }
+
+    /// Returns what kind of probe the program is for.
+    #[must_use]
+    pub fn kind(&self) -> ProgramKind {
+        match SectionName::parse(&self.section) {
+            Ok(Some(name)) => name.kind,
+            _ => ProgramKind::Raw,
+        }
+    }
+
+    /// Returns where the program attaches, if its section name says so.
+    #[must_use]
+    pub fn target(&self) -> Option<AttachTarget<'_>> {
+        SectionName::parse(&self.section).ok()??.target
+    }
+
+    /// Returns the number of instruction slots, called functions included.
+    #[must_use]
+    pub fn insn_count(&self) -> usize {
+        self.insns.len()
+    }
+
+    /// Returns the instructions, called functions appended and references to maps resolved to indices.
+    #[must_use]
+    pub fn insns(&self) -> &[Insn] {
+        &self.insns
+    }
+
+    /// Visits the maps that the program refers to.
+    pub fn maps(&self) -> impl ExactSizeIterator<Item = &Arc<Map>> {
+        self.maps.iter().map(BoundMap::map)
+    }
+
+    /// Returns the name of the engine that runs the program.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    /// Returns the number of instructions that a run may execute; both slots of a 64-bit immediate count.
+    #[must_use]
+    pub fn budget(&self) -> u32 {
+        self.budget.load(Ordering::Relaxed)
+    }
+
+    /// Sets the number of instructions that a run may execute, for runs that start from now on.
+    pub fn set_budget(&self, instructions: u32) {
+        self.budget.store(instructions, Ordering::Relaxed);
+    }
+
+    /// Returns what happened to the runs so far.
+    #[must_use]
+    pub fn stats(&self) -> ProgramStats {
+        self.counters.read()
+    }
+
+    /// Runs the program and returns what it leaves in `r0`.
+    ///
+    /// `r1` points to the context and `r2` is its length in bytes. Allocates nothing, logs nothing, and ends within
+    /// [`budget`](Self::budget).
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] says where and why the program was stopped; it is counted in [`stats`](Self::stats). What the
+    /// program had written to its maps before stays written.
+    pub fn run(
+        &self,
+        guard: &HitGuard,
+        context: Context<'_>,
+        env: &RunEnv<'_>,
+    ) -> Result<u64, RunError> {
+        self.counters.count_run();
+        let run = Run {
+            guard,
+            env,
+            maps: &self.maps,
+            budget: self.budget(),
+            counters: &self.counters,
+        };
+        self.engine.run(&run, context).inspect_err(|error| self.counters.count_abort(error))
+    }
+}
+
+/// What an engine gets for one run, besides the context.
+pub(crate) struct Run<'r> {
+    pub(crate) guard: &'r HitGuard,
+    pub(crate) env: &'r RunEnv<'r>,
+    pub(crate) maps: &'r [BoundMap],
+    pub(crate) budget: u32,
+    pub(crate) counters: &'r Counters,
+}

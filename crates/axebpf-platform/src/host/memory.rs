@@ -3,29 +3,17 @@
 use core::ffi::c_void;
 use std::io::Error;
 
+use crate::pages::read_pages;
 use crate::{HostVirt, ReadFault};
 
-/// The unit in which a copy fails. A divisor of every page size there is.
-const PAGE: u64 = 4096;
-
 pub(super) fn read(src: HostVirt, dst: &mut [u8]) -> Result<(), ReadFault> {
-    let mut done = 0;
-    while done < dst.len() {
-        let Some(at) = src.checked_add(done as u64) else {
-            dst.fill(0);
-            return Err(ReadFault {
-                addr: HostVirt::new(u64::MAX),
-            });
-        };
-        let page = (PAGE - at.get() % PAGE) as usize;
-        let end = dst.len().min(done + page);
-        if !read_in_page(at, &mut dst[done..end]) {
-            dst.fill(0);
-            return Err(ReadFault { addr: at });
+    read_pages(src, dst, |at, piece| {
+        if read_in_page(at, piece) {
+            piece.len()
+        } else {
+            0
         }
-        done = end;
-    }
-    Ok(())
+    })
 }
 
 /// Fills `dst` from `src`, all in one page, and tells whether it could.

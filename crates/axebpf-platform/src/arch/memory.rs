@@ -1,0 +1,130 @@
+//! Reading memory that may not be there, or may be a device.
+
+use core::arch::global_asm;
+
+use super::{mask_interrupts, restore_interrupts};
+use crate::pages::read_pages;
+use crate::{HostVirt, ReadFault, is_normal_translation};
+
+// The labels are global because Rust names them, and hidden because nobody else does. `bti c` is a hint that does
+// nothing on CPUs, and in pages, without branch targets.
+global_asm!(
+    ".pushsection .text.axebpf_read, \"ax\", %progbits",
+    ".balign 4",
+    // The arguments are where to, where from and how many bytes; returns how many were not copied.
+    ".hidden axebpf_read_copy",
+    ".hidden axebpf_read_load_dword",
+    ".hidden axebpf_read_load_byte",
+    ".hidden axebpf_read_copy_end",
+    ".globl axebpf_read_copy, axebpf_read_load_dword, axebpf_read_load_byte, axebpf_read_copy_end",
+    ".type axebpf_read_copy, %function",
+    "axebpf_read_copy:",
+    "bti c",
+    // Whole words only where both sides are aligned: SCTLR_EL2.A may be set.
+    "orr x3, x0, x1",
+    "tst x3, #7",
+    "b.ne 3f",
+    "2: cmp x2, #8",
+    "b.lo 3f",
+    "axebpf_read_load_dword:",
+    "ldr x3, [x1]",
+    "str x3, [x0], #8",
+    "add x1, x1, #8",
+    "sub x2, x2, #8",
+    "b 2b",
+    "3: cbz x2, axebpf_read_copy_end",
+    "axebpf_read_load_byte:",
+    "ldrb w3, [x1]",
+    "strb w3, [x0], #1",
+    "add x1, x1, #1",
+    "sub x2, x2, #1",
+    "b 3b",
+    "axebpf_read_copy_end:",
+    "mov x0, x2",
+    "ret",
+    ".size axebpf_read_copy, . - axebpf_read_copy",
+    // The argument is an address; returns what PAR_EL1 says about reading it at EL2, and keeps PAR_EL1. An abort on the
+    // translation table walk itself counts as a failed translation.
+    ".hidden axebpf_read_translate",
+    ".hidden axebpf_read_walk",
+    ".hidden axebpf_read_walk_failed",
+    ".globl axebpf_read_translate, axebpf_read_walk, axebpf_read_walk_failed",
+    ".type axebpf_read_translate, %function",
+    "axebpf_read_translate:",
+    "bti c",
+    "mrs x1, par_el1",
+    "axebpf_read_walk:",
+    "at s1e2r, x0",
+    "isb",
+    "mrs x0, par_el1",
+    "4: msr par_el1, x1",
+    "ret",
+    "axebpf_read_walk_failed:",
+    "mov x0, #1",
+    "b 4b",
+    ".size axebpf_read_translate, . - axebpf_read_translate",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn axebpf_read_copy(to: *mut u8, from: u64, len: usize) -> usize;
+    fn axebpf_read_load_dword();
+    fn axebpf_read_load_byte();
+    fn axebpf_read_copy_end();
+    fn axebpf_read_translate(addr: u64) -> u64;
+    fn axebpf_read_walk();
+    fn axebpf_read_walk_failed();
+}
+
+/// Returns where to go on after a data abort at `elr` that [`read_memory`] expects.
+///
+/// To be called by the vector for synchronous exceptions taken from EL2 when the exception class is 0x25 (data abort
+/// without a change in exception level), before anything is reported. The vector then puts the answer into its saved
+/// `ELR_EL2` and returns from the exception with all registers as they were. `None` means that the abort is
+/// somebody else's. Touches no memory.
+#[must_use]
+pub fn fault_fixup(elr: u64) -> Option<u64> {
+    let place = |label: unsafe extern "C" fn()| label as usize as u64;
+    if elr == place(axebpf_read_load_dword) || elr == place(axebpf_read_load_byte) {
+        Some(place(axebpf_read_copy_end))
+    } else if elr == place(axebpf_read_walk) {
+        Some(place(axebpf_read_walk_failed))
+    } else {
+        None
+    }
+}
+
+/// Tells whether `addr` is mapped for reading at EL2, as Normal memory.
+///
+/// Asks the MMU (`AT S1E2R`); `PAR_EL1` is afterwards what it was.
+#[must_use]
+pub fn is_normal_memory(addr: HostVirt) -> bool {
+    // An interrupt handler that translates an address would come between the translation and its result.
+    let interrupts = mask_interrupts();
+    // SAFETY: Follows the C calling convention and changes no memory and no system register for good. May abort at
+    // `axebpf_read_walk`, which the vector mends through `fault_fixup`.
+    let par = unsafe { axebpf_read_translate(addr.get()) };
+    restore_interrupts(interrupts);
+    is_normal_translation(par)
+}
+
+/// Copies `dst.len()` bytes from `src`, of Normal memory only. For [`ReadMemory`](crate::ReadMemory).
+///
+/// Needs the data-abort vector to call [`fault_fixup`]. Each page is looked up before it is read, so that neither an
+/// unmapped page nor a device, reading which has side effects, is touched; a page that goes away in between aborts
+/// and is mended. With the MMU off all memory counts as a device.
+///
+/// # Errors
+///
+/// [`ReadFault`] names the first address that could not be read. `dst` is then all zeroes.
+pub fn read_memory(src: HostVirt, dst: &mut [u8]) -> Result<(), ReadFault> {
+    read_pages(src, dst, |at, piece| {
+        if !is_normal_memory(at) {
+            return 0;
+        }
+        // SAFETY: `piece` is writable for its length. The source may be anything: it is read only at the two labels
+        // at which `fault_fixup` mends an abort, and the function follows the C calling convention.
+        let left = unsafe { axebpf_read_copy(piece.as_mut_ptr(), at.get(), piece.len()) };
+        piece.len() - left
+    })
+}

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod build_image;
 mod build_programs;
+mod ksyms;
 mod process;
 mod programs;
 mod setup;
@@ -26,6 +27,7 @@ enum Command {
     Setup(setup::Args),
     BuildPrograms(build_programs::Args),
     BuildImage(build_image::Args),
+    Ksyms(ksyms::Args),
 }
 
 fn main() -> Result<()> {
@@ -33,5 +35,6 @@ fn main() -> Result<()> {
         Command::Setup(args) => setup::run(&args),
         Command::BuildPrograms(args) => build_programs::run(&args),
         Command::BuildImage(args) => build_image::run(&args),
+        Command::Ksyms(args) => ksyms::run(&args),
     }
 }

@@ -22,6 +22,13 @@ pub(super) fn compile(to: &Path) -> Result<Vec<String>> {
     let names = files(&workspace.join("programs/src/bin"), ".rs")?;
     println!("    {}: cargo", names.join(", "));
     let toolchain = tools::toolchain(EBPF)?;
+    // Unpacks the packages, whose folders the flags name.
+    output(
+        toolchain
+            .cargo("fetch")
+            .current_dir(&workspace)
+            .arg("--locked"),
+    )?;
     let mut cargo = toolchain.cargo("build");
     cargo
         .current_dir(&workspace)

@@ -13,7 +13,9 @@
 //! | token table | aligned to 8: `u64` length, then text |
 //! | token index | aligned to 8: `u64` number, then as many `u32` into the token table |
 //!
-//! An encoded name is text, or `FF` token `FF` text with a token number of one byte, or of two with the high one first.
+//! An encoded name is text, or `FF` token `FF` text with a token number of one byte, or of two with the high one first. A
+//! number of two bytes that ends in `FF` reads as one of one byte. `ksym`'s writer uses such a one, 511, when it
+//! has many prefixes; its reader shows the names that use it as empty, and here such a blob is refused.
 
 use ksym::{KSYM_NAME_LEN, TOKEN_MARKER};
 use zerocopy::little_endian::{U32, U64};

@@ -1,6 +1,6 @@
 //! The table: opening it, and looking things up.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use ksym::{KSYM_NAME_LEN, KallsymsMapped};
 
@@ -8,7 +8,6 @@ use crate::blob::{self, Blob};
 use crate::hash::Fnv;
 use crate::iter::{Iter, Matching, Named};
 use crate::sidecar::{NONE, Sidecar};
-use crate::symbol::Demangled;
 use crate::{Glob, Location, Slide, Symbol, SymbolError};
 
 /// A symbol table that has been checked from front to back.
@@ -221,16 +220,4 @@ impl fmt::Debug for SymbolTable<'_> {
             .field("has_sidecar", &self.sidecar.is_some())
             .finish()
     }
-}
-
-/// Returns the key of `name` in the index of demangled names, or `None` if it is not mangled.
-#[cfg(feature = "encode")]
-pub(crate) fn demangled_hash(name: &str) -> Option<u32> {
-    let demangled = Demangled::new(name);
-    if !demangled.is_mangled() {
-        return None;
-    }
-    let mut fnv = Fnv::new();
-    write!(fnv, "{demangled}").ok()?;
-    Some(fnv.finish_short())
 }

@@ -7,13 +7,16 @@ pub use fill::fill_section;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Write;
 
 use ksym::{KSYM_NAME_LEN, TOKEN_MARKER};
 use thiserror::Error;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
+use crate::Demangled;
 use crate::blob::{ALIGN, MAX_SYMBOLS};
+use crate::hash::Fnv;
 use crate::sidecar::{self, DemangledEntry, Header, NONE};
 use tokens::Tokens;
 
@@ -245,7 +248,7 @@ fn write_name(names: &mut Vec<u8>, entry: &Entry, tokens: &Tokens<'_>) {
 fn write_sidecar(out: &mut Vec<u8>, entries: &[Entry]) {
     let mut demangled: Vec<(u32, u32)> = (0..)
         .zip(entries)
-        .filter_map(|(i, e)| Some((crate::table::demangled_hash(&e.name)?, i)))
+        .filter_map(|(i, e)| Some((demangled_hash(&e.name)?, i)))
         .collect();
     demangled.sort_unstable();
     let mut parts: Vec<u8> = Vec::new();
@@ -272,6 +275,17 @@ fn write_sidecar(out: &mut Vec<u8>, entries: &[Entry]) {
     header.checksum = U64::new(sidecar::checksum(out, &header, &parts));
     out.extend_from_slice(header.as_bytes());
     out.extend_from_slice(&parts);
+}
+
+/// Returns the key of `name` in the index of demangled names, or `None` if it is not mangled.
+fn demangled_hash(name: &str) -> Option<u32> {
+    let demangled = Demangled::new(name);
+    if !demangled.is_mangled() {
+        return None;
+    }
+    let mut fnv = Fnv::new();
+    write!(fnv, "{demangled}").ok()?;
+    Some(fnv.finish_short())
 }
 
 /// Returns for each entry the last one before it that reaches over its start.

@@ -1,0 +1,43 @@
+//! The driver of the testbed's emulated device: a register that reads back inverted, and a doorbell.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// The interrupt that the device raises when its doorbell was rung.
+pub(crate) const INTERRUPT: u32 = 42;
+
+const BASE: usize = 0x0a00_0000;
+const DATA: usize = 0x08;
+const DOORBELL: usize = 0x10;
+const ACKNOWLEDGE: usize = 0x18;
+
+static ANSWERS: AtomicU32 = AtomicU32::new(0);
+
+/// Writes `value` to the device and tells whether it reads back inverted, as it should.
+pub(crate) fn echo(value: u32) -> Result<(), u32> {
+    write(DATA, value);
+    let answer = read(DATA);
+    if answer == !value { Ok(()) } else { Err(answer) }
+}
+
+/// Asks the device for an interrupt to the executing vCPU.
+pub(crate) fn ring_doorbell() {
+    write(DOORBELL, 1);
+}
+
+/// Answers the device's interrupt.
+pub(crate) fn acknowledge() {
+    write(ACKNOWLEDGE, 1);
+    ANSWERS.fetch_add(1, Ordering::Relaxed);
+}
+
+fn read(register: usize) -> u32 {
+    let at = (BASE + register) as *const u32;
+    // SAFETY: the device's page is mapped, as Device memory, for this driver alone; registers are aligned words.
+    unsafe { at.read_volatile() }
+}
+
+fn write(register: usize, value: u32) {
+    let at = (BASE + register) as *mut u32;
+    // SAFETY: as in `read`; writing these registers has no effect on the guest's memory.
+    unsafe { at.write_volatile(value) }
+}

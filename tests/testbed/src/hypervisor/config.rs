@@ -1,0 +1,158 @@
+//! What a virtual machine is made of, as `guest.cfg` describes it.
+
+use alloc::string::{String, ToString};
+use core::ops::Range;
+
+use thiserror::Error;
+
+/// The built-in description of the demo's VM.
+pub(crate) const BUILT_IN: &str = include_str!("../../guest.cfg");
+/// The image of the guest that the VM runs.
+pub(crate) static GUEST_IMAGE: &[u8] = include_bytes!(env!("AXEBPF_GUEST_IMAGE"));
+
+/// How many vCPUs a VM can have: as many as one interrupt can name.
+const MAX_VCPUS: u64 = 8;
+/// The guest-physical addresses that can be memory.
+const MEMORY: Range<u64> = 0x4000_0000..0x8000_0000;
+
+/// A description of a virtual machine.
+#[derive(Clone, Debug)]
+pub(crate) struct VmConfig {
+    /// What people call it.
+    pub(crate) name: String,
+    /// How many vCPUs it has.
+    pub(crate) vcpus: u32,
+    /// Where its memory lies.
+    pub(crate) memory: Range<u64>,
+    /// Where its image goes.
+    pub(crate) load: u64,
+    /// Where its first vCPU starts.
+    pub(crate) entry: u64,
+}
+
+/// What is wrong with a description.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub(crate) enum ConfigError {
+    /// A line is not `key = value`.
+    #[error("line {line}: `{text}` is not `key = value`")]
+    NotAnAssignment {
+        /// The line's number, from 1.
+        line: usize,
+        /// What it says.
+        text: String,
+    },
+    /// A key means nothing.
+    #[error("line {line}: unknown key `{key}`")]
+    UnknownKey {
+        /// The line's number, from 1.
+        line: usize,
+        /// The key.
+        key: String,
+    },
+    /// A value is no number, or not one that can be.
+    #[error("line {line}: `{value}` is no value for `{key}`")]
+    BadValue {
+        /// The line's number, from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+    /// A key is missing.
+    #[error("`{key}` is missing")]
+    Missing {
+        /// The key.
+        key: &'static str,
+    },
+}
+
+#[derive(Default)]
+struct Fields {
+    name: Option<String>,
+    vcpus: Option<u64>,
+    memory: Option<Range<u64>>,
+    load: Option<u64>,
+    entry: Option<u64>,
+}
+
+impl VmConfig {
+    /// Reads a description: `key = value` lines, with `#` before comments.
+    pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let mut fields = Fields::default();
+        for (number, line) in text.lines().enumerate() {
+            let content = line.split('#').next().unwrap_or_default().trim();
+            if content.is_empty() {
+                continue;
+            }
+            let line = number + 1;
+            let (key, value) = content
+                .split_once('=')
+                .ok_or_else(|| ConfigError::NotAnAssignment { line, text: content.to_string() })?;
+            fields.set(line, key.trim(), value.trim())?;
+        }
+        fields.finish()
+    }
+}
+
+impl Fields {
+    fn set(&mut self, line: usize, key: &str, value: &str) -> Result<(), ConfigError> {
+        let known = match key {
+            "name" => {
+                self.name = Some(value.to_string());
+                true
+            }
+            "vcpus" => {
+                self.vcpus = number(value).filter(|count| (1..=MAX_VCPUS).contains(count));
+                self.vcpus.is_some()
+            }
+            "memory" => {
+                self.memory = range(value);
+                self.memory.is_some()
+            }
+            "load" => {
+                self.load = number(value).filter(|at| at % 4096 == 0);
+                self.load.is_some()
+            }
+            "entry" => {
+                self.entry = number(value);
+                self.entry.is_some()
+            }
+            _ => return Err(ConfigError::UnknownKey { line, key: key.to_string() }),
+        };
+        let bad = || ConfigError::BadValue { line, key: key.to_string(), value: value.to_string() };
+        known.then_some(()).ok_or_else(bad)
+    }
+
+    fn finish(self) -> Result<VmConfig, ConfigError> {
+        let missing = |key| ConfigError::Missing { key };
+        Ok(VmConfig {
+            name: self.name.ok_or(missing("name"))?,
+            vcpus: self.vcpus.ok_or(missing("vcpus"))? as u32,
+            memory: self.memory.ok_or(missing("memory"))?,
+            load: self.load.ok_or(missing("load"))?,
+            entry: self.entry.ok_or(missing("entry"))?,
+        })
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.strip_suffix('M') {
+        Some(digits) => (digits, 1 << 20),
+        None => text.strip_suffix('K').map_or((text, 1), |digits| (digits, 1 << 10)),
+    };
+    let value = match digits.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    value.ok()?.checked_mul(unit)
+}
+
+fn range(text: &str) -> Option<Range<u64>> {
+    let (start, len) = text.split_once(' ')?;
+    let start = number(start.trim())?;
+    let end = start.checked_add(number(len.trim())?)?;
+    let aligned = start % 4096 == 0 && end % 4096 == 0;
+    (aligned && start >= MEMORY.start && end <= MEMORY.end && start < end).then_some(start..end)
+}

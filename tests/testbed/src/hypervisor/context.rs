@@ -1,0 +1,112 @@
+//! The system and vector registers of a vCPU while it is not loaded.
+
+use core::arch::global_asm;
+
+use aarch64_cpu::registers::*;
+
+macro_rules! guest_registers {
+    ($($register:ident),* $(,)?) => {
+        /// The EL1 and EL0 system registers of a vCPU.
+        #[derive(Default)]
+        #[allow(non_snake_case, reason = "the fields are named like the registers")]
+        pub(crate) struct SystemRegisters {
+            $($register: u64,)*
+        }
+
+        impl SystemRegisters {
+            /// Puts the values into this CPU's registers.
+            pub(crate) fn load(&self) {
+                $($register.set(self.$register);)*
+            }
+
+            /// Takes the values out of this CPU's registers.
+            pub(crate) fn unload(&mut self) {
+                $(self.$register = $register.get();)*
+            }
+        }
+    };
+}
+
+guest_registers! {
+    ACTLR_EL1, AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTKCTL_EL1, CONTEXTIDR_EL1, CPACR_EL1,
+    CSSELR_EL1, ELR_EL1, ESR_EL1, FAR_EL1, MAIR_EL1, MDSCR_EL1, PAR_EL1, SCTLR_EL1, SP_EL0, SP_EL1,
+    SPSR_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VBAR_EL1,
+}
+
+impl SystemRegisters {
+    /// Returns what a vCPU starts with: translation and caches off, all else zero.
+    pub(crate) fn at_reset() -> Self {
+        const SCTLR_RES1: u64 = 0x30d0_0800;
+        Self { SCTLR_EL1: SCTLR_RES1, ..Self::default() }
+    }
+}
+
+/// The vector registers of a vCPU. The hypervisor itself is compiled not to use them.
+#[repr(C, align(16))]
+pub(crate) struct VectorRegisters {
+    v: [u128; 32],
+    control: u64,
+    status: u64,
+}
+
+impl Default for VectorRegisters {
+    fn default() -> Self {
+        Self { v: [0; 32], control: 0, status: 0 }
+    }
+}
+
+unsafe extern "C" {
+    fn load_vectors(from: *const VectorRegisters);
+    fn unload_vectors(to: *mut VectorRegisters);
+}
+
+impl VectorRegisters {
+    /// Puts the values into this CPU's registers.
+    pub(crate) fn load(&self) {
+        // SAFETY: the pointer is to a whole structure of the layout that the assembly expects, and EL2 keeps nothing in
+        // vector registers.
+        unsafe { load_vectors(self) }
+    }
+
+    /// Takes the values out of this CPU's registers.
+    pub(crate) fn unload(&mut self) {
+        // SAFETY: as in `load`; the structure is borrowed mutably.
+        unsafe { unload_vectors(self) }
+    }
+}
+
+macro_rules! for_each_pair {
+    ($op:literal) => {
+        concat!(
+            $op, " q0, q1, [x0]\n", $op, " q2, q3, [x0, #32]\n", $op, " q4, q5, [x0, #64]\n",
+            $op, " q6, q7, [x0, #96]\n", $op, " q8, q9, [x0, #128]\n", $op, " q10, q11, [x0, #160]\n",
+            $op, " q12, q13, [x0, #192]\n", $op, " q14, q15, [x0, #224]\n",
+            $op, " q16, q17, [x0, #256]\n", $op, " q18, q19, [x0, #288]\n",
+            $op, " q20, q21, [x0, #320]\n", $op, " q22, q23, [x0, #352]\n",
+            $op, " q24, q25, [x0, #384]\n", $op, " q26, q27, [x0, #416]\n",
+            $op, " q28, q29, [x0, #448]\n", $op, " q30, q31, [x0, #480]\n",
+        )
+    };
+}
+
+global_asm!(
+    ".section .text.vector_registers, \"ax\"",
+    ".arch_extension fp",
+    ".arch_extension simd",
+    ".global load_vectors",
+    "load_vectors:",
+    for_each_pair!("ldp"),
+    "ldr x1, [x0, #512]",
+    "ldr x2, [x0, #520]",
+    "msr fpcr, x1",
+    "msr fpsr, x2",
+    "ret",
+    ".global unload_vectors",
+    "unload_vectors:",
+    for_each_pair!("stp"),
+    "mrs x1, fpcr",
+    "mrs x2, fpsr",
+    "str x1, [x0, #512]",
+    "str x2, [x0, #520]",
+    "ret",
+);

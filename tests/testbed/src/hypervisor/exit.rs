@@ -1,0 +1,127 @@
+//! Why a guest was left, and what is done about it.
+
+use axebpf_platform::GuestPhys;
+
+use super::{
+    console::println,
+    device::{self, Effect},
+    hypercall,
+    mmio::{Access, AccessKind},
+    vcpu::{Exit, Vcpu},
+    vm::Vm,
+};
+
+// Exception classes (ARM ARM D24.2.40).
+const WAIT: u64 = 0x01;
+const HVC: u64 = 0x16;
+const SMC: u64 = 0x17;
+const SYSTEM_REGISTER: u64 = 0x18;
+const INSTRUCTION_ABORT: u64 = 0x20;
+const DATA_ABORT: u64 = 0x24;
+
+/// Handles `exit` of `vcpu`.
+pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, exit: Exit) {
+    let esr = match exit {
+        // `Vcpu::run` has handled the interrupt already.
+        Exit::Interrupt => return,
+        Exit::SystemError => return give_up(vm, vcpu, "system error", 0),
+        Exit::Synchronous(esr) => esr,
+    };
+    match esr >> 26 & 0x3f {
+        WAIT => wait(vm, vcpu),
+        HVC => hypercall::handle(vm, vcpu),
+        SMC => {
+            // Unlike HVC, a trapped SMC leaves the guest at the instruction.
+            vcpu.skip_instruction();
+            hypercall::handle(vm, vcpu);
+        }
+        SYSTEM_REGISTER => access_register(vm, vcpu, esr),
+        INSTRUCTION_ABORT | DATA_ABORT => abort(vm, vcpu, esr),
+        _ => give_up(vm, vcpu, "exit", esr),
+    }
+}
+
+fn wait(vm: &Vm, vcpu: &Vcpu) {
+    vcpu.skip_instruction();
+    vcpu.halt(|| vm.is_stopping());
+}
+
+fn abort(vm: &Vm, vcpu: &Vcpu, esr: u64) {
+    let at = vcpu.fault_address();
+    if device::WINDOW.contains(&at) {
+        access_device(vm, vcpu, at, esr);
+    } else if vm.memory().contains(&at) {
+        page_fault(vm, vcpu, at, esr);
+    } else {
+        give_up(vm, vcpu, "access to no memory", esr);
+    }
+}
+
+fn page_fault(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
+    if vm.map(GuestPhys::new(at & !0xfff)).is_err() {
+        give_up(vm, vcpu, "page fault without memory left", esr);
+    }
+}
+
+fn access_device(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
+    let Some(access) = Access::decode(esr) else {
+        return give_up(vm, vcpu, "access to a device that the syndrome does not describe", esr);
+    };
+    let offset = at - device::WINDOW.start;
+    match access.kind {
+        AccessKind::Read => {
+            let raw = vm.device().lock().read(offset);
+            vcpu.set_register(access.register, access.loaded(raw));
+        }
+        AccessKind::Write => {
+            let value = access.stored(vcpu.register(access.register));
+            let effect = vm.device().lock().write(offset, value);
+            if effect == Effect::Interrupt {
+                vcpu.inject(device::INTERRUPT);
+            }
+        }
+    }
+    vcpu.skip_instruction();
+}
+
+fn access_register(vm: &Vm, vcpu: &Vcpu, esr: u64) {
+    // ICC_SGI1R_EL1 is S3_0_C12_C11_5; the mask leaves register number and direction out.
+    const NAME: u64 = 0x3f_fc1e;
+    const SGI1R: u64 = 3 << 20 | 5 << 17 | 12 << 10 | 11 << 1;
+    const READ: u64 = 1;
+    let register = (esr >> 5 & 31) as usize;
+    if esr & NAME == SGI1R {
+        send_ipi(vm, vcpu, vcpu.register(register));
+    } else if esr & READ != 0 {
+        // What is not there reads as zero.
+        vcpu.set_register(register, 0);
+    }
+    vcpu.skip_instruction();
+}
+
+/// Interrupts the vCPUs that `request` names, as a write to `ICC_SGI1R_EL1` asks.
+fn send_ipi(vm: &Vm, from: &Vcpu, request: u64) {
+    const ALL_BUT_SELF: u64 = 1 << 40;
+    let interrupt = (request >> 24 & 0xf) as u32;
+    for vcpu in vm.vcpus() {
+        let bit = 1_u64.checked_shl(vcpu.id().get()).unwrap_or(0);
+        let chosen =
+            if request & ALL_BUT_SELF != 0 { vcpu.id() != from.id() } else { request & 0xffff & bit != 0 };
+        if chosen {
+            vcpu.inject(interrupt);
+        }
+    }
+}
+
+/// Stops the VM after something that the hypervisor cannot handle.
+fn give_up(vm: &Vm, vcpu: &Vcpu, what: &str, esr: u64) {
+    println!(
+        "vm {} vcpu {}: unhandled {what}: esr {esr:#x}, pc {:#x}, address {:#x} (virtual {:#x}); the VM stops",
+        vm.id(),
+        vcpu.id(),
+        vcpu.pc(),
+        vcpu.fault_address(),
+        vcpu.fault_virtual_address(),
+    );
+    vm.stop();
+}

@@ -1,0 +1,55 @@
+//! The hypercalls of the testbed: SMCCC fast calls in the vendor-specific hypervisor range.
+
+use axebpf_platform::GuestPhys;
+
+use super::{
+    console::println,
+    psci,
+    vcpu::Vcpu,
+    vm::Vm,
+};
+
+const REPORT: u64 = 0xc600_0001;
+const RELEASE_PAGE: u64 = 0xc600_0002;
+const NOTE: u64 = 0xc600_0003;
+
+/// What SMCCC answers to a call that there is not.
+const NOT_SUPPORTED: u64 = u64::MAX;
+const INVALID_PARAMETERS: u64 = -2_i64 as u64;
+const SUCCESS: u64 = 0;
+
+/// Handles the call that `vcpu` made: its number is in x0, its arguments in x1 to x3, its result goes to x0.
+pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu) {
+    let function = vcpu.register(0);
+    let args = [vcpu.register(1), vcpu.register(2), vcpu.register(3)];
+    let result = match function & 0xffff_ffff {
+        REPORT => {
+            vm.take_report(vcpu, args[0], args[1]);
+            Some(SUCCESS)
+        }
+        RELEASE_PAGE => Some(release_page(vm, args[0])),
+        NOTE => {
+            note(vm, vcpu, args[0]);
+            Some(SUCCESS)
+        }
+        other => psci::handle(vm, vcpu, other, args).unwrap_or(Some(NOT_SUPPORTED)),
+    };
+    if let Some(result) = result {
+        vcpu.set_register(0, result);
+    }
+}
+
+fn release_page(vm: &Vm, at: u64) -> u64 {
+    if at % 4096 == 0 && vm.unmap(GuestPhys::new(at)) { SUCCESS } else { INVALID_PARAMETERS }
+}
+
+fn note(vm: &Vm, vcpu: &Vcpu, code: u64) {
+    let text = match code {
+        1 => "has a single vCPU",
+        2 => "panicked",
+        3 => "got a wrong answer from its device",
+        4 => "lost what it wrote to memory",
+        _ => "made an unknown note",
+    };
+    println!("vm {} vcpu {}: the guest {text}", vm.id(), vcpu.id());
+}

@@ -1,0 +1,35 @@
+//! The hypervisor, one file for each of its nouns.
+
+mod boot;
+mod cache;
+mod checksum;
+mod config;
+mod console;
+mod context;
+mod device;
+mod exit;
+mod gic;
+mod heap;
+mod hypercall;
+mod image;
+mod irq;
+mod lock;
+mod mmio;
+mod mmu;
+mod panic;
+mod percpu;
+mod power;
+mod psci;
+mod sched;
+mod shell;
+mod smp;
+mod stage2;
+mod sysreg;
+mod task;
+mod timer;
+mod uart;
+mod vcpu;
+mod vectors;
+mod vgic;
+mod vm;
+mod world;

@@ -1,0 +1,65 @@
+//! PSCI for guests: switching vCPUs and the VM on and off (ARM DEN0022).
+
+use super::{vcpu::{Vcpu, VcpuState}, vm::{Vm, VmError}};
+
+const VERSION: u64 = 0x8400_0000;
+const CPU_OFF: u64 = 0x8400_0002;
+const CPU_ON: u64 = 0xc400_0003;
+const AFFINITY_INFO: u64 = 0xc400_0004;
+const SYSTEM_OFF: u64 = 0x8400_0008;
+const SYSTEM_RESET: u64 = 0x8400_0009;
+const FEATURES: u64 = 0x8400_000a;
+
+const SUCCESS: u64 = 0;
+const NOT_SUPPORTED: u64 = u64::MAX;
+const INVALID_PARAMETERS: u64 = -2_i64 as u64;
+const ALREADY_ON: u64 = -4_i64 as u64;
+const INTERNAL_FAILURE: u64 = -6_i64 as u64;
+const VERSION_1_1: u64 = 0x1_0001;
+
+/// Handles PSCI call `function`. Returns `None` when it is none, and otherwise the result, if the caller gets one.
+pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, function: u64, args: [u64; 3]) -> Option<Option<u64>> {
+    let result = match function {
+        VERSION => Some(VERSION_1_1),
+        CPU_ON => Some(cpu_on(vm, args)),
+        AFFINITY_INFO => Some(affinity_info(vm, args[0])),
+        FEATURES => Some(features(args[0])),
+        CPU_OFF => {
+            vcpu.set_state(VcpuState::Off);
+            None
+        }
+        SYSTEM_OFF | SYSTEM_RESET => {
+            vm.stop();
+            None
+        }
+        _ => return None,
+    };
+    Some(result)
+}
+
+fn cpu_on(vm: &Vm, args: [u64; 3]) -> u64 {
+    let [target, entry, context] = args;
+    match vm.start_vcpu(target, entry, context) {
+        Ok(()) => SUCCESS,
+        Err(VmError::AlreadyOn { .. }) => ALREADY_ON,
+        Err(VmError::NoVcpu { .. }) => INVALID_PARAMETERS,
+        Err(_) => INTERNAL_FAILURE,
+    }
+}
+
+fn affinity_info(vm: &Vm, target: u64) -> u64 {
+    const ON: u64 = 0;
+    const OFF: u64 = 1;
+    match vm.vcpu(target) {
+        Some(vcpu) if vcpu.state() == VcpuState::Off => OFF,
+        Some(_) => ON,
+        None => INVALID_PARAMETERS,
+    }
+}
+
+fn features(function: u64) -> u64 {
+    match function {
+        VERSION | CPU_OFF | CPU_ON | AFFINITY_INFO | SYSTEM_OFF | SYSTEM_RESET | FEATURES => SUCCESS,
+        _ => NOT_SUPPORTED,
+    }
+}

@@ -1,0 +1,201 @@
+//! The scheduler: each CPU takes turns among its own tasks, a time slice each.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use axebpf_platform::CpuId;
+use spin::Once;
+
+use super::{
+    gic,
+    lock::Lock,
+    percpu::{self, MAX_CPUS},
+    sysreg,
+    task::{self, Task, TaskState},
+    timer,
+};
+
+/// The tasks of one CPU; the first one is idle's.
+struct Queue {
+    tasks: Vec<Arc<Task>>,
+    current: usize,
+}
+
+static QUEUES: [Lock<Queue>; MAX_CPUS] =
+    [const { Lock::new(Queue { tasks: Vec::new(), current: 0 }) }; MAX_CPUS];
+/// The task that reads the console.
+static CONSOLE: Once<Arc<Task>> = Once::new();
+
+impl Queue {
+    /// Returns the next runnable task after the current one, idle only when there is no other.
+    fn next(&self) -> usize {
+        let len = self.tasks.len();
+        let runnable = |index: usize| {
+            let task = &self.tasks[index];
+            !task.is_idle() && (task.is(TaskState::Ready) || task.is(TaskState::Running))
+        };
+        (1..=len).map(|step| (self.current + step) % len).find(|&index| runnable(index)).unwrap_or(0)
+    }
+
+    /// Forgets tasks that ended. Only idle calls this, so that none of them is current.
+    fn reap(&mut self) -> Option<Arc<Task>> {
+        let dead = self.tasks.iter().position(|task| task.is(TaskState::Dead))?;
+        self.current = 0;
+        Some(self.tasks.remove(dead))
+    }
+}
+
+/// Makes what the executing CPU executes its idle task.
+pub(crate) fn init_cpu() {
+    let cpu = percpu::id();
+    QUEUES[cpu.index()].lock().tasks.push(Arc::new(Task::idle(cpu)));
+}
+
+/// Hands `task` to its CPU.
+pub(crate) fn spawn(task: Arc<Task>) {
+    let cpu = task.cpu();
+    QUEUES[cpu.index()].lock().tasks.push(task);
+    poke(cpu);
+}
+
+/// Hands `task` to its CPU, and wakes it whenever something was typed.
+pub(crate) fn spawn_console(task: Arc<Task>) {
+    CONSOLE.call_once(|| task.clone());
+    spawn(task);
+}
+
+/// Wakes the task that reads the console.
+pub(crate) fn wake_console() {
+    if let Some(task) = CONSOLE.get() {
+        wake(task);
+    }
+}
+
+/// Returns the task that the executing CPU executes.
+pub(crate) fn current() -> Arc<Task> {
+    let queue = QUEUES[percpu::id().index()].lock();
+    queue.tasks[queue.current].clone()
+}
+
+/// Lets the next runnable task of the executing CPU continue. Returns when it is the caller's turn again.
+pub(crate) fn schedule() {
+    let daif = sysreg::mask_interrupts();
+    if let Some((from, to)) = pick() {
+        // SAFETY: interrupts are masked; `to` is the saved stack pointer of a task of this CPU that does not execute,
+        // and both tasks stay in the queue: only idle removes tasks, and never itself.
+        unsafe { task::switch(from, to) };
+    }
+    sysreg::restore_interrupts(daif);
+}
+
+/// Makes the next task the current one and returns where to save the old stack pointer and the new one, or `None`
+/// when the current task goes on.
+fn pick() -> Option<(*mut u64, u64)> {
+    let mut queue = QUEUES[percpu::id().index()].lock();
+    let index = queue.next();
+    let prev = queue.tasks[queue.current].clone();
+    let next = queue.tasks[index].clone();
+    if index == queue.current {
+        next.change(TaskState::Ready, TaskState::Running);
+        return None;
+    }
+    queue.current = index;
+    prev.change(TaskState::Running, TaskState::Ready);
+    next.set(TaskState::Running);
+    drop(queue);
+    if let Some(vcpu) = prev.vcpu() {
+        vcpu.unload();
+    }
+    if let Some(vcpu) = next.vcpu() {
+        vcpu.load();
+    }
+    timer::program();
+    // SAFETY: `next` does not execute, and its stack pointer is accessed by this CPU alone.
+    let sp = unsafe { *next.sp() };
+    Some((prev.sp(), sp))
+}
+
+/// Schedules if somebody asked for it. Called where the current task can be interrupted.
+pub(crate) fn preempt() {
+    if percpu::this().take_reschedule() {
+        schedule();
+    }
+}
+
+/// Blocks the current task until it is woken, at the latest at `wake_at`, unless `ready` says that there is something to do.
+pub(crate) fn block(wake_at: u64, ready: impl Fn() -> bool) {
+    let task = current();
+    task.set_wake_at(wake_at);
+    task.set(TaskState::Blocked);
+    // What makes the task ready comes first and wakes it afterwards; so either this sees it, or the wake-up does.
+    if ready() {
+        task.change(TaskState::Blocked, TaskState::Running);
+    } else {
+        drop(task);
+        schedule();
+    }
+}
+
+/// Makes `task` runnable again if it is blocked, and tells its CPU.
+pub(crate) fn wake(task: &Task) -> bool {
+    let woken = task.change(TaskState::Blocked, TaskState::Ready);
+    if woken {
+        task.set_wake_at(timer::NEVER);
+        poke(task.cpu());
+    }
+    woken
+}
+
+fn poke(cpu: CpuId) {
+    if cpu == percpu::id() {
+        percpu::this().request_reschedule();
+    } else {
+        gic::send(cpu, gic::SGI_RESCHEDULE);
+    }
+}
+
+/// Returns when the next sleeper of the executing CPU is to be woken.
+pub(crate) fn next_wakeup() -> u64 {
+    let queue = QUEUES[percpu::id().index()].lock();
+    let sleepers = queue.tasks.iter().filter(|task| task.is(TaskState::Blocked));
+    sleepers.map(|task| task.wake_at()).min().unwrap_or(timer::NEVER)
+}
+
+/// Wakes the tasks of the executing CPU whose time has come.
+pub(crate) fn wake_sleepers(now: u64) {
+    while let Some(task) = due(now) {
+        wake(&task);
+    }
+}
+
+fn due(now: u64) -> Option<Arc<Task>> {
+    let queue = QUEUES[percpu::id().index()].lock();
+    queue.tasks.iter().find(|task| task.is(TaskState::Blocked) && task.wake_at() <= now).cloned()
+}
+
+/// Ends the current task.
+pub(crate) fn exit() -> ! {
+    sysreg::mask_interrupts();
+    current().set(TaskState::Dead);
+    loop {
+        schedule();
+    }
+}
+
+fn dead() -> Option<Arc<Task>> {
+    QUEUES[percpu::id().index()].lock().reap()
+}
+
+/// What a CPU does when there is nothing else to do.
+pub(crate) fn idle() -> ! {
+    loop {
+        sysreg::mask_interrupts();
+        while let Some(task) = dead() {
+            drop(task);
+        }
+        if !percpu::this().take_reschedule() {
+            sysreg::wait_for_interrupt();
+        }
+        sysreg::unmask_interrupts();
+        schedule();
+    }
+}

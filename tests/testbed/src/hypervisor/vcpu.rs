@@ -1,0 +1,338 @@
+//! Virtual CPUs.
+
+use alloc::sync::{Arc, Weak};
+use core::{
+    cell::UnsafeCell,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use aarch64_cpu::registers::{
+    CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVCT_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MDCR_EL2, MIDR_EL1,
+    Readable, VMPIDR_EL2, VTTBR_EL2, Writeable,
+};
+use axebpf_platform::{CpuId, EXIT_REASON_IRQ, Vcpu as VcpuName, VcpuId, VmId};
+
+use super::{
+    context::{SystemRegisters, VectorRegisters},
+    gic,
+    lock::Lock,
+    percpu, sched, sysreg,
+    task::Task,
+    timer,
+    vgic::{self, Vgic},
+    world::{self, Registers},
+};
+
+/// The virtual timer's interrupt.
+const TIMER_INTERRUPT: u32 = 27;
+/// Virtual interrupts have numbers below this.
+pub(crate) const INTERRUPT_LIMIT: u32 = 64;
+
+/// What a vCPU is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum VcpuState {
+    /// Was not switched on, or was switched off.
+    Off = 0,
+    /// Waits for its CPU.
+    Ready = 1,
+    /// Is loaded on its CPU.
+    Running = 2,
+    /// Waits for an interrupt.
+    Halted = 3,
+}
+
+/// One virtual CPU.
+pub(crate) struct Vcpu {
+    name: VcpuName,
+    cpu: CpuId,
+    vttbr: u64,
+    /// What the guest's counter is behind the machine's.
+    counter_offset: u64,
+    state: AtomicU32,
+    /// Interrupts that are not in a list register yet, one bit each.
+    pending: AtomicU64,
+    task: Lock<Weak<Task>>,
+    context: UnsafeCell<Context>,
+}
+
+// SAFETY: everything but `context` synchronises itself. `context` is accessed by `reset`, while the vCPU has no task, and otherwise by
+// the vCPU's own task and, with interrupts masked, by the scheduler of the one CPU that executes this task.
+unsafe impl Sync for Vcpu {}
+
+#[derive(Default)]
+struct Context {
+    registers: Registers,
+    system: SystemRegisters,
+    vectors: VectorRegisters,
+    vgic: Vgic,
+    timer_control: u64,
+    timer_compare: u64,
+    exit_reason: Option<u32>,
+}
+
+/// Why a vCPU left the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// A physical interrupt.
+    Interrupt,
+    /// Something that the guest did, with the syndrome of it.
+    Synchronous(u64),
+    /// A system error.
+    SystemError,
+}
+
+/// Sets up what all vCPUs have in common on the executing CPU.
+pub(crate) fn init_cpu() {
+    HCR_EL2.write(
+        HCR_EL2::RW::EL1IsAarch64
+            + HCR_EL2::VM::Enable
+            + HCR_EL2::IMO::EnableVirtualIRQ
+            + HCR_EL2::FMO::EnableVirtualFIQ
+            + HCR_EL2::AMO::SET
+            + HCR_EL2::TWI::SET
+            + HCR_EL2::TSC::EnableTrapEl1SmcToEl2,
+    );
+    // All reserved ones, which also traps SVE; advanced SIMD is the guest's.
+    CPTR_EL2.set(0x33ff);
+    // Performance monitors are for EL2.
+    MDCR_EL2.write(MDCR_EL2::TPM::SET + MDCR_EL2::TPMCR::SET);
+    sysreg::set_virtual_processor_id(MIDR_EL1.get());
+    sysreg::context_barrier();
+}
+
+impl Vcpu {
+    /// Makes vCPU `name`, switched off, to be run by `cpu` on the stage 2 tables of `vttbr`.
+    pub(crate) fn new(name: VcpuName, cpu: CpuId, vttbr: u64, counter_offset: u64) -> Self {
+        Self {
+            name,
+            cpu,
+            vttbr,
+            counter_offset,
+            state: AtomicU32::new(VcpuState::Off as u32),
+            pending: AtomicU64::new(0),
+            task: Lock::new(Weak::new()),
+            context: UnsafeCell::new(Context::default()),
+        }
+    }
+
+    /// Returns the VM.
+    pub(crate) fn vm_id(&self) -> VmId {
+        self.name.vm
+    }
+
+    /// Returns the vCPU's number.
+    pub(crate) fn id(&self) -> VcpuId {
+        self.name.vcpu
+    }
+
+    /// Returns the CPU that runs it.
+    pub(crate) fn cpu(&self) -> CpuId {
+        self.cpu
+    }
+
+    /// Returns what the vCPU is doing.
+    pub(crate) fn state(&self) -> VcpuState {
+        match self.state.load(Ordering::Acquire) {
+            1 => VcpuState::Ready,
+            2 => VcpuState::Running,
+            3 => VcpuState::Halted,
+            _ => VcpuState::Off,
+        }
+    }
+
+    /// Puts the vCPU into `state`.
+    pub(crate) fn set_state(&self, state: VcpuState) {
+        self.state.store(state as u32, Ordering::Release);
+    }
+
+    /// Takes the vCPU from off to ready, for one caller only.
+    pub(crate) fn claim(&self) -> bool {
+        let (off, ready) = (VcpuState::Off as u32, VcpuState::Ready as u32);
+        self.state.compare_exchange(off, ready, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Sets all registers to what they are at reset, with `pc` and `x0`.
+    ///
+    /// # Safety
+    ///
+    /// The vCPU was claimed and has no task yet.
+    pub(crate) unsafe fn reset(&self, pc: u64, x0: u64) {
+        // EL1 with its own stack pointer, everything masked.
+        const PSTATE: u64 = 0x3c5;
+        // SAFETY: without a task, nobody else accesses the context.
+        let context = unsafe { &mut *self.context.get() };
+        *context = Context::default();
+        context.system = SystemRegisters::at_reset();
+        context.registers.pc = pc;
+        context.registers.x[0] = x0;
+        context.registers.pstate = PSTATE;
+        self.pending.store(0, Ordering::Release);
+    }
+
+    /// Says which task runs the vCPU.
+    pub(crate) fn set_task(&self, task: &Arc<Task>) {
+        *self.task.lock() = Arc::downgrade(task);
+    }
+
+    /// Returns the registers of the vCPU. Only its own task may call this.
+    #[allow(clippy::mut_from_ref, reason = "a vCPU's registers belong to the one task that runs it")]
+    fn context(&self) -> &mut Context {
+        // SAFETY: the vCPU's own task calls this, from functions none of which keeps the reference across a call of another;
+        // the scheduler's `load` and `unload` happen while the task is inside `schedule`.
+        unsafe { &mut *self.context.get() }
+    }
+
+    /// Returns general register `number`, where 31 is the zero register.
+    pub(crate) fn register(&self, number: usize) -> u64 {
+        self.context().registers.x.get(number).copied().unwrap_or(0)
+    }
+
+    /// Sets general register `number`, where 31 is the zero register.
+    pub(crate) fn set_register(&self, number: usize, value: u64) {
+        if let Some(register) = self.context().registers.x.get_mut(number) {
+            *register = value;
+        }
+    }
+
+    /// Returns where the guest continues.
+    pub(crate) fn pc(&self) -> u64 {
+        self.context().registers.pc
+    }
+
+    /// Moves the guest past the instruction that it left at.
+    pub(crate) fn skip_instruction(&self) {
+        self.context().registers.pc += 4;
+    }
+
+    /// Returns the guest-physical address that the last exit is about.
+    pub(crate) fn fault_address(&self) -> u64 {
+        let registers = &self.context().registers;
+        (registers.hpfar >> 4 & 0xff_ffff_ffff) << 12 | registers.far & 0xfff
+    }
+
+    /// Returns the guest-virtual address that the last exit is about.
+    pub(crate) fn fault_virtual_address(&self) -> u64 {
+        self.context().registers.far
+    }
+
+    /// Puts the vCPU on the executing CPU. The scheduler calls this with interrupts masked.
+    pub(crate) fn load(&self) {
+        let context = self.context();
+        VTTBR_EL2.set(self.vttbr);
+        VMPIDR_EL2.set(1 << 31 | u64::from(self.name.vcpu.get()));
+        CNTVOFF_EL2.set(self.counter_offset);
+        context.system.load();
+        context.vectors.load();
+        context.vgic.load();
+        CNTV_CVAL_EL0.set(context.timer_compare);
+        CNTV_CTL_EL0.set(context.timer_control);
+        percpu::this().set_vcpu(Some(self.name), context.exit_reason);
+        sysreg::context_barrier();
+    }
+
+    /// Takes the vCPU off the executing CPU. The scheduler calls this with interrupts masked.
+    pub(crate) fn unload(&self) {
+        let context = self.context();
+        context.timer_control = CNTV_CTL_EL0.get();
+        context.timer_compare = CNTV_CVAL_EL0.get();
+        CNTV_CTL_EL0.set(0);
+        context.vgic.unload();
+        context.vectors.unload();
+        context.system.unload();
+        context.exit_reason = percpu::this().exit_reason();
+        percpu::this().set_vcpu(None, None);
+        sysreg::context_barrier();
+    }
+
+    /// Runs the guest until it leaves. Handles interrupts that made it leave.
+    pub(crate) fn run(&self) -> Exit {
+        let daif = sysreg::mask_interrupts();
+        self.flush_interrupts();
+        let registers = &mut self.context().registers;
+        // SAFETY: interrupts are masked, and the task that executes this has its vCPU loaded.
+        let kind = unsafe { world::enter(registers) };
+        let esr = registers.esr;
+        let exit = match kind {
+            world::SYNCHRONOUS => Exit::Synchronous(esr),
+            world::INTERRUPT => Exit::Interrupt,
+            _ => Exit::SystemError,
+        };
+        percpu::this().set_exit_reason(exit.reason());
+        if exit == Exit::Interrupt {
+            super::irq::handle_pending();
+        }
+        sysreg::restore_interrupts(daif);
+        exit
+    }
+
+    /// Moves pending interrupts to list registers, as many as there are.
+    fn flush_interrupts(&self) {
+        let mut left = self.pending.swap(0, Ordering::AcqRel);
+        while left != 0 {
+            let interrupt = left.trailing_zeros();
+            if vgic::queue(interrupt).is_err() {
+                self.pending.fetch_or(left, Ordering::AcqRel);
+                return;
+            }
+            left &= left - 1;
+        }
+    }
+
+    /// Makes `interrupt` pending for the vCPU, wherever that runs.
+    pub(crate) fn inject(&self, interrupt: u32) {
+        debug_assert!(interrupt < INTERRUPT_LIMIT);
+        self.pending.fetch_or(1 << interrupt, Ordering::AcqRel);
+        self.kick();
+    }
+
+    /// Wakes the vCPU if it is halted, and otherwise makes it leave the guest.
+    pub(crate) fn kick(&self) {
+        let task = self.task.lock().upgrade();
+        let Some(task) = task else { return };
+        if !sched::wake(&task) && self.cpu != percpu::id() {
+            gic::send(self.cpu, gic::SGI_RESCHEDULE);
+        }
+    }
+
+    /// Waits for an interrupt, until the virtual timer's deadline or until `stop` says so.
+    pub(crate) fn halt(&self, stop: impl Fn() -> bool) {
+        if vgic::has_pending() {
+            return;
+        }
+        self.set_state(VcpuState::Halted);
+        let ready = || self.pending.load(Ordering::Acquire) != 0 || stop();
+        sched::block(timer_deadline(), ready);
+        self.set_state(VcpuState::Running);
+    }
+}
+
+/// Returns when the loaded vCPU's virtual timer fires, in nanoseconds of the machine.
+fn timer_deadline() -> u64 {
+    const ENABLED: u64 = 1;
+    const MASKED: u64 = 2;
+    if CNTV_CTL_EL0.get() & (ENABLED | MASKED) != ENABLED {
+        return timer::NEVER;
+    }
+    let ahead = CNTV_CVAL_EL0.get().saturating_sub(CNTVCT_EL0.get());
+    timer::now_ns().saturating_add(timer::ticks_to_ns(ahead))
+}
+
+/// Makes the virtual timer's interrupt pending for the loaded vCPU.
+pub(crate) fn inject_timer() {
+    if let Some(vcpu) = sched::current().vcpu() {
+        vcpu.inject(TIMER_INTERRUPT);
+    }
+}
+
+impl Exit {
+    /// Returns the reason as `axebpf_platform` numbers it: the exception class, or [`EXIT_REASON_IRQ`].
+    pub(crate) fn reason(self) -> u32 {
+        const SYSTEM_ERROR: u32 = 0x2f;
+        match self {
+            Self::Interrupt => EXIT_REASON_IRQ,
+            Self::Synchronous(esr) => (esr >> 26 & 0x3f) as u32,
+            Self::SystemError => SYSTEM_ERROR,
+        }
+    }
+}

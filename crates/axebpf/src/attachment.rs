@@ -1,0 +1,130 @@
+//! The way from a probe point to a program.
+
+#[cfg(feature = "tracepoint-support")]
+mod tracepoint;
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use axebpf_hit::HitGuard;
+use axebpf_vm::{Context, Program, RunEnv};
+
+use crate::{
+    Error, LinkCounts, LinkOptions, ProgramId, Target, printk::{Printk, ProgramPrintk},
+};
+
+/// What runs a program at each hit of one link.
+pub(crate) struct Runner {
+    program: Arc<Program>,
+    printk: ProgramPrintk,
+    cookie: u64,
+    hits: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl Runner {
+    pub(crate) fn new(
+        id: ProgramId,
+        program: &Arc<Program>,
+        printk: &Arc<Printk>,
+        cookie: u64,
+    ) -> Self {
+        Self {
+            program: Arc::clone(program),
+            printk: ProgramPrintk { printk: Arc::clone(printk), program: id },
+            cookie,
+            hits: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+        }
+    }
+
+    fn counts(&self, missed: u64) -> LinkCounts {
+        LinkCounts {
+            hits: self.hits.load(Ordering::Relaxed),
+            missed,
+            errors: self.errors.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Runs the program once. This is the hot path: nothing here allocates or waits.
+    #[cfg_attr(not(feature = "tracepoint-support"), expect(dead_code))]
+    fn run(&self, guard: &HitGuard, context: Context<'_>) {
+        let env = RunEnv::new().with_printk(&self.printk).with_cookie(self.cookie);
+        // The reason of a failure is in the counters of the program.
+        let counter = match self.program.run(guard, context, &env) {
+            Ok(_) => &self.hits,
+            Err(_) => &self.errors,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Place {
+    fn missed(&self) -> u64 {
+        match self {
+            #[cfg(feature = "tracepoint-support")]
+            Self::Tracepoint(place) => place.missed(),
+            #[cfg(not(feature = "tracepoint-support"))]
+            Self::Nowhere(never) => match *never {},
+        }
+    }
+
+    fn detach(self) -> Result<(), Error> {
+        match self {
+            #[cfg(feature = "tracepoint-support")]
+            Self::Tracepoint(place) => place.detach(),
+            #[cfg(not(feature = "tracepoint-support"))]
+            Self::Nowhere(never) => match never {},
+        }
+    }
+}
+
+/// A runner at its probe point.
+pub(crate) struct Attachment {
+    runner: Arc<Runner>,
+    place: Place,
+}
+
+/// Where a runner is.
+enum Place {
+    #[cfg(feature = "tracepoint-support")]
+    Tracepoint(tracepoint::Tracepoint),
+    /// No kind of probe point that this build can attach to.
+    #[cfg(not(feature = "tracepoint-support"))]
+    #[expect(dead_code)]
+    Nowhere(core::convert::Infallible),
+}
+
+impl Attachment {
+    /// Puts `runner` at `target`. It may run before this returns.
+    #[cfg_attr(not(feature = "tracepoint-support"), expect(unused_variables))]
+    pub(crate) fn new(
+        runner: Runner,
+        target: &Target,
+        options: &LinkOptions<'_>,
+    ) -> Result<Self, Error> {
+        match target {
+            #[cfg(feature = "tracepoint-support")]
+            Target::Tracepoint { .. } => {
+                let runner = Arc::new(runner);
+                let place = tracepoint::Tracepoint::attach(&runner, target, options.filter)?;
+                Ok(Self { runner, place: Place::Tracepoint(place) })
+            }
+            _ if options.filter.is_some() && !matches!(target, Target::Tracepoint { .. }) => {
+                Err(Error::NoFields { target: target.clone() })
+            }
+            _ => Err(Error::NotAvailable { target: target.clone() }),
+        }
+    }
+
+    /// Takes the runner away. When this returns, no CPU runs the program for it any more.
+    pub(crate) fn detach(self) -> Result<LinkCounts, Error> {
+        let missed = self.place.missed();
+        self.place.detach()?;
+        Ok(self.runner.counts(missed))
+    }
+
+    pub(crate) fn counts(&self) -> LinkCounts {
+        self.runner.counts(self.place.missed())
+    }
+}

@@ -1,0 +1,175 @@
+//! Attaching programs to probe points.
+
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use axebpf_vm::AttachTarget;
+
+use crate::{
+    Error, LinkId, ObjectId, ProgramId, Registry, Target,
+    attachment::{Attachment, Runner},
+    state::State,
+};
+
+/// How to attach a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkOptions<'a> {
+    /// The filter on the fields of a tracepoint, such as `reason == 36 && vcpu_id == 1`: the program runs only for hits
+    /// that it lets through.
+    pub filter: Option<&'a str>,
+    /// A number that the program can ask for, so that one program can serve several links.
+    pub cookie: u64,
+}
+
+impl<'a> LinkOptions<'a> {
+    /// Runs the program only for hits that `filter` lets through.
+    #[must_use]
+    pub fn with_filter(mut self, filter: &'a str) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Gives the link a number that the program can ask for.
+    #[must_use]
+    pub fn with_cookie(mut self, cookie: u64) -> Self {
+        self.cookie = cookie;
+        self
+    }
+}
+
+/// What happened at a link so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkCounts {
+    /// The hits for which the program ran to its end.
+    pub hits: u64,
+    /// The hits for which the program could not run, because this CPU was in a hit already.
+    pub missed: u64,
+    /// The hits for which the program was stopped: by its budget or by a check.
+    pub errors: u64,
+}
+
+/// One attachment of one program to one probe point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkInfo {
+    /// Its number.
+    pub id: LinkId,
+    /// The program.
+    pub program: ProgramId,
+    /// The object of the program.
+    pub object: ObjectId,
+    /// The probe point.
+    pub target: Target,
+    /// The filter, as it was written.
+    pub filter: Option<String>,
+    /// The number that the program can ask for.
+    pub cookie: u64,
+    /// What happened so far.
+    pub counts: LinkCounts,
+}
+
+/// A link, as the registry keeps it.
+pub(crate) struct Link {
+    pub(crate) program: ProgramId,
+    target: Target,
+    filter: Option<String>,
+    cookie: u64,
+    attachment: Attachment,
+}
+
+impl Registry {
+    /// Attaches a program to the probe point that its section names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTarget`] when its section names none, and whatever [`attach_to`](Self::attach_to) says.
+    pub fn attach(&self, program: ProgramId, options: &LinkOptions<'_>) -> Result<LinkId, Error> {
+        let info = self.program(program)?;
+        let section = info.program.section();
+        let target = AttachTarget::parse(section)
+            .and_then(Target::try_from)
+            .map_err(|cause| Error::NoTarget { program, cause })?;
+        self.attach_to(program, &target, options)
+    }
+
+    /// Attaches a program to `target`, whatever its section says. It may run as soon as, and even before, this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoProgram`], [`Error::NoEvent`] when the image has no such tracepoint, [`Error::Filter`] when the filter does
+    /// not fit its fields, [`Error::NotAvailable`] when this build cannot attach to that kind of probe point.
+    pub fn attach_to(
+        &self,
+        program: ProgramId,
+        target: &Target,
+        options: &LinkOptions<'_>,
+    ) -> Result<LinkId, Error> {
+        let mut state = self.state.lock()?;
+        let loaded = state.program(program)?;
+        let runner = Runner::new(program, &loaded.program, &self.printk, options.cookie);
+        let attachment = Attachment::new(runner, target, options)?;
+        let id = state.next_link();
+        let link = Link {
+            program,
+            target: target.clone(),
+            filter: options.filter.map(ToString::to_string),
+            cookie: options.cookie,
+            attachment,
+        };
+        state.links.insert(id, link);
+        Ok(id)
+    }
+
+    /// Detaches: when it returns, no CPU runs the program for this link any more. Returns what happened at the link.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLink`] when there is none.
+    pub fn detach(&self, id: LinkId) -> Result<LinkCounts, Error> {
+        let mut state = self.state.lock()?;
+        detach_from(&mut state, id)
+    }
+
+    /// Lists the links, in the order in which they were made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InHit`].
+    pub fn links(&self) -> Result<Vec<LinkInfo>, Error> {
+        let state = self.state.lock()?;
+        Ok(state.links.iter().filter_map(|(id, link)| link_info(&state, *id, link)).collect())
+    }
+
+    /// Returns what there is to know of one link.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLink`] when there is none.
+    pub fn link(&self, id: LinkId) -> Result<LinkInfo, Error> {
+        let state = self.state.lock()?;
+        let link = state.links.get(&id);
+        link.and_then(|link| link_info(&state, id, link)).ok_or(Error::NoLink { id })
+    }
+}
+
+/// Detaches one link while the lock is held.
+pub(crate) fn detach_from(state: &mut State, id: LinkId) -> Result<LinkCounts, Error> {
+    let link = state.links.remove(&id).ok_or(Error::NoLink { id })?;
+    link.attachment.detach()
+}
+
+fn link_info(state: &State, id: LinkId, link: &Link) -> Option<LinkInfo> {
+    Some(LinkInfo {
+        id,
+        program: link.program,
+        object: state.programs.get(&link.program)?.object,
+        target: link.target.clone(),
+        filter: link.filter.clone(),
+        cookie: link.cookie,
+        counts: link.attachment.counts(),
+    })
+}

@@ -1,0 +1,79 @@
+//! Messages as words.
+//!
+//! A record is the time, the program, one word with the lengths of what follows (format in bytes, arguments in number,
+//! strings in bytes; 16 bits each), the arguments, then the format and the strings, eight bytes a word, each part filled up
+//! with zeroes.
+
+use alloc::{string::ToString, vec::Vec};
+
+use axebpf_platform::CpuId;
+use axebpf_vm::PrintkRecord;
+
+use super::{
+    PrintkLine,
+    ring::{RECORD_WORDS, Ring},
+};
+use crate::ProgramId;
+
+/// The words before the arguments.
+const FIXED: usize = 3;
+
+/// The bytes that one word holds.
+const WORD: usize = size_of::<u64>();
+
+/// The most arguments of a message that are kept.
+const MAX_ARGS: usize = 12;
+
+/// The most bytes of a message's format that are kept.
+const MAX_FORMAT: usize = 512;
+
+/// The most bytes of a message's strings that are kept: what is left of a record.
+const MAX_TEXT: usize = (RECORD_WORDS - 1 - FIXED - MAX_ARGS) * WORD - MAX_FORMAT;
+
+/// Writes one message. What does not fit is cut off.
+pub(super) fn encode(ring: &Ring, time_ns: u64, program: ProgramId, record: &PrintkRecord<'_>) {
+    let format = cut(record.format(), MAX_FORMAT);
+    let args = &record.args()[..record.args().len().min(MAX_ARGS)];
+    let text = cut(record.text(), MAX_TEXT);
+    let lengths = format.len() as u64 | (args.len() as u64) << 16 | (text.len() as u64) << 32;
+    let len = FIXED + args.len() + format.len().div_ceil(WORD) + text.len().div_ceil(WORD);
+    let words = [time_ns, program.get(), lengths]
+        .into_iter()
+        .chain(args.iter().copied())
+        .chain(packed(format))
+        .chain(packed(text));
+    ring.write(len, words);
+}
+
+fn cut(bytes: &[u8], limit: usize) -> &[u8] {
+    &bytes[..bytes.len().min(limit)]
+}
+
+fn packed(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    bytes.chunks(WORD).map(|chunk| {
+        let mut word = [0; WORD];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    })
+}
+
+/// Makes text of a record; `None` if it is none.
+pub(super) fn decode(cpu: CpuId, words: &[u64]) -> Option<PrintkLine> {
+    let (&[time_ns, program, lengths], rest) = words.split_first_chunk()?;
+    let length = |shift: u32| usize::from((lengths >> shift) as u16);
+    let (args, rest) = rest.split_at_checked(length(16))?;
+    let (format, rest) = rest.split_at_checked(length(0).div_ceil(WORD))?;
+    let format = unpacked(format, length(0));
+    let text = unpacked(rest, length(32));
+    let text = PrintkRecord::new(&format, args, &text).to_string();
+    Some(PrintkLine {
+        time_ns,
+        cpu,
+        program: ProgramId::new(program),
+        text: text.trim_end_matches(['\n', '\r']).into(),
+    })
+}
+
+fn unpacked(words: &[u64], len: usize) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect()
+}

@@ -1,0 +1,267 @@
+//! Keys and values as numbers.
+
+use alloc::{format, string::String, vec::Vec};
+use core::fmt::Write;
+
+use super::complaint::{Complaint, shortened};
+
+/// How a field of a key or value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Unsigned,
+    Signed,
+    Hex,
+}
+
+/// One field: a number of 1, 2, 4 or 8 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Field {
+    style: Style,
+    size: usize,
+}
+
+/// The fields of a key or value, in their order, without gaps; what they do not cover is bytes in hex.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layout(Vec<Field>);
+
+impl Layout {
+    /// Chooses a layout for `len` bytes of which nothing else is known: one number if it can be one, `u32`s if those fit,
+    /// and else bytes.
+    pub(crate) fn guess(len: usize) -> Self {
+        let field = |style, size| Field { style, size };
+        match len {
+            1 | 2 | 4 | 8 => Self([field(Style::Unsigned, len)].into()),
+            _ if len.is_multiple_of(8) => Self((0..len / 8).map(|_| field(Style::Hex, 8)).collect()),
+            _ if len.is_multiple_of(4) => {
+                Self((0..len / 4).map(|_| field(Style::Unsigned, 4)).collect())
+            }
+            _ => Self::default(),
+        }
+    }
+
+    /// Reads a layout such as `u32,u32,x64`; it must fit into `len` bytes.
+    pub(crate) fn parse(text: &str, len: usize) -> Result<Self, Complaint> {
+        let mut fields = Vec::new();
+        for name in text.split(',').filter(|name| *name != "bytes") {
+            fields.push(Field::parse(name)?);
+        }
+        let covered: usize = fields.iter().map(|field| field.size).sum();
+        if covered > len {
+            return Err(Complaint::new(format!(
+                "the layout `{}` has {covered} bytes, but there are only {len}",
+                shortened(text)
+            )));
+        }
+        Ok(Self(fields))
+    }
+
+    /// Returns the layout that an operator chose, or a guess.
+    pub(crate) fn choose(text: Option<&str>, len: usize) -> Result<Self, Complaint> {
+        text.map_or_else(|| Ok(Self::guess(len)), |text| Self::parse(text, len))
+    }
+
+    /// Returns `bytes` as the one number that they are, if the layout says that they are one.
+    pub(crate) fn number(&self, bytes: &[u8]) -> Option<u64> {
+        match self.0.as_slice() {
+            [field] if field.size == bytes.len() => Some(raw(bytes)),
+            _ => None,
+        }
+    }
+
+    /// Writes `bytes` as this layout says.
+    pub(crate) fn show(&self, bytes: &[u8]) -> String {
+        let mut text = String::new();
+        let mut rest = bytes;
+        for field in &self.0 {
+            let Some((head, tail)) = rest.split_at_checked(field.size) else { break };
+            separate(&mut text);
+            field.show(head, &mut text);
+            rest = tail;
+        }
+        if !rest.is_empty() {
+            separate(&mut text);
+            text.push_str(&hex(rest));
+        }
+        text
+    }
+
+    /// Reads what [`show`](Self::show) writes: numbers separated by commas, in decimal or hex, then bytes; or all as
+    /// `hex:` and the bytes.
+    pub(crate) fn read(&self, text: &str, len: usize) -> Result<Vec<u8>, Complaint> {
+        let mut bytes = Vec::with_capacity(len);
+        if let Some(digits) = text.strip_prefix("hex:") {
+            bytes.extend(unhex(digits)?);
+        } else {
+            let mut parts = text.split(',');
+            for field in &self.0 {
+                let part = parts.next().ok_or_else(|| self.misfit(text))?;
+                bytes.extend(field.read(part)?);
+            }
+            for part in parts {
+                bytes.extend(unhex(part)?);
+            }
+        }
+        if bytes.len() != len {
+            return Err(Complaint::new(format!("`{}` is {} bytes, not {len}", shortened(text), bytes.len()))
+                .hint(format!("this map has {}", self.describe(len))));
+        }
+        Ok(bytes)
+    }
+
+    fn misfit(&self, text: &str) -> Complaint {
+        Complaint::new(format!("`{}` has too few numbers: {} are needed", shortened(text), self.0.len()))
+            .hint("separate them by commas, without blanks: 1,0,36")
+    }
+
+    fn describe(&self, len: usize) -> String {
+        match self.0.as_slice() {
+            [] => format!("{len} bytes: two hex digits each"),
+            [_] => format!("a number of {len} bytes"),
+            fields => format!("{} numbers in {len} bytes, separated by commas", fields.len()),
+        }
+    }
+}
+
+impl Field {
+    fn parse(name: &str) -> Result<Self, Complaint> {
+        let bad = || {
+            Complaint::new(format!("`{}` is no field of a layout", shortened(name)))
+                .hint("fields are u8 to u64, s8 to s64, x8 to x64 (hex) and `bytes`: u32,u32,x64")
+        };
+        let (style, bits) = name.split_at_checked(1).ok_or_else(bad)?;
+        let style = match style {
+            "u" => Style::Unsigned,
+            "s" | "i" => Style::Signed,
+            "x" => Style::Hex,
+            _ => return Err(bad()),
+        };
+        let size = match bits {
+            "8" => 1,
+            "16" => 2,
+            "32" => 4,
+            "64" => 8,
+            _ => return Err(bad()),
+        };
+        Ok(Self { style, size })
+    }
+
+    fn show(self, bytes: &[u8], text: &mut String) {
+        let raw = raw(bytes);
+        let shift = 64 - 8 * self.size as u32;
+        let shown = match self.style {
+            Style::Unsigned => write!(text, "{raw}"),
+            Style::Signed => write!(text, "{}", (raw << shift).cast_signed() >> shift),
+            Style::Hex => write!(text, "{raw:#x}"),
+        };
+        debug_assert!(shown.is_ok(), "a String takes everything");
+    }
+
+    fn read(self, text: &str) -> Result<impl Iterator<Item = u8>, Complaint> {
+        let (digits, negative) = match text.strip_prefix('-') {
+            Some(digits) => (digits, true),
+            None => (text, false),
+        };
+        let magnitude = match digits.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16).ok(),
+            None => digits.parse().ok(),
+        };
+        let bits = 8 * self.size as u32;
+        let fits = |number: u64| {
+            let limit = u64::MAX >> (64 - bits);
+            if negative { number <= limit / 2 + 1 } else { number <= limit }
+        };
+        let number = magnitude.filter(|number| fits(*number)).ok_or_else(|| {
+            Complaint::new(format!("`{}` is no number of {bits} bits", shortened(text)))
+                .hint("write it in decimal, or in hex with 0x")
+        })?;
+        let number = if negative { number.wrapping_neg() } else { number };
+        let bytes = if cfg!(target_endian = "big") {
+            (number << (64 - bits)).to_be_bytes()
+        } else {
+            number.to_le_bytes()
+        };
+        Ok(bytes.into_iter().take(self.size))
+    }
+}
+
+/// The number in at most 8 bytes, in the byte order of the machine.
+fn raw(bytes: &[u8]) -> u64 {
+    let fold = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+    if cfg!(target_endian = "big") {
+        bytes.iter().fold(0, fold)
+    } else {
+        bytes.iter().rev().fold(0, fold)
+    }
+}
+
+fn separate(text: &mut String) {
+    if !text.is_empty() {
+        text.push(',');
+    }
+}
+
+/// Writes two hex digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(nibble.into(), 16).unwrap_or('?'));
+        }
+    }
+    text
+}
+
+fn unhex(digits: &str) -> Result<Vec<u8>, Complaint> {
+    let bad = || {
+        Complaint::new(format!("`{}` is not bytes in hex", shortened(digits)))
+            .hint("write two hex digits for each byte, without blanks")
+    };
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+        return Err(bad());
+    }
+    let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+    pairs.map(|pair| u8::from_str_radix(pair, 16).map_err(|_| bad())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guesses_show_and_read_back() {
+        for (bytes, text) in [
+            (&[7u8][..], "7"),
+            (&[1, 2], "513"),
+            (&[1, 0, 0, 0, 2, 0, 0, 0, 36, 0, 0, 0], "1,2,36"),
+            (&[0xff; 8], "18446744073709551615"),
+            (&[1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0], "0x200000001,0x3"),
+            (&[1, 2, 0xab], "0102ab"),
+        ] {
+            let layout = Layout::guess(bytes.len());
+            assert_eq!(layout.show(bytes), text);
+            assert_eq!(layout.read(text, bytes.len()).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn chosen_layouts_are_followed() {
+        let layout = Layout::parse("u8,s16,x32,bytes", 9).unwrap();
+        let bytes = [1, 0xfe, 0xff, 0x10, 0, 0, 0, 0xaa, 0xbb];
+        assert_eq!(layout.show(&bytes), "1,-2,0x10,aabb");
+        assert_eq!(layout.read("1,-2,0x10,aabb", 9).unwrap(), bytes);
+        assert_eq!(layout.read("hex:01feff10000000aabb", 9).unwrap(), bytes);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert!(Layout::parse("u64", 4).is_err());
+        assert!(Layout::parse("u7", 4).is_err());
+        assert!(Layout::parse("", 4).is_err());
+        let layout = Layout::guess(4);
+        for text in ["", "x", "4294967296", "-1x", "-2147483649", "1,2", "hex:1", "hex:zz000000", "1,ä"] {
+            assert!(layout.read(text, 4).is_err(), "{text}");
+        }
+        assert_eq!(layout.read("-1", 4).unwrap(), [0xff; 4]);
+        assert!(Layout::guess(12).read("1,2", 12).is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! What the management lock guards.
+
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+
+use axebpf_maps::Map;
+use axebpf_vm::Program;
+
+use crate::{Error, LinkId, MapId, ObjectId, ProgramId, link::Link};
+
+/// The tables of a registry.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) objects: BTreeMap<ObjectId, LoadedObject>,
+    pub(crate) programs: BTreeMap<ProgramId, LoadedProgram>,
+    pub(crate) maps: BTreeMap<MapId, KnownMap>,
+    pub(crate) links: BTreeMap<LinkId, Link>,
+    last: LastIds,
+}
+
+/// The ids that were given last. They only grow, so that none is given twice.
+#[derive(Default)]
+struct LastIds {
+    object: u64,
+    program: u64,
+    map: u64,
+    link: u64,
+}
+
+/// An object and what is its own.
+pub(crate) struct LoadedObject {
+    pub(crate) name: String,
+    pub(crate) license: String,
+    /// The size of its file in bytes.
+    pub(crate) len: usize,
+    pub(crate) loaded_ns: u64,
+    pub(crate) programs: Vec<ProgramId>,
+    pub(crate) maps: Vec<MapId>,
+}
+
+/// A program and where it belongs.
+pub(crate) struct LoadedProgram {
+    pub(crate) object: ObjectId,
+    pub(crate) program: Arc<Program>,
+}
+
+/// A map and what keeps it.
+pub(crate) struct KnownMap {
+    pub(crate) map: Arc<Map>,
+    /// The objects whose programs use it.
+    pub(crate) objects: Vec<ObjectId>,
+    /// The name under which later objects find it.
+    pub(crate) pin: Option<String>,
+}
+
+impl State {
+    pub(crate) fn next_object(&mut self) -> ObjectId {
+        self.last.object += 1;
+        ObjectId::new(self.last.object)
+    }
+
+    pub(crate) fn next_program(&mut self) -> ProgramId {
+        self.last.program += 1;
+        ProgramId::new(self.last.program)
+    }
+
+    pub(crate) fn next_map(&mut self) -> MapId {
+        self.last.map += 1;
+        MapId::new(self.last.map)
+    }
+
+    pub(crate) fn next_link(&mut self) -> LinkId {
+        self.last.link += 1;
+        LinkId::new(self.last.link)
+    }
+
+    pub(crate) fn object(&self, id: ObjectId) -> Result<&LoadedObject, Error> {
+        self.objects.get(&id).ok_or(Error::NoObject { id })
+    }
+
+    pub(crate) fn program(&self, id: ProgramId) -> Result<&LoadedProgram, Error> {
+        self.programs.get(&id).ok_or(Error::NoProgram { id })
+    }
+
+    pub(crate) fn map(&self, id: MapId) -> Result<&KnownMap, Error> {
+        self.maps.get(&id).ok_or(Error::NoMap { id })
+    }
+
+    /// Returns the map that is pinned as `name`.
+    pub(crate) fn pinned(&self, name: &str) -> Option<&Arc<Map>> {
+        self.maps.values().find(|known| known.pin.as_deref() == Some(name)).map(|known| &known.map)
+    }
+
+    /// Returns the id of `map`, if it is known.
+    pub(crate) fn id_of(&self, map: &Arc<Map>) -> Option<MapId> {
+        self.maps.iter().find(|(_, known)| Arc::ptr_eq(&known.map, map)).map(|(id, _)| *id)
+    }
+
+    /// Returns the links whose programs belong to `object`.
+    pub(crate) fn links_of(&self, object: ObjectId) -> Vec<LinkId> {
+        let belongs = |program| self.programs.get(&program).is_some_and(|p| p.object == object);
+        self.links.iter().filter(|(_, link)| belongs(link.program)).map(|(id, _)| *id).collect()
+    }
+
+    /// Forgets the maps that nothing keeps any more.
+    pub(crate) fn sweep_maps(&mut self) {
+        self.maps.retain(|_, known| known.pin.is_some() || !known.objects.is_empty());
+    }
+}

@@ -13,10 +13,10 @@ const ENOMEM: i64 = -12;
 const EBUSY: i64 = -16;
 const EEXIST: i64 = -17;
 const EINVAL: i64 = -22;
-const EOPNOTSUPP: i64 = -95;
+const ENOTSUPP: i64 = -524;
 
 /// An operation on a map that was refused, and why. Nothing has changed then.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MapError {
     /// The kind of map is unknown, or not supported.
@@ -262,7 +262,11 @@ impl MapError {
             Self::OutOfMemory { .. } => ENOMEM,
             Self::Busy | Self::ConsumerBusy | Self::InHit => EBUSY,
             Self::Exists => EEXIST,
-            Self::Unsupported { .. } | Self::NoGuard { .. } => EOPNOTSUPP,
+            Self::Unsupported {
+                kind: MapKind::RingBuf,
+                ..
+            }
+            | Self::NoGuard { .. } => ENOTSUPP,
             _ => EINVAL,
         }
     }

@@ -1,0 +1,49 @@
+//! Each kind of map against a simple model of it, for random sequences of operations.
+#![cfg(not(loom))]
+
+mod ops;
+mod support;
+
+use axebpf_maps::MapKind;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn array(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::Array, shape, &ops);
+    }
+
+    #[test]
+    fn per_cpu_array(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::PerCpuArray, shape, &ops);
+    }
+
+    #[test]
+    fn hash(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::Hash, shape, &ops);
+    }
+
+    #[test]
+    fn per_cpu_hash(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::PerCpuHash, shape, &ops);
+    }
+
+    #[test]
+    fn ring_buffer(ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::RingBuf, [0; 3], &ops);
+    }
+
+    #[test]
+    fn small_records(ops in vec(any::<ops::Op>(), 0..400)) {
+        let small: Vec<_> = ops.into_iter().map(|[what, len, fill, which]| [what, len % 4, fill, which]).collect();
+        ops::run(MapKind::RingBuf, [0; 3], &small);
+    }
+
+    #[test]
+    fn bytes_of_a_fuzzer(input in vec(any::<u8>(), 0..400)) {
+        ops::run_bytes(&input);
+    }
+}

@@ -13,13 +13,16 @@ mod check_error;
 mod context;
 mod counters;
 mod decode;
+mod elf;
 mod engine;
 mod env;
 mod errno;
 mod helper;
 pub mod insn;
 mod interp;
+mod load_error;
 mod memory;
+mod object;
 mod op;
 mod printk;
 mod program;
@@ -36,7 +39,12 @@ pub use engine::EngineKind;
 pub use env::RunEnv;
 pub use helper::{ArgKind, Helper};
 pub use insn::Insn;
+pub use load_error::LoadError;
 pub use memory::FRAME_BYTES;
+pub use object::{
+    LoadOptions, MAX_MAPS, MAX_OBJECT_BYTES, MAX_PROGRAMS, MapDefinition, Object, ObjectFile, Pinning,
+    ProgramDefinition, ReuseMap,
+};
 pub use printk::{
     MAX_PRINTK_ARGS, MAX_PRINTK_FORMAT, MAX_PRINTK_STRING, PrintkFull, PrintkRecord, PrintkSink,
 };

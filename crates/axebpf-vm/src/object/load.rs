@@ -1,0 +1,209 @@
+//! From definitions to maps and programs.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use axebpf_maps::{Map, MapError, MapSpec, UpdateFlags};
+
+use super::{MapDefinition, ObjectFile, ProgramDefinition};
+use crate::bound_map::{BoundMap, next_generation};
+use crate::engine::EngineKind;
+use crate::insn::{self, Insn};
+use crate::load_error::LoadError;
+use crate::program::{Parts, Program};
+
+/// Finds an existing map to be used in place of a new one.
+pub type ReuseMap<'o> = dyn Fn(&MapDefinition) -> Option<Arc<Map>> + 'o;
+
+/// How to load an object.
+#[derive(Clone, Copy, Default)]
+pub struct LoadOptions<'o> {
+    cpus: Option<u32>,
+    reuse: Option<&'o ReuseMap<'o>>,
+    engine: EngineKind,
+}
+
+impl<'o> LoadOptions<'o> {
+    /// Makes options that load for all CPUs of the installed platform, with new maps only.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { cpus: None, reuse: None, engine: EngineKind::Interp }
+    }
+
+    /// Returns the options with the number of CPUs that per-CPU maps are made for.
+    #[must_use]
+    pub const fn with_cpus(mut self, cpus: u32) -> Self {
+        self.cpus = Some(cpus);
+        self
+    }
+
+    /// Returns the options with a function that is asked for an existing map before one is made, such as for
+    /// maps that are [pinned by name](super::Pinning::ByName) or that the user names.
+    #[must_use]
+    pub const fn with_reuse(mut self, reuse: &'o ReuseMap<'o>) -> Self {
+        self.reuse = Some(reuse);
+        self
+    }
+
+    /// Returns the options with the engine that runs the programs.
+    #[must_use]
+    pub const fn with_engine(mut self, engine: EngineKind) -> Self {
+        self.engine = engine;
+        self
+    }
+}
+
+impl fmt::Debug for LoadOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadOptions")
+            .field("cpus", &self.cpus)
+            .field("reuse", &self.reuse.is_some())
+            .field("engine", &self.engine)
+            .finish()
+    }
+}
+
+/// A loaded object: its programs and the maps that it defines.
+#[derive(Debug)]
+pub struct Object {
+    license: String,
+    maps: Vec<Arc<Map>>,
+    programs: Vec<Arc<Program>>,
+}
+
+impl Object {
+    /// Returns the licence that the object states, or an empty string.
+    #[must_use]
+    pub fn license(&self) -> &str {
+        &self.license
+    }
+
+    /// Returns the maps, in the order of [`ObjectFile::maps`], reused ones included.
+    #[must_use]
+    pub fn maps(&self) -> &[Arc<Map>] {
+        &self.maps
+    }
+
+    /// Returns the map of that name.
+    #[must_use]
+    pub fn map(&self, name: &str) -> Option<&Arc<Map>> {
+        self.maps.iter().find(|map| map.name() == name)
+    }
+
+    /// Returns the programs, in the order of [`ObjectFile::programs`].
+    #[must_use]
+    pub fn programs(&self) -> &[Arc<Program>] {
+        &self.programs
+    }
+
+    /// Returns the program of that name.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<&Arc<Program>> {
+        self.programs.iter().find(|program| program.name() == name)
+    }
+}
+
+/// A map of the object that is being loaded, and its number in handles.
+struct LoadedMap {
+    map: Arc<Map>,
+    generation: u32,
+}
+
+pub(super) fn load(file: &ObjectFile, options: &LoadOptions<'_>) -> Result<Object, LoadError> {
+    let platform_cpus = axebpf_hit::platform().map_or(1, |platform| platform.cpu_limit());
+    let cpus = options.cpus.unwrap_or(platform_cpus);
+    let mut maps = Vec::with_capacity(file.maps.len());
+    for definition in &file.maps {
+        let map = match options.reuse.and_then(|reuse| reuse(definition)) {
+            Some(map) => {
+                check_compatible(definition.spec(), map.spec())?;
+                map
+            }
+            None => Arc::new(create(definition, cpus)?),
+        };
+        maps.push(LoadedMap { map, generation: next_generation() });
+    }
+    let mut programs = Vec::with_capacity(file.programs.len());
+    for definition in &file.programs {
+        programs.push(Arc::new(prepare(definition, &maps, options.engine)?));
+    }
+    let maps = maps.into_iter().map(|loaded| loaded.map).collect();
+    Ok(Object { license: file.license.clone(), maps, programs })
+}
+
+fn create(definition: &MapDefinition, cpus: u32) -> Result<Map, LoadError> {
+    let failed = |error: MapError| LoadError::Map { map: definition.name().into(), error };
+    let map = Map::create(definition.spec(), cpus).map_err(failed)?;
+    if let Some(initial) = definition.initial() {
+        map.write(&0u32.to_ne_bytes(), initial, UpdateFlags::Any).map_err(failed)?;
+    }
+    Ok(map)
+}
+
+/// Refuses to share a map that is not what the object defines.
+fn check_compatible(expected: &MapSpec, found: &MapSpec) -> Result<(), LoadError> {
+    let properties = [
+        ("type", expected.kind.number(), found.kind.number()),
+        ("a key size of", expected.key_size, found.key_size),
+        ("a value size of", expected.value_size, found.value_size),
+        ("a maximum number of entries of", expected.max_entries, found.max_entries),
+        ("flags", expected.flags.bits(), found.flags.bits()),
+    ];
+    match properties.into_iter().find(|(_, expected, found)| expected != found) {
+        None => Ok(()),
+        Some((what, expected_value, found_value)) => Err(LoadError::IncompatibleMap {
+            map: expected.name.clone(),
+            what,
+            found: found_value,
+            expected: expected_value,
+        }),
+    }
+}
+
+fn prepare(
+    definition: &ProgramDefinition,
+    maps: &[LoadedMap],
+    engine: EngineKind,
+) -> Result<Program, LoadError> {
+    let (insns, maps) = bind(&definition.insns, maps);
+    let parts = Parts {
+        name: definition.name.clone(),
+        section: definition.section.clone(),
+        insns,
+        maps,
+    };
+    Program::new(engine, parts).map_err(|error| LoadError::Program {
+        program: definition.name.clone(),
+        section: definition.section.clone(),
+        error,
+    })
+}
+
+/// Gives the program a table of just the maps that it refers to, and renumbers its references.
+fn bind(insns: &[Insn], maps: &[LoadedMap]) -> (Vec<Insn>, Vec<BoundMap>) {
+    let mut insns = insns.to_vec();
+    let mut used: Vec<i32> = Vec::new();
+    let mut bound = Vec::new();
+    let mut index = 0;
+    while let Some(insn) = insns.get_mut(index) {
+        index += if insn.is_wide() { 2 } else { 1 };
+        let refers = matches!(insn.src, insn::lddw::MAP_INDEX | insn::lddw::MAP_INDEX_VALUE);
+        if !insn.is_wide() || !refers {
+            continue;
+        }
+        let Some(loaded) = usize::try_from(insn.imm).ok().and_then(|map| maps.get(map)) else {
+            continue;
+        };
+        let known = used.iter().position(|map| *map == insn.imm);
+        let number = known.unwrap_or_else(|| {
+            used.push(insn.imm);
+            let map = loaded.map.clone();
+            bound.push(BoundMap::new(map, bound.len() as u16, loaded.generation));
+            used.len() - 1
+        });
+        insn.imm = number as i32;
+    }
+    (insns, bound)
+}

@@ -1,0 +1,232 @@
+//! The maps that an object defines: in BTF, in the legacy form, and for global data.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use axebpf_maps::{MapFlags, MapKind, MapSpec};
+
+use super::btf::{Btf, Kind, Member};
+use super::file::{File, Section, SectionKind, SymbolKind};
+use crate::load_error::LoadError;
+use crate::object::{MAX_MAPS, MapDefinition, Pinning};
+
+/// The longest global data of one section in bytes.
+const MAX_DATA_BYTES: u64 = 16 << 20;
+
+/// A map definition and where references to it point.
+#[derive(Debug)]
+pub(super) struct PlacedMap {
+    /// The number of the section.
+    pub(super) section: usize,
+    /// The offset in the section; meaningless for global data, which is all of its section.
+    pub(super) offset: u64,
+    pub(super) definition: MapDefinition,
+}
+
+/// Finds all maps of an object.
+pub(super) fn find(file: &File<'_>) -> Result<Vec<PlacedMap>, LoadError> {
+    let mut maps = Vec::new();
+    for (index, section) in file.sections.iter().enumerate() {
+        match section.name {
+            ".maps" => btf_maps(file, index, section, &mut maps)?,
+            "maps" => legacy_maps(file, index, section, &mut maps)?,
+            name if is_data(name, section.kind) => maps.push(data_map(index, section)?),
+            _ => {}
+        }
+        if maps.len() > MAX_MAPS {
+            let (count, limit) = (maps.len(), MAX_MAPS);
+            return Err(LoadError::TooMany { what: "maps", count, limit });
+        }
+    }
+    Ok(maps)
+}
+
+/// Tells whether a section holds global data.
+fn is_data(name: &str, kind: SectionKind) -> bool {
+    let of = |base: &str| {
+        name.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    match kind {
+        SectionKind::Data => of(".data") || of(".rodata"),
+        SectionKind::Zero => of(".bss"),
+        SectionKind::Code | SectionKind::Other => false,
+    }
+}
+
+fn data_map(index: usize, section: &Section<'_>) -> Result<PlacedMap, LoadError> {
+    let bad = |what: &str| LoadError::BadSection {
+        section: section.name.to_string(),
+        what: what.to_string(),
+    };
+    if section.size > MAX_DATA_BYTES {
+        return Err(bad("it has more than 16 MiB of global data"));
+    }
+    if let Some(relocation) = section.relocations.first() {
+        let offset = relocation.offset;
+        return Err(bad(&format!("pointers in initial values are not supported (byte {offset:#x})")));
+    }
+    let read_only = section.name.starts_with(".rodata");
+    let flags = if read_only { MapFlags::RDONLY_PROG } else { MapFlags::empty() };
+    // An empty section can still be referred to, and no map has values of no bytes.
+    let size = section.size.max(1) as u32;
+    let spec = MapSpec::new(MapKind::Array, 4, size, 1).named(section.name).with_flags(flags);
+    let mut initial = section.data.to_vec();
+    initial.resize(size as usize, 0);
+    let definition = MapDefinition { spec, pinning: Pinning::None, initial: Some(initial) };
+    Ok(PlacedMap { section: index, offset: 0, definition })
+}
+
+fn btf_maps(
+    file: &File<'_>,
+    index: usize,
+    section: &Section<'_>,
+    maps: &mut Vec<PlacedMap>,
+) -> Result<(), LoadError> {
+    if section.size == 0 {
+        return Ok(());
+    }
+    let bad = |what: &str| LoadError::BadSection {
+        section: section.name.to_string(),
+        what: what.to_string(),
+    };
+    let (_, types) = file
+        .section_named(".BTF")
+        .ok_or_else(|| bad("maps need type information; compile with -g"))?;
+    if let Some(relocation) = section.relocations.first() {
+        let offset = relocation.offset;
+        return Err(bad(&format!("initial values of maps are not supported (byte {offset:#x})")));
+    }
+    let btf = Btf::parse(types.data)?;
+    let variables =
+        btf.section(".maps").ok_or_else(|| bad("the type information does not have its maps"))?;
+    for variable in variables {
+        let place = btf.get(variable.of).and_then(|found| match found.kind {
+            Kind::Var { of } => Some((btf.type_name(found), of)),
+            _ => None,
+        });
+        let (name, of) = place.ok_or_else(|| bad("its type information has no variable"))?;
+        let spec = BtfMap { btf: &btf, name }.read(of)?;
+        // clang leaves the offsets to the symbols; bpf-linker fills them in.
+        let symbol = file.symbols.iter().find(|symbol| {
+            symbol.section == Some(index)
+                && symbol.kind != SymbolKind::Section
+                && symbol.name == name
+        });
+        let offset = symbol.map_or(u64::from(variable.offset), |symbol| symbol.value);
+        maps.push(PlacedMap { section: index, offset, definition: spec });
+    }
+    Ok(())
+}
+
+/// Reads the definition of one map from its type.
+struct BtfMap<'b, 'f> {
+    btf: &'b Btf<'f>,
+    name: &'f str,
+}
+
+impl BtfMap<'_, '_> {
+    fn bad(&self, what: String) -> LoadError {
+        LoadError::BadMapDefinition { map: self.name.to_string(), what }
+    }
+
+    /// Reads `int (*field)[number]`, what the macro `__uint` makes.
+    fn number(&self, member: &Member) -> Option<u32> {
+        let Kind::Ptr { to } = self.btf.resolve(member.of)?.kind else { return None };
+        match self.btf.resolve(to)?.kind {
+            Kind::Array { len, .. } => Some(len),
+            _ => None,
+        }
+    }
+
+    /// Reads `type *field`, what the macro `__type` makes, and returns the size of the type.
+    fn size(&self, member: &Member) -> Option<u32> {
+        let Kind::Ptr { to } = self.btf.resolve(member.of)?.kind else { return None };
+        self.btf.size_of(to)
+    }
+
+    fn read(&self, of: u32) -> Result<MapDefinition, LoadError> {
+        let Some(Kind::Struct { first, len }) = self.btf.resolve(of).map(|found| found.kind) else {
+            return Err(self.bad("its type is no struct".to_string()));
+        };
+        let (mut kind, mut flags, mut pinning) = (None, 0, 0);
+        let mut spec = MapSpec::new(MapKind::Array, 0, 0, 0).named(self.name);
+        for member in self.btf.members(first, len) {
+            let field = self.btf.member_name(member);
+            let number = || {
+                self.number(member).ok_or_else(|| self.bad(format!("field {field:?} has no number")))
+            };
+            let size = || {
+                let size = self.size(member);
+                size.ok_or_else(|| self.bad(format!("the type of field {field:?} has no size")))
+            };
+            match field {
+                "type" => kind = Some(number()?),
+                "max_entries" => spec.max_entries = number()?,
+                "map_flags" => flags = number()?,
+                "key_size" => spec.key_size = number()?,
+                "value_size" => spec.value_size = number()?,
+                "key" => spec.key_size = size()?,
+                "value" => spec.value_size = size()?,
+                "pinning" => pinning = number()?,
+                // A hint on which memory to use; 0 or not, there is one kind here.
+                "numa_node" => {}
+                _ => return Err(self.bad(format!("field {field:?} is not supported"))),
+            }
+        }
+        let kind = kind.ok_or_else(|| self.bad("it has no type".to_string()))?;
+        finish(spec, kind, flags, pinning)
+    }
+}
+
+/// Turns numbers into what they stand for.
+fn finish(
+    mut spec: MapSpec,
+    kind: u32,
+    flags: u32,
+    pinning: u32,
+) -> Result<MapDefinition, LoadError> {
+    let map = || spec.name.clone();
+    spec.kind =
+        MapKind::try_from(kind).map_err(|error| LoadError::Map { map: map(), error })?;
+    spec.flags = MapFlags::from_bits_retain(flags);
+    let pinning = match pinning {
+        0 => Pinning::None,
+        1 => Pinning::ByName,
+        _ => {
+            let what = format!("pinning {pinning} is unknown (0, or LIBBPF_PIN_BY_NAME)");
+            return Err(LoadError::BadMapDefinition { map: map(), what });
+        }
+    };
+    Ok(MapDefinition { spec, pinning, initial: None })
+}
+
+/// Reads `struct bpf_map_def`: five numbers, and whatever else a loader of its own has there.
+///
+/// aya writes two more: the id and the pinning.
+fn legacy_maps(
+    file: &File<'_>,
+    index: usize,
+    section: &Section<'_>,
+    maps: &mut Vec<PlacedMap>,
+) -> Result<(), LoadError> {
+    let symbols = file.symbols.iter().filter(|symbol| {
+        symbol.section == Some(index) && symbol.kind != SymbolKind::Section
+    });
+    for symbol in symbols {
+        let number = |field: u64| {
+            let start = usize::try_from(symbol.value.checked_add(field * 4)?).ok()?;
+            section.data.get(start..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))
+        };
+        let numbers: Option<Vec<u32>> = (0..5).map(number).collect();
+        let Some([kind, key_size, value_size, max_entries, flags]) = numbers.as_deref() else {
+            let (map, what) = (symbol.name.to_string(), "its definition is cut off".to_string());
+            return Err(LoadError::BadMapDefinition { map, what });
+        };
+        let pinning = if symbol.size >= 28 { number(6).unwrap_or(0) } else { 0 };
+        let spec = MapSpec::new(MapKind::Array, *key_size, *value_size, *max_entries);
+        let definition = finish(spec.named(symbol.name), *kind, *flags, pinning)?;
+        maps.push(PlacedMap { section: index, offset: symbol.value, definition });
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! What an enabled event does without any program: statistics and recording.
+
+use alloc::sync::Arc;
+
+use crate::dispatch::{Role, Subscriber, TraceHandler, TraceHit};
+use crate::duration::Duration;
+use crate::error::TpError;
+use crate::event::Event;
+use crate::field::{Field, FieldValue};
+use crate::filter::Filter;
+use crate::interval::{StartNote, Starts};
+use crate::recorder::RECORDER;
+use crate::stats::EventStats;
+use crate::subscribe::{self, Subscription};
+
+/// Tells whether an enabled event is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recording {
+    /// Its firings go into the event buffer.
+    #[default]
+    On,
+    /// It has statistics only.
+    Off,
+}
+
+/// Gathers statistics of an event, and records it.
+struct Collector {
+    stats: &'static EventStats,
+    duration: Source,
+    recording: Recording,
+}
+
+/// Where the duration comes from.
+enum Source {
+    None,
+    Field(&'static Field),
+    Since(Arc<Starts>),
+}
+
+impl TraceHandler for Collector {
+    fn hit(&self, hit: &TraceHit<'_>) {
+        let duration = match &self.duration {
+            Source::None => None,
+            Source::Field(field) => field.value(hit.record).and_then(nanoseconds),
+            Source::Since(starts) => starts.end(hit),
+        };
+        self.stats.record(hit.guard, hit.time_ns, duration);
+        if self.recording == Recording::On {
+            RECORDER.record(hit);
+        }
+    }
+}
+
+/// Takes a field's value as a duration.
+fn nanoseconds(value: FieldValue<'_>) -> Option<u64> {
+    match value {
+        FieldValue::Unsigned(value) => Some(value),
+        FieldValue::Signed(value) => u64::try_from(value).ok(),
+        FieldValue::Bool(_) | FieldValue::Text(_) => None,
+    }
+}
+
+/// The subscriptions that gather the statistics of one event.
+#[derive(Debug)]
+pub(crate) struct Collection {
+    pub(crate) filter: Option<Filter>,
+    pub(crate) recording: Recording,
+    end: Subscription,
+    start: Option<Subscription>,
+}
+
+impl Collection {
+    /// Starts gathering.
+    pub(crate) fn start(
+        event: &'static Event,
+        filter: Option<Filter>,
+        recording: Recording,
+    ) -> Result<Self, TpError> {
+        let cpus = axebpf_hit::platform()
+            .ok_or(TpError::NotInstalled)?
+            .cpu_limit();
+        if recording == Recording::On {
+            RECORDER.prepare()?;
+        }
+        let stats = event.stats.try_call_once(|| EventStats::new(cpus))?;
+        let (duration, note) = source(event, cpus)?;
+        let collector = Collector {
+            stats,
+            duration,
+            recording,
+        };
+        // The end comes first: where an event ends one interval and starts the next, it must.
+        let end = subscribe::add(
+            event,
+            Subscriber {
+                handler: Arc::new(collector),
+                filter: filter.clone(),
+                role: Role::Listener,
+            },
+        )?;
+        let start = note.map(|(start, note)| {
+            let handler = Arc::new(note);
+            subscribe::add(
+                start,
+                Subscriber {
+                    handler,
+                    filter: None,
+                    role: Role::IntervalStart,
+                },
+            )
+        });
+        Ok(Self {
+            filter,
+            recording,
+            end,
+            start: start.transpose()?,
+        })
+    }
+
+    /// Returns the event.
+    pub(crate) fn event(&self) -> &'static Event {
+        self.end.event()
+    }
+
+    /// Stops gathering.
+    pub(crate) fn stop(self) -> Result<(), TpError> {
+        let end = self.end.cancel();
+        let start = self.start.map_or(Ok(()), Subscription::cancel);
+        end.and(start)
+    }
+}
+
+/// Finds out where the duration of the event comes from, and what has to be noted of which event for it.
+fn source(
+    event: &'static Event,
+    cpus: u32,
+) -> Result<(Source, Option<(&'static Event, StartNote)>), TpError> {
+    match event.duration() {
+        Duration::None => Ok((Source::None, None)),
+        Duration::Field(name) => Ok((event.field(name).map_or(Source::None, Source::Field), None)),
+        Duration::Since { start, pairing } => {
+            let starts = Arc::new(Starts::new(start, event, pairing, cpus)?);
+            Ok((
+                Source::Since(starts.clone()),
+                Some((start, StartNote(starts))),
+            ))
+        }
+    }
+}

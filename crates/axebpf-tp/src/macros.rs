@@ -1,0 +1,235 @@
+//! The macros: defining events and passing tracepoints.
+
+/// Defines an event.
+///
+/// Stands where an item can stand at the top of a module, in a module that does not forbid `unsafe_code` (it adds to a section of the
+/// image). Makes a struct for the fields, a `static` [`Event`](crate::Event) and a type alias that share the event's name, so
+/// that [`trace!`](crate::trace) can name all of it by one path. The doc comments become the help text of the event and its
+/// fields. No field may be named like an event of the same module.
+///
+/// A field has one of the types of [`TraceField`](crate::TraceField); a record has at most
+/// [`MAX_RECORD_LEN`](crate::MAX_RECORD_LEN) bytes. An event without fields has an empty pair of braces.
+///
+/// Where the event has a duration, it says so last:
+/// `duration = FIELD` for a field in nanoseconds, `duration = since EVENT per cpu` for the time since another event on the
+/// same CPU, or `duration = since EVENT per (FIELD, ...)` for the time since the other event had the same values in
+/// these fields.
+///
+/// # Examples
+///
+/// ```
+/// use axebpf_tp::{Hex, Str};
+///
+/// axebpf_tp::define_event! {
+///     /// A block of the virtual disk was read.
+///     pub event disk:block_read as BlockRead {
+///         /// The first sector.
+///         sector: u64,
+///         /// The guest-physical address of the buffer.
+///         buffer: Hex<u64>,
+///         /// The disk's name.
+///         disk: Str<16>,
+///         /// How long it took, in nanoseconds.
+///         duration_ns: u64,
+///     } duration = duration_ns
+/// }
+///
+/// axebpf_tp::define_event! {
+///     /// The disk was plugged in.
+///     event disk:plugged as Plugged {}
+/// }
+///
+/// fn main() -> Result<(), axebpf_tp::TpError> {
+///     axebpf_tp::init()?;
+///     axebpf_tp::trace!(plugged);
+///     axebpf_tp::trace!(block_read {
+///         sector: 5,
+///         buffer: 0x4000_0000,
+///         disk: "virtio0",
+///         duration_ns: 80,
+///     });
+///     assert_eq!(block_read.full_name(), "disk:block_read");
+///     assert_eq!(block_read.record_len(), 8 + 8 + 8 + 16 + 8);
+///     Ok(())
+/// }
+/// ```
+#[macro_export]
+macro_rules! define_event {
+    (
+        $(#[doc = $doc:literal])*
+        $vis:vis event $system:ident : $name:ident as $type:ident {} $(;)?
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug)]
+        $vis struct $type {}
+
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        $vis type $name = $type;
+
+        $crate::__event_static! {
+            [$($doc)*] [$vis] $system $name $type [$crate::Duration::None]
+        }
+
+        impl $crate::Tracepoint for $type {
+            const FIELDS: &'static [$crate::Field] = &[];
+
+            fn event() -> &'static $crate::Event {
+                &$name
+            }
+
+            #[inline(always)]
+            fn fire(self) {
+                #[cold]
+                #[inline(never)]
+                fn fire() {
+                    $crate::__private::RecordBuffer::<{ $crate::HEADER_LEN }>::default()
+                        .dispatch(&$name);
+                }
+                fire();
+            }
+        }
+    };
+    (
+        $(#[doc = $doc:literal])*
+        $vis:vis event $system:ident : $name:ident as $type:ident {
+            $( $(#[doc = $field_doc:literal])* $field:ident : $ty:ty ),+ $(,)?
+        } $(duration = $($duration:tt)+)?
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug)]
+        $vis struct $type<'a> {
+            $(
+                $(#[doc = $field_doc])*
+                pub $field: <$ty as $crate::TraceField>::Arg<'a>,
+            )+
+        }
+
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        $vis type $name<'a> = $type<'a>;
+
+        $crate::__event_static! {
+            [$($doc)*] [$vis] $system $name $type [$crate::__event_duration!($($($duration)+)?)]
+        }
+
+        impl $crate::Tracepoint for $type<'_> {
+            const FIELDS: &'static [$crate::Field] = &$crate::__private::lay_out([
+                $($crate::Field::declare(
+                    stringify!($field),
+                    concat!($($field_doc, "\n",)*),
+                    <$ty as $crate::TraceField>::TYPE,
+                )),+
+            ]);
+
+            fn event() -> &'static $crate::Event {
+                &$name
+            }
+
+            #[inline(always)]
+            fn fire(self) {
+                #[cold]
+                #[inline(never)]
+                fn fire($($field: <$ty as $crate::TraceField>::Arg<'_>),+) {
+                    const FIELDS: &[$crate::Field] =
+                        <$type<'static> as $crate::Tracepoint>::FIELDS;
+                    let mut record = $crate::__private::RecordBuffer::<
+                        { $crate::__private::record_len(FIELDS) },
+                    >::default();
+                    let mut fields = FIELDS.iter();
+                    $(
+                        if let Some(at) = fields.next() {
+                            record.put::<$ty>(at.offset(), $field);
+                        }
+                    )+
+                    record.dispatch(&$name);
+                }
+                fire($(self.$field),+);
+            }
+        }
+    };
+}
+
+/// Makes the static of an event, and its entry in the list of events.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __event_static {
+    (
+        [$($doc:literal)*] [$vis:vis] $system:ident $name:ident $type:ident [$duration:expr]
+    ) => {
+        $(#[doc = $doc])*
+        #[allow(non_upper_case_globals)]
+        #[used]
+        $vis static $name: $crate::Event = $crate::Event::new($crate::__private::EventSpec {
+            system: stringify!($system),
+            name: stringify!($name),
+            full_name: concat!(stringify!($system), ":", stringify!($name)),
+            help: concat!($($doc, "\n",)*),
+            fields: <$type as $crate::Tracepoint>::FIELDS,
+            duration: $duration,
+        });
+
+        // Kept with the object that defines the event (`R`), relative to itself.
+        ::core::arch::global_asm!(
+            ".pushsection axebpf_events, \"aR\", @progbits",
+            ".balign 4",
+            ".long {event} - .",
+            ".popsection",
+            event = sym $name,
+        );
+    };
+}
+
+/// Makes a [`Duration`](crate::Duration) of what a definition says.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __event_duration {
+    () => {
+        $crate::Duration::None
+    };
+    (since $($start:ident)::+ per cpu $(;)?) => {
+        $crate::Duration::Since { start: &$($start)::+, pairing: $crate::Pairing::Cpu }
+    };
+    (since $($start:ident)::+ per ($($key:ident),+ $(,)?) $(;)?) => {
+        $crate::Duration::Since {
+            start: &$($start)::+,
+            pairing: $crate::Pairing::Fields(&[$(stringify!($key)),+]),
+        }
+    };
+    ($field:ident $(;)?) => {
+        $crate::Duration::Field(stringify!($field))
+    };
+}
+
+/// Passes a tracepoint: reports the event to whoever listens, and costs one NOP while nobody does.
+///
+/// Takes the path of the event and all its fields, in any order, as in a struct literal. The fields are evaluated only
+/// when somebody listens.
+///
+/// # Examples
+///
+/// ```
+/// use axebpf_tp::{trace, vmm};
+///
+/// let (vm_id, entry) = (1, 0x4008_0000);
+/// trace!(vmm::vm_boot { vm_id, entry, vcpus: 2 });
+/// ```
+#[macro_export]
+macro_rules! trace {
+    ($($event:ident)::+ { $($fields:tt)* }) => {
+        if $crate::is_listened_to::<$($event)::+>() {
+            $crate::Tracepoint::fire($($event)::+ { $($fields)* });
+        }
+    };
+    (::$($event:ident)::+ { $($fields:tt)* }) => {
+        if $crate::is_listened_to::<::$($event)::+>() {
+            $crate::Tracepoint::fire(::$($event)::+ { $($fields)* });
+        }
+    };
+    ($($event:ident)::+) => {
+        $crate::trace!($($event)::+ {})
+    };
+    (::$($event:ident)::+) => {
+        $crate::trace!(::$($event)::+ {})
+    };
+}

@@ -1,0 +1,184 @@
+//! The event buffer of one CPU: written by that CPU in hits, read by anyone at any time without a lock.
+//!
+//! Positions count words since the buffer was made and never wrap; a position's place is its remainder by the size. Entries lie
+//! between `tail` and `head`. The writer moves `tail` past the entries that it is about to overwrite before it
+//! overwrites them, so a reader that finds `tail` not past its position after it has copied an entry has copied
+//! it whole.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crate::error::TpError;
+use crate::field::MAX_RECORD_LEN;
+use crate::recorder::Overflow;
+
+/// How many words precede a record: its length in bytes, and its time.
+const HEADER_WORDS: u64 = 2;
+
+/// A buffer of words, a power of two of them.
+#[derive(Debug)]
+pub(super) struct Ring {
+    words: Box<[AtomicU64]>,
+    /// Where the next entry goes.
+    head: AtomicU64,
+    /// Where the oldest entry is.
+    tail: AtomicU64,
+    /// How many entries were overwritten before anyone cleared them, or not written for want of room.
+    lost: AtomicU64,
+}
+
+/// What a reader found at a position.
+pub(super) enum Found {
+    /// An entry, and the position behind it.
+    Entry(EntryHead),
+    /// Nothing yet.
+    Nothing,
+}
+
+/// What precedes a record.
+#[derive(Clone, Copy)]
+pub(super) struct EntryHead {
+    /// Where the entry is: at or after the position asked for.
+    pub(super) at: u64,
+    /// The length of the record in bytes.
+    pub(super) len: usize,
+    /// When it was written.
+    pub(super) time_ns: u64,
+}
+
+impl EntryHead {
+    /// Returns the position behind the entry.
+    pub(super) const fn end(self) -> u64 {
+        self.at + entry_words(self.len)
+    }
+}
+
+/// Returns how many words an entry takes.
+const fn entry_words(len: usize) -> u64 {
+    HEADER_WORDS + len.div_ceil(8) as u64
+}
+
+impl Ring {
+    /// Makes a ring of so many words, a power of two.
+    pub(super) fn new(words: usize) -> Result<Self, TpError> {
+        let mut storage = Vec::new();
+        storage
+            .try_reserve_exact(words)
+            .map_err(|_| TpError::OutOfMemory {
+                bytes: words * size_of::<AtomicU64>(),
+            })?;
+        storage.resize_with(words, || AtomicU64::new(0));
+        Ok(Self {
+            words: storage.into_boxed_slice(),
+            head: AtomicU64::new(0),
+            tail: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        })
+    }
+
+    fn word(&self, position: u64) -> &AtomicU64 {
+        // The size is a power of two, so the mask is exact.
+        &self.words[position as usize & (self.words.len() - 1)]
+    }
+
+    /// Writes an entry. Only the CPU that owns the ring calls this, in a hit.
+    pub(super) fn push(&self, time_ns: u64, record: &[u8], overflow: Overflow) {
+        let need = entry_words(record.len());
+        let head = self.head.load(Ordering::Relaxed);
+        if !self.make_room(head + need, overflow) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.word(head)
+            .store(record.len() as u64, Ordering::Relaxed);
+        self.word(head + 1).store(time_ns, Ordering::Relaxed);
+        for (position, bytes) in (head + HEADER_WORDS..).zip(record.chunks(8)) {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            self.word(position)
+                .store(u64::from_ne_bytes(word), Ordering::Relaxed);
+        }
+        self.head.store(head + need, Ordering::Release);
+    }
+
+    /// Moves the tail so that the ring can hold what ends at `end`, if the policy lets it.
+    fn make_room(&self, end: u64, overflow: Overflow) -> bool {
+        let size = self.words.len() as u64;
+        let mut tail = self.tail.load(Ordering::Relaxed);
+        if end - tail <= size {
+            return true;
+        }
+        if overflow == Overflow::Discard {
+            return false;
+        }
+        let mut overwritten = 0;
+        while end - tail > size {
+            let len = self.word(tail).load(Ordering::Relaxed) as usize;
+            tail += entry_words(len);
+            overwritten += 1;
+        }
+        self.lost.fetch_add(overwritten, Ordering::Relaxed);
+        // `clear` may have moved it further meanwhile.
+        self.tail.fetch_max(tail, Ordering::Relaxed);
+        // Pairs with the fence in `is_whole`: who sees a word of the new entry sees the new tail.
+        fence(Ordering::Release);
+        true
+    }
+
+    /// Finds the oldest entry at or after `position`.
+    pub(super) fn peek(&self, position: u64) -> Found {
+        loop {
+            let at = position.max(self.tail.load(Ordering::Acquire));
+            if at >= self.head.load(Ordering::Acquire) {
+                return Found::Nothing;
+            }
+            let len = self.word(at).load(Ordering::Relaxed) as usize;
+            let time_ns = self.word(at + 1).load(Ordering::Relaxed);
+            if self.is_whole(at) {
+                return Found::Entry(EntryHead {
+                    at,
+                    len: len.min(MAX_RECORD_LEN),
+                    time_ns,
+                });
+            }
+        }
+    }
+
+    /// Copies the record of an entry; `None` when it has been overwritten.
+    pub(super) fn copy<'b>(
+        &self,
+        entry: EntryHead,
+        buffer: &'b mut [u8; MAX_RECORD_LEN],
+    ) -> Option<&'b [u8]> {
+        let record = &mut buffer[..entry.len];
+        for (position, bytes) in (entry.at + HEADER_WORDS..).zip(record.chunks_mut(8)) {
+            let word = self.word(position).load(Ordering::Relaxed).to_ne_bytes();
+            bytes.copy_from_slice(&word[..bytes.len()]);
+        }
+        self.is_whole(entry.at).then_some(record)
+    }
+
+    /// Tells whether what was just read at `position` has not been overwritten meanwhile.
+    fn is_whole(&self, position: u64) -> bool {
+        fence(Ordering::Acquire);
+        self.tail.load(Ordering::Relaxed) <= position
+    }
+
+    /// Forgets all entries.
+    pub(super) fn clear(&self) {
+        self.tail
+            .fetch_max(self.head.load(Ordering::Acquire), Ordering::Relaxed);
+        self.lost.store(0, Ordering::Relaxed);
+    }
+
+    /// Returns where the next entry goes.
+    pub(super) fn end(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// Counts the entries that were lost since the ring was last cleared.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}

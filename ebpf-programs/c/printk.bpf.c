@@ -8,6 +8,6 @@ char LICENSE[] SEC("license") = "Dual GPL/Apache";
 SEC("tracepoint/vmm/hypercall")
 int printk(struct vmm_hypercall *event)
 {
-	bpf_printk("vm %u vcpu %u hypercall %llx", event->vm_id, event->vcpu_id, event->number);
+	bpf_printk("vm %u vcpu %u hypercall %llx", event->vm_id, event->vcpu_id, event->function);
 	return 0;
 }

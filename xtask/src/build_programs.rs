@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
+    events,
     process::say,
     programs::{self, Manifest, Report},
     tools::{self, Tool},
@@ -13,7 +14,8 @@ use crate::{
 
 /// Compiles the shipped eBPF programs, in C and in Rust, and reports what is in them.
 ///
-/// The objects go to crates/axebpf/precompiled, where the library takes them from. They are committed, so that users
+/// First it writes ebpf-programs/include/axebpf_events.h and its Rust sibling, the contexts of the events, from the
+/// catalogue in axebpf-tp. The objects go to crates/axebpf/precompiled, where the library takes them from. They are committed, so that users
 /// without clang have them too: commit them with the sources that they are built from.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -29,6 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Builds the programs into the tree, and prints what they are.
 pub(crate) fn build() -> Result<()> {
+    events::write()?;
     let built = tempfile::tempdir()?;
     let to = workspace::precompiled();
     say("compiling the eBPF programs");
@@ -68,6 +71,7 @@ fn copy_changed(from: &Path, to: &Path) -> Result<()> {
 
 /// Builds the programs elsewhere and compares them with those in the tree.
 pub(crate) fn check() -> Result<()> {
+    events::check()?;
     let built = tempfile::tempdir()?;
     let committed = workspace::precompiled();
     say("compiling the eBPF programs to compare them with those in the tree");

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod build_image;
 mod build_programs;
+mod events;
 mod ksyms;
 mod process;
 mod programs;

@@ -1,7 +1,10 @@
 //! Sends a record through a ring buffer for each exit of a guest.
 #![no_std]
 #![no_main]
-#![expect(missing_docs, reason = "aya's attribute exports a second function that nobody can document")]
+#![expect(
+    missing_docs,
+    reason = "aya's attribute exports a second function that nobody can document"
+)]
 
 use axebpf_ebpf::{event, vmm};
 use aya_ebpf::{

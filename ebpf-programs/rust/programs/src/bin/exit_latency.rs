@@ -4,7 +4,10 @@
 //! Slot n of the map `LATENCY` counts the exits that took 2^n to 2^(n+1) - 1 nanoseconds.
 #![no_std]
 #![no_main]
-#![expect(missing_docs, reason = "aya's attribute exports a second function that nobody can document")]
+#![expect(
+    missing_docs,
+    reason = "aya's attribute exports a second function that nobody can document"
+)]
 
 use axebpf_ebpf::{event, vmm};
 use aya_ebpf::{

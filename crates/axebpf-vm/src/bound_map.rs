@@ -31,13 +31,20 @@ impl BoundMap {
         let handle = HANDLE_TAG | u64::from(generation) << 16 | u64::from(index);
         let arena = (map.kind() != MapKind::RingBuf).then(|| map.arena());
         let access = map.program_access();
-        Self { map, handle, arena, access }
+        Self {
+            map,
+            handle,
+            arena,
+            access,
+        }
     }
 
     /// Returns the map in `maps` that a register names, and its index.
     pub(crate) fn by_handle(maps: &[Self], value: u64) -> Option<usize> {
         let index = usize::from(value as u16);
-        maps.get(index).filter(|bound| bound.handle == value).map(|_| index)
+        maps.get(index)
+            .filter(|bound| bound.handle == value)
+            .map(|_| index)
     }
 
     pub(crate) fn map(&self) -> &Arc<Map> {
@@ -60,7 +67,10 @@ impl BoundMap {
 
     /// Returns the address of byte `offset` of the first value, if the map is an array.
     pub(crate) fn value(&self, offset: u32) -> Option<u64> {
-        let arena = self.arena.as_ref().filter(|_| self.map.kind() == MapKind::Array)?;
+        let arena = self
+            .arena
+            .as_ref()
+            .filter(|_| self.map.kind() == MapKind::Array)?;
         let offset = offset as usize;
         // One past the end is where a pointer may point, too.
         (offset <= arena.value_size).then(|| (arena.base + offset) as u64)

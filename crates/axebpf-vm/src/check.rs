@@ -22,13 +22,22 @@ pub(crate) struct Layout {
 impl Layout {
     /// Returns the number of the function that instruction `index` belongs to.
     fn function_of(&self, index: usize) -> usize {
-        self.functions.partition_point(|start| *start as usize <= index).saturating_sub(1)
+        self.functions
+            .partition_point(|start| *start as usize <= index)
+            .saturating_sub(1)
     }
 
     /// Returns the first instruction of function `number` and the one after its last.
     fn bounds(&self, number: usize, len: usize) -> core::ops::Range<usize> {
-        let start = self.functions.get(number).map_or(0, |start| *start as usize);
-        start..self.functions.get(number + 1).map_or(len, |start| *start as usize)
+        let start = self
+            .functions
+            .get(number)
+            .map_or(0, |start| *start as usize);
+        start
+            ..self
+                .functions
+                .get(number + 1)
+                .map_or(len, |start| *start as usize)
     }
 }
 
@@ -38,9 +47,15 @@ pub(crate) fn check(ops: &[Op]) -> Result<Layout, CheckError> {
     for (index, op) in ops.iter().enumerate() {
         if is_jump(op.code) {
             check_target(ops, index, op.target())?;
-            if !layout.bounds(layout.function_of(index), ops.len()).contains(&op.target()) {
+            if !layout
+                .bounds(layout.function_of(index), ops.len())
+                .contains(&op.target())
+            {
                 let target = op.target() as i64;
-                return Err(CheckError::JumpOutOfRange { insn: index, target });
+                return Err(CheckError::JumpOutOfRange {
+                    insn: index,
+                    target,
+                });
             }
         }
     }
@@ -64,7 +79,11 @@ fn is_jump(code: Code) -> bool {
 /// Returns the index of the last operation in `bounds`, which is not empty.
 fn last_op(ops: &[Op], bounds: core::ops::Range<usize>) -> usize {
     let last = bounds.end - 1;
-    if ops[last].code == Code::Hole { last.saturating_sub(1) } else { last }
+    if ops[last].code == Code::Hole {
+        last.saturating_sub(1)
+    } else {
+        last
+    }
 }
 
 /// Returns the function whose address the operation takes, if it is one that does.
@@ -77,7 +96,10 @@ fn called_function(op: &Op) -> Option<usize> {
 
 fn check_target(ops: &[Op], insn: usize, target: usize) -> Result<(), CheckError> {
     match ops.get(target) {
-        None => Err(CheckError::JumpOutOfRange { insn, target: target as i64 }),
+        None => Err(CheckError::JumpOutOfRange {
+            insn,
+            target: target as i64,
+        }),
         Some(op) if op.code == Code::Hole => Err(CheckError::JumpIntoImmediate { insn, target }),
         Some(_) => Ok(()),
     }
@@ -86,7 +108,9 @@ fn check_target(ops: &[Op], insn: usize, target: usize) -> Result<(), CheckError
 fn find_functions(ops: &[Op]) -> Result<Layout, CheckError> {
     let mut functions = vec![0];
     for (insn, op) in ops.iter().enumerate() {
-        let Some(target) = called_function(op) else { continue };
+        let Some(target) = called_function(op) else {
+            continue;
+        };
         check_target(ops, insn, target).map_err(|error| match error {
             CheckError::JumpOutOfRange { insn, target } => {
                 CheckError::CallOutOfRange { insn, target }
@@ -125,7 +149,12 @@ struct Visit {
 impl Visit {
     fn new(layout: &Layout, function: usize, len: usize) -> Self {
         let bounds = layout.bounds(function, len);
-        Self { function, next: bounds.start, end: bounds.end, frames: 1 }
+        Self {
+            function,
+            next: bounds.start,
+            end: bounds.end,
+            frames: 1,
+        }
     }
 }
 
@@ -161,7 +190,10 @@ fn measure(
             return Err(CheckError::Recursion { insn, target });
         }
         if too_deep || path.len() + known.max(1) > MAX_FRAMES {
-            return Err(CheckError::TooDeep { insn, limit: MAX_FRAMES });
+            return Err(CheckError::TooDeep {
+                insn,
+                limit: MAX_FRAMES,
+            });
         }
         if known == 0 {
             path.push(Visit::new(layout, callee, ops.len()));

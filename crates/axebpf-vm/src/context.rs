@@ -1,16 +1,18 @@
 //! The context of a run: what the program's first argument points to.
 
-use core::marker::PhantomData;
-
 /// The bytes that `r1` points to when a program starts; `r2` is their number.
 ///
 /// A program reads its context and, as a rule, cannot write it.
 #[derive(Debug)]
 pub struct Context<'c> {
+    bytes: Bytes<'c>,
     addr: u64,
-    len: u64,
-    writable: bool,
-    _bytes: PhantomData<&'c [u8]>,
+}
+
+#[derive(Debug)]
+enum Bytes<'c> {
+    ReadOnly(&'c [u8]),
+    Writable(&'c mut [u8]),
 }
 
 impl<'c> Context<'c> {
@@ -18,7 +20,10 @@ impl<'c> Context<'c> {
     #[must_use]
     pub fn new(bytes: &'c [u8]) -> Self {
         let addr = bytes.as_ptr().expose_provenance() as u64;
-        Self { addr, len: bytes.len() as u64, writable: false, _bytes: PhantomData }
+        Self {
+            bytes: Bytes::ReadOnly(bytes),
+            addr,
+        }
     }
 
     /// Makes a context that the program can write, too.
@@ -27,7 +32,10 @@ impl<'c> Context<'c> {
     #[must_use]
     pub fn writable(bytes: &'c mut [u8]) -> Self {
         let addr = bytes.as_mut_ptr().expose_provenance() as u64;
-        Self { addr, len: bytes.len() as u64, writable: true, _bytes: PhantomData }
+        Self {
+            bytes: Bytes::Writable(bytes),
+            addr,
+        }
     }
 
     pub(crate) fn addr(&self) -> u64 {
@@ -35,10 +43,33 @@ impl<'c> Context<'c> {
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.len
+        let len = match &self.bytes {
+            Bytes::ReadOnly(bytes) => bytes.len(),
+            Bytes::Writable(bytes) => bytes.len(),
+        };
+        len as u64
     }
 
     pub(crate) fn is_writable(&self) -> bool {
-        self.writable
+        matches!(self.bytes, Bytes::Writable(_))
+    }
+}
+
+#[cfg(feature = "rbpf")]
+impl Context<'_> {
+    /// Returns the bytes if the program may write them.
+    pub(crate) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        match &mut self.bytes {
+            Bytes::ReadOnly(_) => None,
+            Bytes::Writable(bytes) => Some(bytes),
+        }
+    }
+
+    /// Returns a copy of the bytes.
+    pub(crate) fn copy(&self) -> alloc::vec::Vec<u8> {
+        match &self.bytes {
+            Bytes::ReadOnly(bytes) => bytes.to_vec(),
+            Bytes::Writable(bytes) => bytes.to_vec(),
+        }
     }
 }

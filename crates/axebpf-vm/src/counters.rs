@@ -60,13 +60,15 @@ impl Counters {
 
     pub(crate) fn count_helper_errors(&self, errors: u32) {
         if errors != 0 {
-            self.helper_errors.fetch_add(errors.into(), Ordering::Relaxed);
+            self.helper_errors
+                .fetch_add(errors.into(), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn count_abandoned(&self, records: u32) {
         if records != 0 {
-            self.abandoned_records.fetch_add(records.into(), Ordering::Relaxed);
+            self.abandoned_records
+                .fetch_add(records.into(), Ordering::Relaxed);
         }
     }
 

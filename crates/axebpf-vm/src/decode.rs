@@ -40,7 +40,10 @@ fn check_length(len: usize) -> Result<(), CheckError> {
     match len {
         0 => Err(CheckError::Empty),
         1..=MAX_INSNS => Ok(()),
-        _ => Err(CheckError::TooLong { len, limit: MAX_INSNS }),
+        _ => Err(CheckError::TooLong {
+            len,
+            limit: MAX_INSNS,
+        }),
     }
 }
 
@@ -49,7 +52,10 @@ pub(crate) fn decode(insns: &[Insn], bindings: &dyn Bindings) -> Result<Vec<Op>,
     check_length(insns.len())?;
     let mut ops = Vec::with_capacity(insns.len());
     while let Some(insn) = insns.get(ops.len()) {
-        let at = At { insn: *insn, index: ops.len() };
+        let at = At {
+            insn: *insn,
+            index: ops.len(),
+        };
         if insn.is_wide() {
             let high = insns.get(at.index + 1).copied();
             ops.push(at.wide(high, bindings)?);
@@ -79,31 +85,46 @@ impl At {
             class::ST => self.store_imm(),
             class::STX => self.store(),
             _ if matches!(self.insn.opcode & 0xe0, 0x20 | 0x40) => {
-                Err(CheckError::LegacyPacketAccess { insn: self.index, opcode: self.insn.opcode })
+                Err(CheckError::LegacyPacketAccess {
+                    insn: self.index,
+                    opcode: self.insn.opcode,
+                })
             }
             _ => Err(self.unknown()),
         }
     }
 
     fn unknown(&self) -> CheckError {
-        CheckError::UnknownOpcode { insn: self.index, opcode: self.insn.opcode }
+        CheckError::UnknownOpcode {
+            insn: self.index,
+            opcode: self.insn.opcode,
+        }
     }
 
     fn unknown_variant(&self, value: i32) -> CheckError {
-        CheckError::UnknownVariant { insn: self.index, opcode: self.insn.opcode, value }
+        CheckError::UnknownVariant {
+            insn: self.index,
+            opcode: self.insn.opcode,
+            value,
+        }
     }
 
     /// Refuses the instruction unless a field that it does not use is zero.
     fn reserved(&self, field: i64) -> Result<(), CheckError> {
         match field {
             0 => Ok(()),
-            _ => Err(CheckError::ReservedField { insn: self.index, opcode: self.insn.opcode }),
+            _ => Err(CheckError::ReservedField {
+                insn: self.index,
+                opcode: self.insn.opcode,
+            }),
         }
     }
 
     fn register(&self, number: u8) -> Result<Reg, CheckError> {
-        Reg::new(number)
-            .ok_or(CheckError::UnknownRegister { insn: self.index, register: number })
+        Reg::new(number).ok_or(CheckError::UnknownRegister {
+            insn: self.index,
+            register: number,
+        })
     }
 
     /// Returns a register that the instruction writes.
@@ -119,7 +140,13 @@ impl At {
     }
 
     fn alu(&self) -> Result<Op, CheckError> {
-        let Insn { opcode, off, imm, src, .. } = self.insn;
+        let Insn {
+            opcode,
+            off,
+            imm,
+            src,
+            ..
+        } = self.insn;
         let wide = self.insn.class() == class::ALU64;
         let dst = self.written(self.insn.dst)?;
         match opcode & 0xf0 {
@@ -139,7 +166,13 @@ impl At {
             self.reserved(src.into())?;
         }
         // A 32-bit operation takes the low half of the immediate, so that extending the sign is right for both.
-        Ok(Op { code, dst, src: self.register(src)?, off: 0, imm: i64::from(imm) as u64 })
+        Ok(Op {
+            code,
+            dst,
+            src: self.register(src)?,
+            off: 0,
+            imm: i64::from(imm) as u64,
+        })
     }
 
     /// Decodes the operations whose offset field is a modifier: signed division and sign-extending moves.
@@ -157,7 +190,10 @@ impl At {
             (0xb0, 32) if form == 3 => Ok(Code::Movsx32To64),
             (0x30 | 0x90 | 0xb0, _) => Err(self.unknown_variant(off.into())),
             _ if alu_row(opcode).is_none() => Err(self.unknown()),
-            _ => Err(self.reserved(off.into()).err().unwrap_or_else(|| self.unknown())),
+            _ => Err(self
+                .reserved(off.into())
+                .err()
+                .unwrap_or_else(|| self.unknown())),
         }
     }
 
@@ -167,9 +203,18 @@ impl At {
             return Err(self.unknown());
         }
         self.reserved(i64::from(src) | i64::from(off) | i64::from(imm))?;
-        let code =
-            if self.insn.class() == class::ALU64 { Code::Neg64 } else { Code::Neg32 };
-        Ok(Op { code, dst, src: dst, off: 0, imm: 0 })
+        let code = if self.insn.class() == class::ALU64 {
+            Code::Neg64
+        } else {
+            Code::Neg32
+        };
+        Ok(Op {
+            code,
+            dst,
+            src: dst,
+            off: 0,
+            imm: 0,
+        })
     }
 
     fn byte_order(&self, dst: Reg) -> Result<Op, CheckError> {
@@ -188,11 +233,23 @@ impl At {
             64 => row[2],
             _ => return Err(self.unknown_variant(imm)),
         };
-        Ok(Op { code, dst, src: dst, off: 0, imm: 0 })
+        Ok(Op {
+            code,
+            dst,
+            src: dst,
+            off: 0,
+            imm: 0,
+        })
     }
 
     fn jump(&self) -> Result<Op, CheckError> {
-        let Insn { opcode, dst, src, off, imm } = self.insn;
+        let Insn {
+            opcode,
+            dst,
+            src,
+            off,
+            imm,
+        } = self.insn;
         match opcode {
             insn::JA => {
                 self.reserved(i64::from(dst) | i64::from(src) | i64::from(imm))?;
@@ -205,7 +262,13 @@ impl At {
             insn::CALL | insn::CALLX => return self.call(),
             insn::EXIT => {
                 self.reserved(i64::from(dst) | i64::from(src) | i64::from(off) | i64::from(imm))?;
-                return Ok(Op { code: Code::Exit, dst: Reg::R0, src: Reg::R0, off: 0, imm: 0 });
+                return Ok(Op {
+                    code: Code::Exit,
+                    dst: Reg::R0,
+                    src: Reg::R0,
+                    off: 0,
+                    imm: 0,
+                });
             }
             _ => {}
         }
@@ -215,44 +278,93 @@ impl At {
         self.reserved(if self.is_x() { imm.into() } else { src.into() })?;
         let registers = (self.register(dst)?, self.register(src)?);
         let op = self.to(code, off.into())?;
-        Ok(Op { dst: registers.0, src: registers.1, imm: i64::from(imm) as u64, ..op })
+        Ok(Op {
+            dst: registers.0,
+            src: registers.1,
+            imm: i64::from(imm) as u64,
+            ..op
+        })
     }
 
     /// Builds a jump over `distance` slots. Whether there is such a slot is checked later.
     fn to(&self, code: Code, distance: i32) -> Result<Op, CheckError> {
         let target = self.index as i64 + 1 + i64::from(distance);
         match i32::try_from(target) {
-            Ok(off) if off >= 0 => Ok(Op { code, dst: Reg::R0, src: Reg::R0, off, imm: 0 }),
-            _ => Err(CheckError::JumpOutOfRange { insn: self.index, target }),
+            Ok(off) if off >= 0 => Ok(Op {
+                code,
+                dst: Reg::R0,
+                src: Reg::R0,
+                off,
+                imm: 0,
+            }),
+            _ => Err(CheckError::JumpOutOfRange {
+                insn: self.index,
+                target,
+            }),
         }
     }
 
     fn call(&self) -> Result<Op, CheckError> {
-        let Insn { opcode, dst, src, off, imm } = self.insn;
+        let Insn {
+            opcode,
+            dst,
+            src,
+            off,
+            imm,
+        } = self.insn;
         if opcode == insn::CALLX {
             self.reserved(i64::from(src) | i64::from(off) | i64::from(imm))?;
             let dst = self.register(dst)?;
-            return Ok(Op { code: Code::CallReg, dst, src: Reg::R0, off: 0, imm: 0 });
+            return Ok(Op {
+                code: Code::CallReg,
+                dst,
+                src: Reg::R0,
+                off: 0,
+                imm: 0,
+            });
         }
         self.reserved(i64::from(dst) | i64::from(off))?;
         match src {
             insn::call::HELPER => {
-                let helper = Helper::ALL.iter().position(|helper| i32::from(helper.id()) == imm);
-                let unknown = CheckError::UnknownHelper { insn: self.index, id: imm };
+                let helper = Helper::ALL
+                    .iter()
+                    .position(|helper| i32::from(helper.id()) == imm);
+                let unknown = CheckError::UnknownHelper {
+                    insn: self.index,
+                    id: imm,
+                };
                 let imm = helper.ok_or(unknown)? as u64;
-                Ok(Op { code: Code::CallHelper, dst: Reg::R0, src: Reg::R0, off: 0, imm })
+                Ok(Op {
+                    code: Code::CallHelper,
+                    dst: Reg::R0,
+                    src: Reg::R0,
+                    off: 0,
+                    imm,
+                })
             }
             insn::call::LOCAL => self.to(Code::CallLocal, imm).map_err(|_| {
                 let target = self.index as i64 + 1 + i64::from(imm);
-                CheckError::CallOutOfRange { insn: self.index, target }
+                CheckError::CallOutOfRange {
+                    insn: self.index,
+                    target,
+                }
             }),
-            insn::call::BTF => Err(CheckError::BtfCall { insn: self.index, id: imm }),
+            insn::call::BTF => Err(CheckError::BtfCall {
+                insn: self.index,
+                id: imm,
+            }),
             _ => Err(self.unknown_variant(src.into())),
         }
     }
 
     fn load(&self) -> Result<Op, CheckError> {
-        let Insn { opcode, dst, src, off, imm } = self.insn;
+        let Insn {
+            opcode,
+            dst,
+            src,
+            off,
+            imm,
+        } = self.insn;
         let code = match opcode {
             0x61 => Code::Load32,
             0x69 => Code::Load16,
@@ -265,11 +377,23 @@ impl At {
         };
         self.reserved(imm.into())?;
         let src = self.register(src)?;
-        Ok(Op { code, dst: self.written(dst)?, src, off: off.into(), imm: 0 })
+        Ok(Op {
+            code,
+            dst: self.written(dst)?,
+            src,
+            off: off.into(),
+            imm: 0,
+        })
     }
 
     fn store_imm(&self) -> Result<Op, CheckError> {
-        let Insn { opcode, dst, src, off, imm } = self.insn;
+        let Insn {
+            opcode,
+            dst,
+            src,
+            off,
+            imm,
+        } = self.insn;
         let code = match opcode {
             0x62 => Code::StoreK32,
             0x6a => Code::StoreK16,
@@ -279,11 +403,23 @@ impl At {
         };
         self.reserved(src.into())?;
         let dst = self.register(dst)?;
-        Ok(Op { code, dst, src: Reg::R0, off: off.into(), imm: i64::from(imm) as u64 })
+        Ok(Op {
+            code,
+            dst,
+            src: Reg::R0,
+            off: off.into(),
+            imm: i64::from(imm) as u64,
+        })
     }
 
     fn store(&self) -> Result<Op, CheckError> {
-        let Insn { opcode, dst, src, off, imm } = self.insn;
+        let Insn {
+            opcode,
+            dst,
+            src,
+            off,
+            imm,
+        } = self.insn;
         let code = match opcode {
             0x63 => Code::StoreX32,
             0x6b => Code::StoreX16,
@@ -294,11 +430,23 @@ impl At {
         };
         self.reserved(imm.into())?;
         let dst = self.register(dst)?;
-        Ok(Op { code, dst, src: self.register(src)?, off: off.into(), imm: 0 })
+        Ok(Op {
+            code,
+            dst,
+            src: self.register(src)?,
+            off: off.into(),
+            imm: 0,
+        })
     }
 
     fn atomic(&self) -> Result<Op, CheckError> {
-        let Insn { opcode, dst, src, off, imm } = self.insn;
+        let Insn {
+            opcode,
+            dst,
+            src,
+            off,
+            imm,
+        } = self.insn;
         let row = match imm {
             0x00 => [Code::Add32, Code::Add64],
             0x40 => [Code::Or32, Code::Or64],
@@ -314,13 +462,25 @@ impl At {
         };
         // With FETCH the old value goes to the source register, except for CMPXCHG, where it goes to r0.
         let fetches = imm & 1 != 0 && imm != 0xf1;
-        let src = if fetches { self.written(src)? } else { self.register(src)? };
+        let src = if fetches {
+            self.written(src)?
+        } else {
+            self.register(src)?
+        };
         let code = row[usize::from(opcode == 0xdb)];
-        Ok(Op { code, dst: self.register(dst)?, src, off: off.into(), imm: 0 })
+        Ok(Op {
+            code,
+            dst: self.register(dst)?,
+            src,
+            off: off.into(),
+            imm: 0,
+        })
     }
 
     fn wide(&self, high: Option<Insn>, bindings: &dyn Bindings) -> Result<Op, CheckError> {
-        let Insn { dst, src, off, imm, .. } = self.insn;
+        let Insn {
+            dst, src, off, imm, ..
+        } = self.insn;
         let insn = self.index;
         let high = high.ok_or(CheckError::SplitImmediate { insn })?;
         if high.opcode != 0 {
@@ -333,19 +493,34 @@ impl At {
             insn::lddw::IMM64 => u64::from(imm as u32) | u64::from(high.imm as u32) << 32,
             insn::lddw::CODE => {
                 let op = self.to(Code::Function, imm)?;
-                return Ok(Op { dst, imm: CODE_TAG | op.target() as u64, ..op });
+                return Ok(Op {
+                    dst,
+                    imm: CODE_TAG | op.target() as u64,
+                    ..op
+                });
             }
             insn::lddw::MAP_INDEX => map
                 .and_then(|index| bindings.handle(index))
                 .ok_or(CheckError::UnknownMap { insn, index: imm })?,
             insn::lddw::MAP_INDEX_VALUE => {
                 let offset = high.imm as u32;
-                map.and_then(|index| bindings.value(index, offset))
-                    .ok_or(CheckError::OutsideMapValue { insn, index: imm, offset })?
+                map.and_then(|index| bindings.value(index, offset)).ok_or(
+                    CheckError::OutsideMapValue {
+                        insn,
+                        index: imm,
+                        offset,
+                    },
+                )?
             }
             kind => return Err(CheckError::UnresolvedImmediate { insn, kind }),
         };
-        Ok(Op { code: Code::Imm64, dst, src: Reg::R0, off: 0, imm })
+        Ok(Op {
+            code: Code::Imm64,
+            dst,
+            src: Reg::R0,
+            off: 0,
+            imm,
+        })
     }
 }
 

@@ -24,7 +24,10 @@ impl<'e> RunEnv<'e> {
     /// Makes an environment in which `trace_printk` goes nowhere and the cookie is 0.
     #[must_use]
     pub const fn new() -> Self {
-        Self { printk: None, cookie: 0 }
+        Self {
+            printk: None,
+            cookie: 0,
+        }
     }
 
     /// Returns the environment with `sink` for the messages of `trace_printk`.

@@ -101,7 +101,16 @@ impl Insn {
         let off = self.off.to_le_bytes();
         let imm = self.imm.to_le_bytes();
         let registers = (self.src & 0xf) << 4 | self.dst & 0xf;
-        [self.opcode, registers, off[0], off[1], imm[0], imm[1], imm[2], imm[3]]
+        [
+            self.opcode,
+            registers,
+            off[0],
+            off[1],
+            imm[0],
+            imm[1],
+            imm[2],
+            imm[3],
+        ]
     }
 
     /// Returns the instruction class, one of [`class`].

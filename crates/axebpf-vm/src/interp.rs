@@ -37,7 +37,10 @@ pub(crate) struct Stop {
 }
 
 /// Runs the program with `r1` and `r2` and returns `r0`.
-#[expect(clippy::too_many_lines, reason = "one arm for each operation, most of one line")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each operation, most of one line"
+)]
 pub(crate) fn run(
     image: &Image<'_>,
     frames: &mut [Frame; MAX_FRAMES],
@@ -55,13 +58,19 @@ pub(crate) fn run(
 
     loop {
         let Some(op) = image.ops.get(pc) else {
-            return Err(Stop { insn: pc, cause: Cause::FellOff });
+            return Err(Stop {
+                insn: pc,
+                cause: Cause::FellOff,
+            });
         };
         pc += 1;
 
         macro_rules! stop {
             ($cause:expr) => {
-                return Err(Stop { insn: pc - 1, cause: $cause })
+                return Err(Stop {
+                    insn: pc - 1,
+                    cause: $cause,
+                })
             };
         }
         macro_rules! settle {
@@ -159,8 +168,7 @@ pub(crate) fn run(
         }
         macro_rules! fetch {
             ($word:ty, $cell:ident, $update:ident) => {
-                src!() =
-                    u64::from(atomic!($word, $cell, |at, value| at.$update(value, SeqCst)))
+                src!() = u64::from(atomic!($word, $cell, |at, value| at.$update(value, SeqCst)))
             };
         }
 
@@ -311,7 +319,10 @@ pub(crate) fn run(
                 if depth + 1 >= MAX_FRAMES {
                     stop!(Cause::CallDepth);
                 }
-                frames[depth] = Frame { pc, saved: [regs[6], regs[7], regs[8], regs[9]] };
+                frames[depth] = Frame {
+                    pc,
+                    saved: [regs[6], regs[7], regs[8], regs[9]],
+                };
                 depth += 1;
                 env.memory.push_frame();
                 regs[Reg::R10 as usize] = env.memory.frame_pointer();
@@ -371,7 +382,8 @@ pub(crate) fn run(
             Code::CmpXchg32 => {
                 let expected = regs[Reg::R0 as usize] as u32;
                 let old = atomic!(u32, atomic32, |at, value| {
-                    at.compare_exchange(expected, value, SeqCst, SeqCst).unwrap_or_else(|old| old)
+                    at.compare_exchange(expected, value, SeqCst, SeqCst)
+                        .unwrap_or_else(|old| old)
                 });
                 regs[Reg::R0 as usize] = u64::from(old);
             }
@@ -395,7 +407,8 @@ pub(crate) fn run(
             Code::CmpXchg64 => {
                 let expected = regs[Reg::R0 as usize];
                 let old = atomic!(u64, atomic64, |at, value| {
-                    at.compare_exchange(expected, value, SeqCst, SeqCst).unwrap_or_else(|old| old)
+                    at.compare_exchange(expected, value, SeqCst, SeqCst)
+                        .unwrap_or_else(|old| old)
                 });
                 regs[Reg::R0 as usize] = old;
             }
@@ -423,11 +436,19 @@ fn mod64(a: u64, b: u64) -> u64 {
 }
 
 fn sdiv64(a: u64, b: u64) -> u64 {
-    if b == 0 { 0 } else { (a as i64).wrapping_div(b as i64) as u64 }
+    if b == 0 {
+        0
+    } else {
+        (a as i64).wrapping_div(b as i64) as u64
+    }
 }
 
 fn smod64(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { (a as i64).wrapping_rem(b as i64) as u64 }
+    if b == 0 {
+        a
+    } else {
+        (a as i64).wrapping_rem(b as i64) as u64
+    }
 }
 
 fn div32(a: u32, b: u32) -> u32 {
@@ -439,9 +460,17 @@ fn mod32(a: u32, b: u32) -> u32 {
 }
 
 fn sdiv32(a: u32, b: u32) -> u32 {
-    if b == 0 { 0 } else { (a as i32).wrapping_div(b as i32) as u32 }
+    if b == 0 {
+        0
+    } else {
+        (a as i32).wrapping_div(b as i32) as u32
+    }
 }
 
 fn smod32(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { (a as i32).wrapping_rem(b as i32) as u32 }
+    if b == 0 {
+        a
+    } else {
+        (a as i32).wrapping_rem(b as i32) as u32
+    }
 }

@@ -42,8 +42,8 @@ pub use insn::Insn;
 pub use load_error::LoadError;
 pub use memory::FRAME_BYTES;
 pub use object::{
-    LoadOptions, MAX_MAPS, MAX_OBJECT_BYTES, MAX_PROGRAMS, MapDefinition, Object, ObjectFile, Pinning,
-    ProgramDefinition, ReuseMap,
+    LoadOptions, MAX_MAPS, MAX_OBJECT_BYTES, MAX_PROGRAMS, MapDefinition, Object, ObjectFile,
+    Pinning, ProgramDefinition, ReuseMap,
 };
 pub use printk::{
     MAX_PRINTK_ARGS, MAX_PRINTK_FORMAT, MAX_PRINTK_STRING, PrintkFull, PrintkRecord, PrintkSink,

@@ -27,7 +27,9 @@ pub enum LoadError {
         what: String,
     },
     /// The file is for a big-endian machine.
-    #[error("the object is big-endian; build it with `-target bpfel` or `-target bpf` on a little-endian machine")]
+    #[error(
+        "the object is big-endian; build it with `-target bpfel` or `-target bpf` on a little-endian machine"
+    )]
     BigEndian,
     /// The file is not a relocatable object for eBPF.
     #[error("ELF machine {machine} of type {kind} is not a relocatable eBPF object (247, 1)")]
@@ -69,7 +71,9 @@ pub enum LoadError {
         what: &'static str,
     },
     /// A relocation that cannot be carried out.
-    #[error("section {section:?}, offset {offset:#x}: relocation of type {kind} to {symbol:?}: {what}")]
+    #[error(
+        "section {section:?}, offset {offset:#x}: relocation of type {kind} to {symbol:?}: {what}"
+    )]
     BadRelocation {
         /// The section that is relocated.
         section: String,
@@ -129,6 +133,8 @@ pub enum LoadError {
         error: CheckError,
     },
     /// The object has no program.
-    #[error("the object has no program (a function in a section such as \"tracepoint/vmm/vm_create\")")]
+    #[error(
+        "the object has no program (a function in a section such as \"tracepoint/vmm/vm_create\")"
+    )]
     NoProgram,
 }

@@ -72,13 +72,22 @@ impl Program {
         let maps = (0u16..).zip(maps);
         let maps = maps.map(|(index, map)| BoundMap::new(map.clone(), index, next_generation()));
         let insns = split(bytes)?;
-        let parts =
-            Parts { name: String::from("raw"), section: String::new(), insns, maps: maps.collect() };
+        let parts = Parts {
+            name: String::from("raw"),
+            section: String::new(),
+            insns,
+            maps: maps.collect(),
+        };
         Self::new(engine, parts)
     }
 
     pub(crate) fn new(engine: EngineKind, parts: Parts) -> Result<Self, CheckError> {
-        let Parts { name, section, insns, maps } = parts;
+        let Parts {
+            name,
+            section,
+            insns,
+            maps,
+        } = parts;
         let engine = engine.prepare(&insns, &maps)?;
         Ok(Self {
             name,
@@ -181,7 +190,9 @@ impl Program {
             budget: self.budget(),
             counters: &self.counters,
         };
-        self.engine.run(&run, context).inspect_err(|error| self.counters.count_abort(error))
+        self.engine
+            .run(&run, context)
+            .inspect_err(|error| self.counters.count_abort(error))
     }
 }
 

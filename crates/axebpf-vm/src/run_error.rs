@@ -28,7 +28,9 @@ pub enum RunError {
         budget: u32,
     },
     /// The program accessed memory that is not its own.
-    #[error("instruction {insn}: {access} of {len} bytes at {addr:#x} is outside the program's memory")]
+    #[error(
+        "instruction {insn}: {access} of {len} bytes at {addr:#x} is outside the program's memory"
+    )]
     OutOfBounds {
         /// The instruction.
         insn: usize,

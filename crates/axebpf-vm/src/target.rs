@@ -89,7 +89,10 @@ impl<'n> SectionName<'n> {
             return Ok(None);
         };
         let target = rest.map(|rest| AttachTarget::of(*kind, rest)).transpose()?;
-        Ok(Some(Self { kind: *kind, target }))
+        Ok(Some(Self {
+            kind: *kind,
+            target,
+        }))
     }
 }
 
@@ -108,13 +111,19 @@ impl<'n> AttachTarget<'n> {
     ///
     /// [`SectionError`] when the name is not that of a program, names no target, or one that cannot be.
     pub fn parse(section: &'n str) -> Result<Self, SectionError> {
-        let unknown = || SectionError::UnknownKind { section: section.into() };
+        let unknown = || SectionError::UnknownKind {
+            section: section.into(),
+        };
         let parsed = SectionName::parse(section)?.ok_or_else(unknown)?;
-        parsed.target.ok_or_else(|| SectionError::NoTarget { section: section.into() })
+        parsed.target.ok_or_else(|| SectionError::NoTarget {
+            section: section.into(),
+        })
     }
 
     fn of(kind: ProgramKind, rest: &'n str) -> Result<Self, SectionError> {
-        let bad = || SectionError::BadTarget { target: rest.into() };
+        let bad = || SectionError::BadTarget {
+            target: rest.into(),
+        };
         if rest.is_empty() {
             return Err(bad());
         }
@@ -142,12 +151,17 @@ impl<'n> AttachTarget<'n> {
 /// Splits `symbol+offset`, the offset in decimal or, after `0x`, in hexadecimal.
 fn split_offset(text: &str) -> Option<(&str, u64)> {
     // The last plus sign, since symbols may hold one.
-    let Some((symbol, offset)) = text.rsplit_once('+') else { return Some((text, 0)) };
+    let Some((symbol, offset)) = text.rsplit_once('+') else {
+        return Some((text, 0));
+    };
     let offset = match offset.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => offset.parse(),
     };
-    offset.ok().filter(|_| !symbol.is_empty()).map(|offset| (symbol, offset))
+    offset
+        .ok()
+        .filter(|_| !symbol.is_empty())
+        .map(|offset| (symbol, offset))
 }
 
 impl fmt::Display for AttachTarget<'_> {

@@ -21,16 +21,31 @@ pub(super) type TypeId = u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Int,
-    Ptr { to: TypeId },
-    Array { element: TypeId, len: u32 },
+    Ptr {
+        to: TypeId,
+    },
+    Array {
+        element: TypeId,
+        len: u32,
+    },
     /// A struct or a union; the members are at `first` for `len`.
-    Struct { first: usize, len: usize },
+    Struct {
+        first: usize,
+        len: usize,
+    },
     Enum,
     /// `typedef`, `const`, `volatile`, `restrict` and tags: another name for a type.
-    Alias { of: TypeId },
-    Var { of: TypeId },
+    Alias {
+        of: TypeId,
+    },
+    Var {
+        of: TypeId,
+    },
     /// A section; the variables are at `first` for `len`.
-    Section { first: usize, len: usize },
+    Section {
+        first: usize,
+        len: usize,
+    },
     Other,
 }
 
@@ -67,7 +82,10 @@ struct Cursor<'f> {
 
 impl Cursor<'_> {
     fn u32(&mut self) -> Result<u32, LoadError> {
-        let bytes = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<4>());
+        let bytes = self
+            .bytes
+            .get(self.at..)
+            .and_then(|rest| rest.first_chunk::<4>());
         let value = bytes.ok_or_else(|| bad(self.at, "it ends within a type"))?;
         self.at += 4;
         Ok(u32::from_le_bytes(*value))
@@ -90,7 +108,10 @@ impl<'f> Btf<'f> {
         if u16::from_le_bytes([section[0], section[1]]) != MAGIC {
             return Err(bad(0, "the magic number is wrong"));
         }
-        let mut header = Cursor { bytes: section, at: 4 };
+        let mut header = Cursor {
+            bytes: section,
+            at: 4,
+        };
         let header_len = header.u32()? as usize;
         let part = |offset: u32, len: u32| {
             let start = header_len.checked_add(offset as usize)?;
@@ -101,9 +122,20 @@ impl<'f> Btf<'f> {
         let types = part(type_offset, type_len).ok_or_else(|| bad(8, "the types are cut off"))?;
         let strings =
             part(string_offset, string_len).ok_or_else(|| bad(16, "the strings are cut off"))?;
-        let mut btf = Self { strings, types: Vec::new(), members: Vec::new() };
-        btf.types.push(Type { name: 0, kind: Kind::Other, size: 0 });
-        let mut cursor = Cursor { bytes: types, at: 0 };
+        let mut btf = Self {
+            strings,
+            types: Vec::new(),
+            members: Vec::new(),
+        };
+        btf.types.push(Type {
+            name: 0,
+            kind: Kind::Other,
+            size: 0,
+        });
+        let mut cursor = Cursor {
+            bytes: types,
+            at: 0,
+        };
         while cursor.at < types.len() {
             btf.read_type(&mut cursor)?;
         }
@@ -139,7 +171,11 @@ impl<'f> Btf<'f> {
                 for _ in 0..len {
                     let (of, offset) = (cursor.u32()?, cursor.u32()?);
                     cursor.skip(1)?;
-                    self.members.push(Member { name: 0, of, offset });
+                    self.members.push(Member {
+                        name: 0,
+                        of,
+                        offset,
+                    });
                 }
                 Kind::Section { first, len }
             }
@@ -197,7 +233,9 @@ impl<'f> Btf<'f> {
     fn string(&self, offset: usize) -> &'f str {
         let rest = self.strings.get(offset..).unwrap_or(&[]);
         let end = rest.iter().position(|byte| *byte == 0).unwrap_or(0);
-        rest.get(..end).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("")
+        rest.get(..end)
+            .and_then(|text| core::str::from_utf8(text).ok())
+            .unwrap_or("")
     }
 
     pub(super) fn type_name(&self, found: &Type) -> &'f str {

@@ -83,7 +83,11 @@ impl<'f> File<'f> {
         let table = header.sections(LE, bytes).map_err(not_elf)?;
         if table.len() > MAX_SECTIONS {
             let (count, limit) = (table.len(), MAX_SECTIONS);
-            return Err(LoadError::TooMany { what: "sections", count, limit });
+            return Err(LoadError::TooMany {
+                what: "sections",
+                count,
+                limit,
+            });
         }
         let mut sections = Vec::with_capacity(table.len());
         for (index, section) in table.iter().enumerate() {
@@ -99,7 +103,10 @@ impl<'f> File<'f> {
 
     /// Returns the section with that name and its number.
     pub(super) fn section_named(&self, name: &str) -> Option<(usize, &Section<'f>)> {
-        self.sections.iter().enumerate().find(|(_, section)| section.name == name)
+        self.sections
+            .iter()
+            .enumerate()
+            .find(|(_, section)| section.name == name)
     }
 
     /// Returns the symbol's name, or for a section's symbol the section's.
@@ -107,7 +114,10 @@ impl<'f> File<'f> {
         if !symbol.name.is_empty() {
             return symbol.name;
         }
-        symbol.section.and_then(|section| self.sections.get(section)).map_or("", |it| it.name)
+        symbol
+            .section
+            .and_then(|section| self.sections.get(section))
+            .map_or("", |it| it.name)
     }
 
     fn read_relocations(
@@ -117,11 +127,18 @@ impl<'f> File<'f> {
         header: &elf::SectionHeader64<LE>,
     ) -> Result<(), LoadError> {
         let name = self.sections.get(index).map_or("", |section| section.name);
-        let bad = |what: String| LoadError::BadSection { section: name.to_string(), what };
+        let bad = |what: String| LoadError::BadSection {
+            section: name.to_string(),
+            what,
+        };
         if header.sh_type(LE) == elf::SHT_RELA {
-            return Err(bad("relocations with addends are not made for eBPF".to_string()));
+            return Err(bad(
+                "relocations with addends are not made for eBPF".to_string()
+            ));
         }
-        let Some((entries, _)) = header.rel(LE, bytes).map_err(|error| bad(error.to_string()))?
+        let Some((entries, _)) = header
+            .rel(LE, bytes)
+            .map_err(|error| bad(error.to_string()))?
         else {
             return Ok(());
         };
@@ -132,7 +149,11 @@ impl<'f> File<'f> {
                 return Err(bad(format!("there is no symbol {symbol}")));
             }
             let kind = Rel::r_type(entry, LE).0;
-            relocations.push(Relocation { offset: Rel::r_offset(entry, LE), kind, symbol });
+            relocations.push(Relocation {
+                offset: Rel::r_offset(entry, LE),
+                kind,
+                symbol,
+            });
         }
         let target = header.sh_info(LE) as usize;
         match self.sections.get_mut(target) {
@@ -144,7 +165,9 @@ impl<'f> File<'f> {
 }
 
 fn not_elf(error: object::read::Error) -> LoadError {
-    LoadError::NotElf { what: error.to_string() }
+    LoadError::NotElf {
+        what: error.to_string(),
+    }
 }
 
 fn header(bytes: &[u8]) -> Result<&FileHeader64<LE>, LoadError> {
@@ -154,7 +177,10 @@ fn header(bytes: &[u8]) -> Result<&FileHeader64<LE>, LoadError> {
     }
     let (machine, kind) = (header.e_machine(LE), header.e_type(LE));
     if machine != elf::EM_BPF || kind != elf::ET_REL {
-        return Err(LoadError::NotBpf { machine: machine.0, kind: kind.0 });
+        return Err(LoadError::NotBpf {
+            machine: machine.0,
+            kind: kind.0,
+        });
     }
     Ok(header)
 }
@@ -165,13 +191,20 @@ fn read_section<'f>(
     index: usize,
     header: &'f elf::SectionHeader64<LE>,
 ) -> Result<Section<'f>, LoadError> {
-    let bad = |what: String| LoadError::BadSection { section: format!("#{index}"), what };
-    let name = table.section_name(LE, header).map_err(|error| bad(error.to_string()))?;
+    let bad = |what: String| LoadError::BadSection {
+        section: format!("#{index}"),
+        what,
+    };
+    let name = table
+        .section_name(LE, header)
+        .map_err(|error| bad(error.to_string()))?;
     let name = core::str::from_utf8(name).map_err(|_| bad("its name is not UTF-8".to_string()))?;
-    let data = header.data(LE, bytes).map_err(|error| LoadError::BadSection {
-        section: name.to_string(),
-        what: error.to_string(),
-    })?;
+    let data = header
+        .data(LE, bytes)
+        .map_err(|error| LoadError::BadSection {
+            section: name.to_string(),
+            what: error.to_string(),
+        })?;
     let code = header.sh_flags(LE).0 & elf::SHF_EXECINSTR.0 != 0;
     let kind = match header.sh_type(LE) {
         elf::SHT_PROGBITS if code => SectionKind::Code,
@@ -179,20 +212,31 @@ fn read_section<'f>(
         elf::SHT_NOBITS => SectionKind::Zero,
         _ => SectionKind::Other,
     };
-    Ok(Section { name, kind, size: header.sh_size(LE), data, relocations: Vec::new() })
+    Ok(Section {
+        name,
+        kind,
+        size: header.sh_size(LE),
+        data,
+        relocations: Vec::new(),
+    })
 }
 
 fn read_symbols<'f>(
     bytes: &'f [u8],
     table: &SectionTable<'f, FileHeader64<LE>>,
 ) -> Result<Vec<Symbol<'f>>, LoadError> {
-    let bad = |what: String| LoadError::BadSection { section: ".symtab".to_string(), what };
+    let bad = |what: String| LoadError::BadSection {
+        section: ".symtab".to_string(),
+        what,
+    };
     let symbols = table
         .symbols(LE, bytes, elf::SHT_SYMTAB)
         .map_err(|error| bad(error.to_string()))?;
     let mut result = Vec::with_capacity(symbols.len());
     for (index, symbol) in symbols.enumerate() {
-        let name = symbols.symbol_name(LE, symbol).map_err(|error| bad(error.to_string()))?;
+        let name = symbols
+            .symbol_name(LE, symbol)
+            .map_err(|error| bad(error.to_string()))?;
         let name = core::str::from_utf8(name)
             .map_err(|_| bad(format!("the name of symbol {} is not UTF-8", index.0)))?;
         let section = symbols
@@ -200,7 +244,9 @@ fn read_symbols<'f>(
             .map_err(|error| bad(error.to_string()))?
             .map(|section| section.0);
         if section.is_some_and(|section| section >= table.len()) {
-            return Err(bad(format!("symbol {name:?} is in a section that does not exist")));
+            return Err(bad(format!(
+                "symbol {name:?} is in a section that does not exist"
+            )));
         }
         let kind = match symbol.st_type() {
             elf::STT_FUNC => SymbolKind::Function,
@@ -209,7 +255,14 @@ fn read_symbols<'f>(
         };
         let global = symbol.st_bind() != elf::STB_LOCAL;
         let (value, size) = (symbol.st_value(LE), symbol.st_size(LE));
-        result.push(Symbol { name, kind, global, section, value, size });
+        result.push(Symbol {
+            name,
+            kind,
+            global,
+            section,
+            value,
+            size,
+        });
     }
     Ok(result)
 }

@@ -39,7 +39,11 @@ impl<'f> Functions<'f> {
             .collect();
         if symbols.len() > MAX_FUNCTIONS {
             let (count, limit) = (symbols.len(), MAX_FUNCTIONS);
-            return Err(LoadError::TooMany { what: "functions", count, limit });
+            return Err(LoadError::TooMany {
+                what: "functions",
+                count,
+                limit,
+            });
         }
         // Of several names for one place, the first global one counts.
         symbols.sort_by_key(|(section, symbol)| (*section, symbol.value, !symbol.global));
@@ -72,9 +76,9 @@ impl<'f> Functions<'f> {
 
     /// Returns the function that starts there.
     pub(super) fn at(&self, section: usize, start: u64) -> Option<&Function<'f>> {
-        let index = self
-            .0
-            .binary_search_by_key(&(section, start), |function| (function.section, function.start));
+        let index = self.0.binary_search_by_key(&(section, start), |function| {
+            (function.section, function.start)
+        });
         self.0.get(index.ok()?)
     }
 }
@@ -94,7 +98,10 @@ impl<'f> Function<'f> {
         };
         let end = match symbol.size {
             0 => next.unwrap_or(home.size),
-            size => symbol.value.checked_add(size).ok_or_else(|| bad("its size is too large"))?,
+            size => symbol
+                .value
+                .checked_add(size)
+                .ok_or_else(|| bad("its size is too large"))?,
         };
         if next.is_some_and(|next| next < end) {
             return Err(bad("it runs into the next function"));

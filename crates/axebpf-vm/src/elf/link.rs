@@ -63,7 +63,12 @@ impl<'l, 'f> Linker<'l, 'f> {
             relocations.sort_by_key(|relocation| relocation.offset);
             relocations
         });
-        Self { file, functions, maps, relocations: relocations.collect() }
+        Self {
+            file,
+            functions,
+            maps,
+            relocations: relocations.collect(),
+        }
     }
 
     pub(super) fn link(&self, root: &'l Function<'f>) -> Result<ProgramDefinition, LoadError> {
@@ -102,7 +107,11 @@ impl<'l, 'f> Linker<'l, 'f> {
         while index < output.insns.len() {
             let offset = function.start + ((index - base) * INSN_BYTES) as u64;
             let relocation = self.relocation_at(function.section, offset);
-            let site = Site { function, offset, relocation };
+            let site = Site {
+                function,
+                offset,
+                relocation,
+            };
             let insn = output.insns[index];
             index += match insn.opcode {
                 insn::LDDW => {
@@ -129,12 +138,16 @@ impl<'l, 'f> Linker<'l, 'f> {
     }
 
     fn bad(&self, site: Site<'_, '_>, what: &'static str) -> LoadError {
-        let symbol = site.relocation.and_then(|relocation| self.file.symbols.get(relocation.symbol));
+        let symbol = site
+            .relocation
+            .and_then(|relocation| self.file.symbols.get(relocation.symbol));
         LoadError::BadRelocation {
             section: site.function.section_name.to_string(),
             offset: site.offset,
             kind: site.relocation.map_or(0, |relocation| relocation.kind),
-            symbol: symbol.map_or("", |symbol| self.file.symbol_name(symbol)).to_string(),
+            symbol: symbol
+                .map_or("", |symbol| self.file.symbol_name(symbol))
+                .to_string(),
             what,
         }
     }
@@ -161,7 +174,9 @@ impl<'l, 'f> Linker<'l, 'f> {
         index: usize,
         output: &mut Output<'l, 'f>,
     ) -> Result<(), LoadError> {
-        let Some(relocation) = site.relocation else { return Ok(()) };
+        let Some(relocation) = site.relocation else {
+            return Ok(());
+        };
         let (symbol, section) = self.symbol(site, relocation, R_BPF_64_64)?;
         let [low, high] = match output.insns.get_mut(index..) {
             Some([low, high, ..]) => [low, high],
@@ -172,15 +187,15 @@ impl<'l, 'f> Linker<'l, 'f> {
         };
         let target = symbol.value.wrapping_add(i64::from(low.imm) as u64);
         let map = self.maps.iter().enumerate().find(|(_, map)| {
-            map.section == section
-                && (map.definition.initial.is_some() || map.offset == target)
+            map.section == section && (map.definition.initial.is_some() || map.offset == target)
         });
         if let Some((number, map)) = map {
             low.imm = number as i32;
             if map.definition.initial.is_some() {
                 low.src = insn::lddw::MAP_INDEX_VALUE;
                 let offset = u32::try_from(target);
-                high.imm = offset.map_err(|_| self.bad(site, "it points outside of the section"))? as i32;
+                high.imm =
+                    offset.map_err(|_| self.bad(site, "it points outside of the section"))? as i32;
             } else {
                 low.src = insn::lddw::MAP_INDEX;
                 high.imm = 0;
@@ -213,7 +228,11 @@ impl<'l, 'f> Linker<'l, 'f> {
             Some(relocation) => {
                 let (symbol, section) = self.symbol(site, relocation, R_BPF_64_32)?;
                 // A section's symbol leaves the function to the immediate, a function's has -1 there.
-                let addend = if symbol.kind == SymbolKind::Section { distance } else { 0 };
+                let addend = if symbol.kind == SymbolKind::Section {
+                    distance
+                } else {
+                    0
+                };
                 (section, symbol.value.wrapping_add(addend))
             }
         };
@@ -245,7 +264,13 @@ impl<'l, 'f> Output<'l, 'f> {
         if len <= MAX_INSNS {
             return Ok(());
         }
-        Err(program_error(root, CheckError::TooLong { len, limit: MAX_INSNS }))
+        Err(program_error(
+            root,
+            CheckError::TooLong {
+                len,
+                limit: MAX_INSNS,
+            },
+        ))
     }
 
     /// Fills in the distances to the functions, which all have their place now.

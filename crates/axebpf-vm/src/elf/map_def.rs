@@ -36,7 +36,11 @@ pub(super) fn find(file: &File<'_>) -> Result<Vec<PlacedMap>, LoadError> {
         }
         if maps.len() > MAX_MAPS {
             let (count, limit) = (maps.len(), MAX_MAPS);
-            return Err(LoadError::TooMany { what: "maps", count, limit });
+            return Err(LoadError::TooMany {
+                what: "maps",
+                count,
+                limit,
+            });
         }
     }
     Ok(maps)
@@ -45,7 +49,8 @@ pub(super) fn find(file: &File<'_>) -> Result<Vec<PlacedMap>, LoadError> {
 /// Tells whether a section holds global data.
 fn is_data(name: &str, kind: SectionKind) -> bool {
     let of = |base: &str| {
-        name.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        name.strip_prefix(base)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     match kind {
         SectionKind::Data => of(".data") || of(".rodata"),
@@ -64,17 +69,33 @@ fn data_map(index: usize, section: &Section<'_>) -> Result<PlacedMap, LoadError>
     }
     if let Some(relocation) = section.relocations.first() {
         let offset = relocation.offset;
-        return Err(bad(&format!("pointers in initial values are not supported (byte {offset:#x})")));
+        return Err(bad(&format!(
+            "pointers in initial values are not supported (byte {offset:#x})"
+        )));
     }
     let read_only = section.name.starts_with(".rodata");
-    let flags = if read_only { MapFlags::RDONLY_PROG } else { MapFlags::empty() };
+    let flags = if read_only {
+        MapFlags::RDONLY_PROG
+    } else {
+        MapFlags::empty()
+    };
     // An empty section can still be referred to, and no map has values of no bytes.
     let size = section.size.max(1) as u32;
-    let spec = MapSpec::new(MapKind::Array, 4, size, 1).named(section.name).with_flags(flags);
+    let spec = MapSpec::new(MapKind::Array, 4, size, 1)
+        .named(section.name)
+        .with_flags(flags);
     let mut initial = section.data.to_vec();
     initial.resize(size as usize, 0);
-    let definition = MapDefinition { spec, pinning: Pinning::None, initial: Some(initial) };
-    Ok(PlacedMap { section: index, offset: 0, definition })
+    let definition = MapDefinition {
+        spec,
+        pinning: Pinning::None,
+        initial: Some(initial),
+    };
+    Ok(PlacedMap {
+        section: index,
+        offset: 0,
+        definition,
+    })
 }
 
 fn btf_maps(
@@ -95,11 +116,14 @@ fn btf_maps(
         .ok_or_else(|| bad("maps need type information; compile with -g"))?;
     if let Some(relocation) = section.relocations.first() {
         let offset = relocation.offset;
-        return Err(bad(&format!("initial values of maps are not supported (byte {offset:#x})")));
+        return Err(bad(&format!(
+            "initial values of maps are not supported (byte {offset:#x})"
+        )));
     }
     let btf = Btf::parse(types.data)?;
-    let variables =
-        btf.section(".maps").ok_or_else(|| bad("the type information does not have its maps"))?;
+    let variables = btf
+        .section(".maps")
+        .ok_or_else(|| bad("the type information does not have its maps"))?;
     for variable in variables {
         let place = btf.get(variable.of).and_then(|found| match found.kind {
             Kind::Var { of } => Some((btf.type_name(found), of)),
@@ -114,7 +138,11 @@ fn btf_maps(
                 && symbol.name == name
         });
         let offset = symbol.map_or(u64::from(variable.offset), |symbol| symbol.value);
-        maps.push(PlacedMap { section: index, offset, definition: spec });
+        maps.push(PlacedMap {
+            section: index,
+            offset,
+            definition: spec,
+        });
     }
     Ok(())
 }
@@ -127,12 +155,17 @@ struct BtfMap<'b, 'f> {
 
 impl BtfMap<'_, '_> {
     fn bad(&self, what: String) -> LoadError {
-        LoadError::BadMapDefinition { map: self.name.to_string(), what }
+        LoadError::BadMapDefinition {
+            map: self.name.to_string(),
+            what,
+        }
     }
 
     /// Reads `int (*field)[number]`, what the macro `__uint` makes.
     fn number(&self, member: &Member) -> Option<u32> {
-        let Kind::Ptr { to } = self.btf.resolve(member.of)?.kind else { return None };
+        let Kind::Ptr { to } = self.btf.resolve(member.of)?.kind else {
+            return None;
+        };
         match self.btf.resolve(to)?.kind {
             Kind::Array { len, .. } => Some(len),
             _ => None,
@@ -141,7 +174,9 @@ impl BtfMap<'_, '_> {
 
     /// Reads `type *field`, what the macro `__type` makes, and returns the size of the type.
     fn size(&self, member: &Member) -> Option<u32> {
-        let Kind::Ptr { to } = self.btf.resolve(member.of)?.kind else { return None };
+        let Kind::Ptr { to } = self.btf.resolve(member.of)?.kind else {
+            return None;
+        };
         self.btf.size_of(to)
     }
 
@@ -154,7 +189,8 @@ impl BtfMap<'_, '_> {
         for member in self.btf.members(first, len) {
             let field = self.btf.member_name(member);
             let number = || {
-                self.number(member).ok_or_else(|| self.bad(format!("field {field:?} has no number")))
+                self.number(member)
+                    .ok_or_else(|| self.bad(format!("field {field:?} has no number")))
             };
             let size = || {
                 let size = self.size(member);
@@ -187,8 +223,7 @@ fn finish(
     pinning: u32,
 ) -> Result<MapDefinition, LoadError> {
     let map = || spec.name.clone();
-    spec.kind =
-        MapKind::try_from(kind).map_err(|error| LoadError::Map { map: map(), error })?;
+    spec.kind = MapKind::try_from(kind).map_err(|error| LoadError::Map { map: map(), error })?;
     spec.flags = MapFlags::from_bits_retain(flags);
     let pinning = match pinning {
         0 => Pinning::None,
@@ -198,7 +233,11 @@ fn finish(
             return Err(LoadError::BadMapDefinition { map: map(), what });
         }
     };
-    Ok(MapDefinition { spec, pinning, initial: None })
+    Ok(MapDefinition {
+        spec,
+        pinning,
+        initial: None,
+    })
 }
 
 /// Reads `struct bpf_map_def`: five numbers, and whatever else a loader of its own has there.
@@ -210,23 +249,39 @@ fn legacy_maps(
     section: &Section<'_>,
     maps: &mut Vec<PlacedMap>,
 ) -> Result<(), LoadError> {
-    let symbols = file.symbols.iter().filter(|symbol| {
-        symbol.section == Some(index) && symbol.kind != SymbolKind::Section
-    });
+    let symbols = file
+        .symbols
+        .iter()
+        .filter(|symbol| symbol.section == Some(index) && symbol.kind != SymbolKind::Section);
     for symbol in symbols {
         let number = |field: u64| {
             let start = usize::try_from(symbol.value.checked_add(field * 4)?).ok()?;
-            section.data.get(start..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))
+            section
+                .data
+                .get(start..)?
+                .first_chunk::<4>()
+                .map(|bytes| u32::from_le_bytes(*bytes))
         };
         let numbers: Option<Vec<u32>> = (0..5).map(number).collect();
         let Some([kind, key_size, value_size, max_entries, flags]) = numbers.as_deref() else {
-            let (map, what) = (symbol.name.to_string(), "its definition is cut off".to_string());
+            let (map, what) = (
+                symbol.name.to_string(),
+                "its definition is cut off".to_string(),
+            );
             return Err(LoadError::BadMapDefinition { map, what });
         };
-        let pinning = if symbol.size >= 28 { number(6).unwrap_or(0) } else { 0 };
+        let pinning = if symbol.size >= 28 {
+            number(6).unwrap_or(0)
+        } else {
+            0
+        };
         let spec = MapSpec::new(MapKind::Array, *key_size, *value_size, *max_entries);
         let definition = finish(spec.named(symbol.name), *kind, *flags, pinning)?;
-        maps.push(PlacedMap { section: index, offset: symbol.value, definition });
+        maps.push(PlacedMap {
+            section: index,
+            offset: symbol.value,
+            definition,
+        });
     }
     Ok(())
 }

@@ -27,16 +27,29 @@ pub(crate) fn parse(elf: &[u8]) -> Result<ObjectFile, LoadError> {
     }
     if roots.len() > MAX_PROGRAMS {
         let (count, limit) = (roots.len(), MAX_PROGRAMS);
-        return Err(LoadError::TooMany { what: "programs", count, limit });
+        return Err(LoadError::TooMany {
+            what: "programs",
+            count,
+            limit,
+        });
     }
     let linker = Linker::new(&file, &functions, &maps);
-    let programs = roots.into_iter().map(|root| linker.link(root)).collect::<Result<_, _>>()?;
+    let programs = roots
+        .into_iter()
+        .map(|root| linker.link(root))
+        .collect::<Result<_, _>>()?;
     let maps: Vec<_> = maps.into_iter().map(|map| map.definition).collect();
-    Ok(ObjectFile { license: license(&file), maps, programs })
+    Ok(ObjectFile {
+        license: license(&file),
+        maps,
+        programs,
+    })
 }
 
 fn license(file: &File<'_>) -> String {
-    let data = file.section_named("license").map_or(&[][..], |(_, section)| section.data);
+    let data = file
+        .section_named("license")
+        .map_or(&[][..], |(_, section)| section.data);
     let text = data.split(|byte| *byte == 0).next().unwrap_or(&[]);
     String::from_utf8_lossy(text).to_string()
 }
@@ -45,9 +58,17 @@ fn license(file: &File<'_>) -> String {
 fn refuse_core_relocations(file: &File<'_>) -> Result<(), LoadError> {
     /// Where the header has the length of the relocations in bytes. Empty ones have just the size of a record.
     const LENGTH_AT: usize = 28;
-    let Some((_, section)) = file.section_named(".BTF.ext") else { return Ok(()) };
-    let header_len = section.data.get(4..).and_then(|rest| rest.first_chunk::<4>());
-    let len = section.data.get(LENGTH_AT..).and_then(|rest| rest.first_chunk::<4>());
+    let Some((_, section)) = file.section_named(".BTF.ext") else {
+        return Ok(());
+    };
+    let header_len = section
+        .data
+        .get(4..)
+        .and_then(|rest| rest.first_chunk::<4>());
+    let len = section
+        .data
+        .get(LENGTH_AT..)
+        .and_then(|rest| rest.first_chunk::<4>());
     match (header_len, len) {
         (Some(header), Some(len))
             if u32::from_le_bytes(*header) >= 32 && u32::from_le_bytes(*len) > 4 =>

@@ -38,7 +38,10 @@ impl Interp {
     pub(super) fn prepare(insns: &[Insn], maps: &[BoundMap]) -> Result<Self, CheckError> {
         let ops: Vec<Op> = decode::decode(insns, &maps)?;
         let layout = check::check(&ops)?;
-        Ok(Self { ops: ops.into(), functions: layout.functions.into() })
+        Ok(Self {
+            ops: ops.into(),
+            functions: layout.functions.into(),
+        })
     }
 }
 
@@ -49,7 +52,11 @@ impl Engine for Interp {
 
     fn run(&self, run: &Run<'_>, context: Context<'_>) -> Result<u64, RunError> {
         let mut lease = Lease::take(run.guard)?;
-        let Parts { stack, frames, scratch } = lease.parts();
+        let Parts {
+            stack,
+            frames,
+            scratch,
+        } = lease.parts();
         let arguments = [context.addr(), context.len()];
         // SAFETY: the lease gives this run the sole use of the stack, whose provenance it exposed.
         let memory = unsafe { Memory::new(stack, context, run.maps) };
@@ -62,7 +69,10 @@ impl Engine for Interp {
             errors: 0,
             abandoned: 0,
         };
-        let image = Image { ops: &self.ops, functions: &self.functions };
+        let image = Image {
+            ops: &self.ops,
+            functions: &self.functions,
+        };
         let result = interp::run(&image, frames, &mut helpers, arguments);
         helpers.discard_records();
         run.counters.count_helper_errors(helpers.errors);
@@ -82,15 +92,23 @@ impl Stop {
             Cause::Budget | Cause::Helper(_, HelperFault::Budget) => {
                 RunError::Budget { insn, budget }
             }
-            Cause::CallDepth => RunError::CallDepth { insn, limit: MAX_FRAMES },
+            Cause::CallDepth => RunError::CallDepth {
+                insn,
+                limit: MAX_FRAMES,
+            },
             Cause::NotAFunction(target) => RunError::NotAFunction { insn, target },
             Cause::FellOff => RunError::FellOff { insn },
-            Cause::Helper(helper, HelperFault::NotAMap { arg, value }) => {
-                RunError::NotAMap { insn, helper: helper.name(), arg, value }
-            }
-            Cause::Helper(helper, HelperFault::NotARecord { value }) => {
-                RunError::NotARecord { insn, helper: helper.name(), value }
-            }
+            Cause::Helper(helper, HelperFault::NotAMap { arg, value }) => RunError::NotAMap {
+                insn,
+                helper: helper.name(),
+                arg,
+                value,
+            },
+            Cause::Helper(helper, HelperFault::NotARecord { value }) => RunError::NotARecord {
+                insn,
+                helper: helper.name(),
+                value,
+            },
         }
     }
 }
@@ -98,9 +116,12 @@ impl Stop {
 impl Violation {
     fn into_error(self, insn: usize) -> RunError {
         match self {
-            Self::OutOfBounds { access, addr, len } => {
-                RunError::OutOfBounds { insn, access, addr, len }
-            }
+            Self::OutOfBounds { access, addr, len } => RunError::OutOfBounds {
+                insn,
+                access,
+                addr,
+                len,
+            },
             Self::Misaligned { addr, len } => RunError::Misaligned { insn, addr, len },
         }
     }

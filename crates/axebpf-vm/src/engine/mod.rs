@@ -49,7 +49,10 @@ impl EngineKind {
     /// Returns the engine of that name, if this build has it.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|engine| engine.name() == name)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|engine| engine.name() == name)
     }
 
     /// Checks a program and makes it ready to run.

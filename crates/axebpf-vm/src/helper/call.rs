@@ -55,10 +55,14 @@ impl Helpers<'_> {
             Helper::TracePrintk => self.trace_printk(args)?,
             Helper::GetSmpProcessorId => return Ok(self.guard.cpu().get().into()),
             Helper::GetCurrentVmId => {
-                return Ok(platform.current_vcpu().map_or(NOBODY, |vcpu| vcpu.vm.get().into()));
+                return Ok(platform
+                    .current_vcpu()
+                    .map_or(NOBODY, |vcpu| vcpu.vm.get().into()));
             }
             Helper::GetCurrentVcpuId => {
-                return Ok(platform.current_vcpu().map_or(NOBODY, |vcpu| vcpu.vcpu.get().into()));
+                return Ok(platform
+                    .current_vcpu()
+                    .map_or(NOBODY, |vcpu| vcpu.vcpu.get().into()));
             }
             Helper::GetExitReason => return Ok(platform.exit_reason().map_or(NOBODY, u64::from)),
             Helper::ProbeReadKernel => self.probe_read(args)?,
@@ -75,7 +79,10 @@ impl Helpers<'_> {
 
     /// Charges the budget for `bytes` bytes of work, eight to an instruction.
     pub(super) fn charge(&mut self, bytes: u64) -> Result<(), HelperFault> {
-        self.left = self.left.checked_sub(bytes / 8).ok_or(HelperFault::Budget)?;
+        self.left = self
+            .left
+            .checked_sub(bytes / 8)
+            .ok_or(HelperFault::Budget)?;
         Ok(())
     }
 

@@ -100,7 +100,10 @@ impl Helper {
     /// Returns the helper with Linux's number `id`, or the hypervisor's.
     #[must_use]
     pub fn from_id(id: i32) -> Option<Self> {
-        Self::ALL.iter().copied().find(|helper| i32::from(helper.id()) == id)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|helper| i32::from(helper.id()) == id)
     }
 
     /// Returns the helper's number.

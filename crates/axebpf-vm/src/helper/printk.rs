@@ -23,20 +23,26 @@ impl Helpers<'_> {
         self.charge(size)?;
         let size = size as usize;
         self.memory.copy_out(format, &mut self.scratch[..size])?;
-        let Some(places) = self.string_places(size) else { return Ok(EINVAL) };
+        let Some(places) = self.string_places(size) else {
+            return Ok(EINVAL);
+        };
         let mut end = MAX_PRINTK_FORMAT;
         for (value, is_string) in values.iter().zip(places.is_string) {
             if is_string {
                 end += self.take_string(*value, end)?;
             }
         }
-        let Some(sink) = self.env.printk() else { return Ok(size as i64) };
+        let Some(sink) = self.env.printk() else {
+            return Ok(size as i64);
+        };
         let record = PrintkRecord::new(
             &self.scratch[..size],
             &values[..places.count],
             &self.scratch[MAX_PRINTK_FORMAT..end],
         );
-        Ok(sink.record(self.guard, record).map_or(EBUSY, |()| size as i64))
+        Ok(sink
+            .record(self.guard, record)
+            .map_or(EBUSY, |()| size as i64))
     }
 
     /// Finds out which values of the format are strings; `None` when Linux would refuse the format.
@@ -45,7 +51,10 @@ impl Helpers<'_> {
         if format.last() != Some(&0) {
             return None;
         }
-        let mut places = Places { is_string: [false; MAX_PRINTK_ARGS], count: 0 };
+        let mut places = Places {
+            is_string: [false; MAX_PRINTK_ARGS],
+            count: 0,
+        };
         for piece in Pieces::new(format) {
             match piece {
                 Piece::Literal(_) => {}

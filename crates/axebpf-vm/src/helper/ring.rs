@@ -24,7 +24,9 @@ impl<'r> Helpers<'r> {
     pub(super) fn ringbuf_output(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
         let [map, data, size, flags, _] = args;
         let (_, ring) = self.ring(map)?;
-        let Some(ring) = ring.filter(|_| flags & !WAKEUP_FLAGS == 0) else { return Ok(EINVAL) };
+        let Some(ring) = ring.filter(|_| flags & !WAKEUP_FLAGS == 0) else {
+            return Ok(EINVAL);
+        };
         self.charge(size)?;
         let data = self.memory.bytes(data, size)?;
         Ok(errno(ring.output(self.guard, &data)))
@@ -40,7 +42,11 @@ impl<'r> Helpers<'r> {
             return Ok(0);
         };
         let addr = record.ptr.as_ptr().expose_provenance() as u64;
-        let record = Reservation { map, addr, len: record.len.into() };
+        let record = Reservation {
+            map,
+            addr,
+            len: record.len.into(),
+        };
         // SAFETY: the record was just reserved for this run and exposed; it is given back after the memory returned it only.
         unsafe { self.memory.hold_record(record) };
         Ok(addr)
@@ -69,7 +75,10 @@ impl<'r> Helpers<'r> {
 
     fn parts_of(&self, record: Reservation) -> Option<(Option<&'r RingBuf>, NonNull<u8>)> {
         let ring = self.memory.maps().get(record.map)?.map().ring();
-        Some((ring, NonNull::new(with_exposed_provenance_mut(record.addr as usize))?))
+        Some((
+            ring,
+            NonNull::new(with_exposed_provenance_mut(record.addr as usize))?,
+        ))
     }
 
     /// Gives the records back that the program left behind, and counts them.

@@ -34,13 +34,17 @@ impl CpuMemory {
     const EMPTY: Self = Self {
         busy: Cell::new(false),
         stack: UnsafeCell::new(Stack([0; STACK_BYTES])),
-        frames: UnsafeCell::new([Frame { pc: 0, saved: [0; 4] }; MAX_FRAMES]),
+        frames: UnsafeCell::new(
+            [Frame {
+                pc: 0,
+                saved: [0; 4],
+            }; MAX_FRAMES],
+        ),
         scratch: UnsafeCell::new([0; SCRATCH_BYTES]),
     };
 }
 
-static MEMORY: PerCpu<CpuMemory> =
-    PerCpu::new([const { Padded::new(CpuMemory::EMPTY) }; MAX_CPUS]);
+static MEMORY: PerCpu<CpuMemory> = PerCpu::new([const { Padded::new(CpuMemory::new()) }; MAX_CPUS]);
 
 /// The sole use of this CPU's memory, until dropped.
 pub(crate) struct Lease<'g> {
@@ -63,7 +67,11 @@ impl<'g> Lease<'g> {
     /// [`RunError::Nested`] while there is another lease, that is when a program runs another one by way of a helper.
     pub(crate) fn take(guard: &'g HitGuard) -> Result<Self, RunError> {
         let memory = MEMORY.get(guard);
-        if memory.busy.replace(true) { Err(RunError::Nested) } else { Ok(Self { memory }) }
+        if memory.busy.replace(true) {
+            Err(RunError::Nested)
+        } else {
+            Ok(Self { memory })
+        }
     }
 
     pub(crate) fn parts(&mut self) -> Parts<'_> {
@@ -73,7 +81,11 @@ impl<'g> Lease<'g> {
         let frames = unsafe { &mut *self.memory.frames.get() };
         // SAFETY: as above; this is another cell.
         let scratch = unsafe { &mut *self.memory.scratch.get() };
-        Parts { stack, frames, scratch }
+        Parts {
+            stack,
+            frames,
+            scratch,
+        }
     }
 }
 

@@ -74,7 +74,10 @@ impl<'r> Memory<'r> {
         let frame = FRAME_BYTES as u64;
         let mut memory = Self {
             stack: Window { start: top, len: 0 },
-            readable: Window { start: context.addr(), len: context.len() },
+            readable: Window {
+                start: context.addr(),
+                len: context.len(),
+            },
             writable: Window::EMPTY,
             context,
             maps,
@@ -158,7 +161,11 @@ impl<'r> Memory<'r> {
         }
         self.readable = self
             .find(addr, len, Access::Read)
-            .ok_or(Violation::OutOfBounds { access: Access::Read, addr, len })?;
+            .ok_or(Violation::OutOfBounds {
+                access: Access::Read,
+                addr,
+                len,
+            })?;
         Ok(())
     }
 
@@ -170,14 +177,21 @@ impl<'r> Memory<'r> {
         }
         self.writable = self
             .find(addr, len, Access::Write)
-            .ok_or(Violation::OutOfBounds { access: Access::Write, addr, len })?;
+            .ok_or(Violation::OutOfBounds {
+                access: Access::Write,
+                addr,
+                len,
+            })?;
         Ok(())
     }
 
     /// Finds the region, other than the stack, that allows the access.
     #[cold]
     fn find(&self, addr: u64, len: u64, access: Access) -> Option<Window> {
-        let context = Window { start: self.context.addr(), len: self.context.len() };
+        let context = Window {
+            start: self.context.addr(),
+            len: self.context.len(),
+        };
         if context.holds(addr, len) && (access == Access::Read || self.context.is_writable()) {
             return Some(context);
         }
@@ -190,7 +204,10 @@ impl<'r> Memory<'r> {
             })
             .find_map(|map| value_window(map.arena()?, addr))
             .into_iter()
-            .chain(records.map(|record| Window { start: record.addr, len: record.len }))
+            .chain(records.map(|record| Window {
+                start: record.addr,
+                len: record.len,
+            }))
             .find(|window| window.holds(addr, len))
     }
 
@@ -199,7 +216,11 @@ impl<'r> Memory<'r> {
         if len > 0 {
             self.check_read(addr, len)?;
         }
-        Ok(Bytes { addr, len: len as usize, _memory: core::marker::PhantomData })
+        Ok(Bytes {
+            addr,
+            len: len as usize,
+            _memory: core::marker::PhantomData,
+        })
     }
 
     /// Copies bytes out of the program's memory.
@@ -264,7 +285,10 @@ impl<'r> Memory<'r> {
 /// Returns the range of the value that `addr` lies in.
 fn value_window(arena: &Arena, addr: u64) -> Option<Window> {
     let start = arena.value_at(addr as usize)?;
-    Some(Window { start: start as u64, len: arena.value_size as u64 })
+    Some(Window {
+        start: start as u64,
+        len: arena.value_size as u64,
+    })
 }
 
 /// Bytes of the program's memory that have been checked, to copy from. Other CPUs may write them meanwhile.
@@ -280,7 +304,9 @@ impl ValueSource for Bytes<'_> {
     }
 
     fn word(&self, index: usize) -> u64 {
-        let Some(rest) = self.len.checked_sub(index * 8) else { return 0 };
+        let Some(rest) = self.len.checked_sub(index * 8) else {
+            return 0;
+        };
         let addr = self.addr + index as u64 * 8;
         if rest >= 8 {
             // SAFETY: eight bytes lie within the checked ones.

@@ -29,7 +29,11 @@ impl<'o> LoadOptions<'o> {
     /// Makes options that load for all CPUs of the installed platform, with new maps only.
     #[must_use]
     pub const fn new() -> Self {
-        Self { cpus: None, reuse: None, engine: EngineKind::Interp }
+        Self {
+            cpus: None,
+            reuse: None,
+            engine: EngineKind::Interp,
+        }
     }
 
     /// Returns the options with the number of CPUs that per-CPU maps are made for.
@@ -123,21 +127,32 @@ pub(super) fn load(file: &ObjectFile, options: &LoadOptions<'_>) -> Result<Objec
             }
             None => Arc::new(create(definition, cpus)?),
         };
-        maps.push(LoadedMap { map, generation: next_generation() });
+        maps.push(LoadedMap {
+            map,
+            generation: next_generation(),
+        });
     }
     let mut programs = Vec::with_capacity(file.programs.len());
     for definition in &file.programs {
         programs.push(Arc::new(prepare(definition, &maps, options.engine)?));
     }
     let maps = maps.into_iter().map(|loaded| loaded.map).collect();
-    Ok(Object { license: file.license.clone(), maps, programs })
+    Ok(Object {
+        license: file.license.clone(),
+        maps,
+        programs,
+    })
 }
 
 fn create(definition: &MapDefinition, cpus: u32) -> Result<Map, LoadError> {
-    let failed = |error: MapError| LoadError::Map { map: definition.name().into(), error };
+    let failed = |error: MapError| LoadError::Map {
+        map: definition.name().into(),
+        error,
+    };
     let map = Map::create(definition.spec(), cpus).map_err(failed)?;
     if let Some(initial) = definition.initial() {
-        map.write(&0u32.to_ne_bytes(), initial, UpdateFlags::Any).map_err(failed)?;
+        map.write(&0u32.to_ne_bytes(), initial, UpdateFlags::Any)
+            .map_err(failed)?;
     }
     Ok(map)
 }
@@ -148,10 +163,17 @@ fn check_compatible(expected: &MapSpec, found: &MapSpec) -> Result<(), LoadError
         ("type", expected.kind.number(), found.kind.number()),
         ("a key size of", expected.key_size, found.key_size),
         ("a value size of", expected.value_size, found.value_size),
-        ("a maximum number of entries of", expected.max_entries, found.max_entries),
+        (
+            "a maximum number of entries of",
+            expected.max_entries,
+            found.max_entries,
+        ),
         ("flags", expected.flags.bits(), found.flags.bits()),
     ];
-    match properties.into_iter().find(|(_, expected, found)| expected != found) {
+    match properties
+        .into_iter()
+        .find(|(_, expected, found)| expected != found)
+    {
         None => Ok(()),
         Some((what, expected_value, found_value)) => Err(LoadError::IncompatibleMap {
             map: expected.name.clone(),
@@ -189,7 +211,10 @@ fn bind(insns: &[Insn], maps: &[LoadedMap]) -> (Vec<Insn>, Vec<BoundMap>) {
     let mut index = 0;
     while let Some(insn) = insns.get_mut(index) {
         index += if insn.is_wide() { 2 } else { 1 };
-        let refers = matches!(insn.src, insn::lddw::MAP_INDEX | insn::lddw::MAP_INDEX_VALUE);
+        let refers = matches!(
+            insn.src,
+            insn::lddw::MAP_INDEX | insn::lddw::MAP_INDEX_VALUE
+        );
         if !insn.is_wide() || !refers {
             continue;
         }

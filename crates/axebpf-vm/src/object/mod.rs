@@ -54,7 +54,10 @@ impl ObjectFile {
     /// [`LoadError`] names the section, symbol or relocation that is wrong.
     pub fn parse(elf: &[u8]) -> Result<Self, LoadError> {
         if elf.len() > MAX_OBJECT_BYTES {
-            return Err(LoadError::TooLarge { len: elf.len(), limit: MAX_OBJECT_BYTES });
+            return Err(LoadError::TooLarge {
+                len: elf.len(),
+                limit: MAX_OBJECT_BYTES,
+            });
         }
         elf::parse(elf)
     }

@@ -52,8 +52,13 @@ pub(crate) struct Pieces<'f> {
 
 impl<'f> Pieces<'f> {
     pub(crate) fn new(format: &'f [u8]) -> Self {
-        let end = format.iter().position(|byte| *byte == 0).unwrap_or(format.len());
-        Self { rest: format.get(..end).unwrap_or(format) }
+        let end = format
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(format.len());
+        Self {
+            rest: format.get(..end).unwrap_or(format),
+        }
     }
 
     fn take(&mut self, len: usize) -> &'f [u8] {
@@ -126,7 +131,10 @@ impl<'f> Iterator for Pieces<'f> {
             return None;
         }
         if !self.eat(b'%') {
-            let end = whole.iter().position(|byte| *byte == b'%').unwrap_or(whole.len());
+            let end = whole
+                .iter()
+                .position(|byte| *byte == b'%')
+                .unwrap_or(whole.len());
             return Some(Piece::Literal(self.take(end)));
         }
         if self.rest.first() == Some(&b'%') {

@@ -53,7 +53,10 @@ impl<'r> PrintkRecord<'r> {
     /// Returns the format, up to and without its terminating NUL.
     #[must_use]
     pub fn format(&self) -> &'r [u8] {
-        self.format.split(|byte| *byte == 0).next().unwrap_or(self.format)
+        self.format
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or(self.format)
     }
 
     /// Returns the values, at most [`MAX_PRINTK_ARGS`] of them when a program made the message.

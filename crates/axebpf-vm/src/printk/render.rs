@@ -49,7 +49,11 @@ fn write_text(f: &mut fmt::Formatter<'_>, padding: Padding, text: &[u8]) -> fmt:
         fill(f, ' ', blanks)?;
     }
     write_bytes(f, text)?;
-    if padding.left { fill(f, ' ', blanks) } else { Ok(()) }
+    if padding.left {
+        fill(f, ' ', blanks)
+    } else {
+        Ok(())
+    }
 }
 
 /// The digits of a number, the last one in the last byte.
@@ -60,7 +64,10 @@ struct Digits {
 
 impl Digits {
     fn new(mut value: u64, base: u64, letters: &[u8; 16]) -> Self {
-        let mut digits = Self { bytes: [0; 20], len: 0 };
+        let mut digits = Self {
+            bytes: [0; 20],
+            len: 0,
+        };
         loop {
             digits.len += 1;
             let at = digits.bytes.len() - digits.len;
@@ -80,7 +87,11 @@ impl Digits {
 
 /// Cuts `value` to its low `bits` bits, 32 or 64.
 fn cut(value: u64, bits: u32) -> u64 {
-    if bits == 32 { u64::from(value as u32) } else { value }
+    if bits == 32 {
+        u64::from(value as u32)
+    } else {
+        value
+    }
 }
 
 fn write_value(
@@ -100,7 +111,11 @@ fn write_value(
     };
     let (prefix, digits) = match conversion {
         Conversion::Signed(bits) => {
-            let value = if bits == 32 { i64::from(value as i32) } else { value as i64 };
+            let value = if bits == 32 {
+                i64::from(value as i32)
+            } else {
+                value as i64
+            };
             let sign = if value < 0 { "-" } else { plus };
             (sign, Digits::new(value.unsigned_abs(), 10, SMALL))
         }
@@ -135,5 +150,9 @@ fn write_number(
         fill(f, '0', blanks)?;
     }
     f.write_str(digits)?;
-    if padding.left { fill(f, ' ', blanks) } else { Ok(()) }
+    if padding.left {
+        fill(f, ' ', blanks)
+    } else {
+        Ok(())
+    }
 }

@@ -45,6 +45,8 @@ mod hash;
 mod keys;
 mod limits;
 mod map;
+#[cfg(all(test, loom))]
+mod models;
 mod reader;
 mod ring;
 mod spec;

@@ -59,6 +59,11 @@ impl Hash {
         &self.values
     }
 
+    #[cfg(all(test, loom))]
+    pub(crate) fn share_chain(&self, key: &[u8], other: &[u8]) -> bool {
+        self.table.share_chain(key, other)
+    }
+
     pub(crate) fn len(&self) -> u32 {
         self.table.len()
     }

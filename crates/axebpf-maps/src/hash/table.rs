@@ -100,6 +100,12 @@ impl Table {
         &self.buckets[hash as usize & (self.buckets.len() - 1)]
     }
 
+    #[cfg(all(test, loom))]
+    pub(crate) fn share_chain(&self, key: &[u8], other: &[u8]) -> bool {
+        let bucket = |key| core::ptr::from_ref(self.bucket(hash(self.seed, key)));
+        bucket(key) == bucket(other)
+    }
+
     fn key_words(&self, node: u32) -> &[AtomicU64] {
         let words = self.key_size.div_ceil(8);
         &self.keys[node as usize * words..][..words]

@@ -39,7 +39,7 @@ pub const MAX_RECORD_LEN: u32 = (64 << 10) - HEADER as u32;
 
 const HEADER: u64 = 8;
 const BUSY: u32 = 1 << 31;
-const DISCARD: u32 = 1 << 30;
+pub(crate) const DISCARD: u32 = 1 << 30;
 
 /// How often a hit tries to move the producer position.
 #[cfg(not(loom))]

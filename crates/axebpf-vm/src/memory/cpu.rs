@@ -31,17 +31,19 @@ struct CpuMemory {
 }
 
 impl CpuMemory {
-    const EMPTY: Self = Self {
-        busy: Cell::new(false),
-        stack: UnsafeCell::new(Stack([0; STACK_BYTES])),
-        frames: UnsafeCell::new(
-            [Frame {
-                pc: 0,
-                saved: [0; 4],
-            }; MAX_FRAMES],
-        ),
-        scratch: UnsafeCell::new([0; SCRATCH_BYTES]),
-    };
+    const fn new() -> Self {
+        Self {
+            busy: Cell::new(false),
+            stack: UnsafeCell::new(Stack([0; STACK_BYTES])),
+            frames: UnsafeCell::new(
+                [Frame {
+                    pc: 0,
+                    saved: [0; 4],
+                }; MAX_FRAMES],
+            ),
+            scratch: UnsafeCell::new([0; SCRATCH_BYTES]),
+        }
+    }
 }
 
 static MEMORY: PerCpu<CpuMemory> = PerCpu::new([const { Padded::new(CpuMemory::new()) }; MAX_CPUS]);

@@ -1,6 +1,8 @@
 //! Builds, embeds, runs and tests axebpf.
 #![forbid(unsafe_code)]
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -31,11 +33,22 @@ enum Command {
     Ksyms(ksyms::Args),
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().command {
-        Command::Setup(args) => setup::run(&args),
-        Command::BuildPrograms(args) => build_programs::run(&args),
-        Command::BuildImage(args) => build_image::run(&args),
-        Command::Ksyms(args) => ksyms::run(&args),
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            eprintln!("error: {}", causes.join("\n  because: "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Setup(args) => setup::run(args),
+        Command::BuildPrograms(args) => build_programs::run(args),
+        Command::BuildImage(args) => build_image::run(args),
+        Command::Ksyms(args) => ksyms::run(args),
     }
 }

@@ -62,7 +62,7 @@ pub use map::MapInfo;
 #[cfg(feature = "runtime")]
 pub use object::{LoadOptions, ObjectInfo, ProgramInfo, Unload};
 #[cfg(feature = "runtime")]
-pub use printk::{PrintkLine, PrintkLines};
+pub use printk::PrintkLine;
 pub use probe_type::ProbeType;
 pub use registry::Registry;
 pub use root::Axebpf;

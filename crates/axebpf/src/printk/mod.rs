@@ -28,16 +28,6 @@ pub struct PrintkLine {
     pub text: String,
 }
 
-/// Lines that programs printed, and how many are missing among them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PrintkLines {
-    /// The lines, in the order of their times.
-    pub lines: Vec<PrintkLine>,
-    /// How many lines were overwritten before anybody read them, since the registry was made.
-    pub lost: u64,
-}
-
 /// The lines of all CPUs.
 pub(crate) struct Printk {
     rings: Box<[Ring]>,
@@ -53,32 +43,49 @@ impl Printk {
         }
     }
 
-    fn take(&self) -> Result<PrintkLines, Error> {
+    /// Takes the oldest line of those that come next on each CPU.
+    fn next(&self) -> Result<Option<PrintkLine>, Error> {
         let mut cursors = self.cursors.lock()?;
-        let mut taken = PrintkLines::default();
-        for ((cpu, ring), cursor) in (0..).map(CpuId::new).zip(&self.rings).zip(cursors.iter_mut()) {
-            // What is printed from now on can wait for the next call, or this one might never end.
-            let end = ring.written();
-            while cursor.sequence() < end
-                && let Some(words) = ring.read(cursor)
-            {
-                taken.lines.extend(record::decode(cpu, &words));
+        let mut oldest: Option<(usize, Cursor, PrintkLine)> = None;
+        for (cpu, ring) in self.rings.iter().enumerate() {
+            let mut cursor = cursors[cpu].clone();
+            let Some(words) = ring.read(&mut cursor) else { continue };
+            let Some(line) = record::decode(CpuId::new(cpu as u32), &words) else { continue };
+            if oldest.as_ref().is_none_or(|(_, _, found)| line.time_ns < found.time_ns) {
+                oldest = Some((cpu, cursor, line));
             }
-            taken.lost += cursor.lost();
         }
-        taken.lines.sort_by_key(|line| (line.time_ns, line.cpu));
-        Ok(taken)
+        Ok(oldest.map(|(cpu, cursor, line)| {
+            cursors[cpu] = cursor;
+            line
+        }))
+    }
+
+    fn lost(&self) -> Result<u64, Error> {
+        Ok(self.cursors.lock()?.iter().map(Cursor::lost).sum())
     }
 }
 
 impl Registry {
-    /// Takes the lines that programs printed since the last call, oldest first. Each line is taken once.
+    /// Takes the oldest line that programs printed and nobody took yet.
+    ///
+    /// Lines come in the order of time as far as they are there by now: one that a CPU prints late can come after a
+    /// newer one of another CPU.
     ///
     /// # Errors
     ///
     /// [`Error::InHit`].
-    pub fn take_printk(&self) -> Result<PrintkLines, Error> {
-        self.printk.take()
+    pub fn next_printk(&self) -> Result<Option<PrintkLine>, Error> {
+        self.printk.next()
+    }
+
+    /// Counts the lines that were overwritten before anybody took them, as far as lines after them were taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InHit`].
+    pub fn lost_printk(&self) -> Result<u64, Error> {
+        self.printk.lost()
     }
 }
 

@@ -91,11 +91,6 @@ impl Ring {
             return Some(payload);
         }
     }
-
-    /// Returns how many records were ever written.
-    pub(super) fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
-    }
 }
 
 fn len_of(header: u64) -> u64 {
@@ -112,11 +107,6 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Returns how many records were read or lost so far.
-    pub(super) fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
     /// Returns how many records were overwritten before they were read.
     pub(super) fn lost(&self) -> u64 {
         self.lost

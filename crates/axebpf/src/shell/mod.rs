@@ -62,13 +62,16 @@ pub enum Outcome {
     Failed,
 }
 
-/// The shell. It keeps no state of its own between lines: all that it shows and changes is in the [`Registry`] and in
-/// the image.
+/// The shell. All that it shows and changes is in the [`Registry`] and in the image; it keeps only how far
+/// `trace stream` has come.
+#[cfg_attr(not(all(feature = "runtime", feature = "tracepoint-support")), allow(dead_code))]
 pub struct Shell<'a> {
     registry: &'a Registry,
     source: &'a dyn ObjectSource,
     #[cfg(feature = "symbols")]
     symbols: Option<&'a SymbolTable<'a>>,
+    #[cfg(feature = "tracepoint-support")]
+    position: spin::mutex::SpinMutex<Option<trace::stream::Position>>,
 }
 
 impl<'a> Shell<'a> {
@@ -80,6 +83,8 @@ impl<'a> Shell<'a> {
             source,
             #[cfg(feature = "symbols")]
             symbols: None,
+            #[cfg(feature = "tracepoint-support")]
+            position: spin::mutex::SpinMutex::new(None),
         }
     }
 
@@ -133,6 +138,7 @@ impl fmt::Debug for Shell<'_> {
 }
 
 /// What a running command works with.
+#[cfg_attr(not(any(feature = "runtime", feature = "symbols")), allow(dead_code))]
 struct Session<'a> {
     shell: &'a Shell<'a>,
     io: &'a mut dyn Io,

@@ -19,6 +19,7 @@ impl Pace {
     }
 
     /// Tells whether the operator said when to stop.
+    #[cfg(feature = "runtime")]
     pub(crate) fn is_limited(&self) -> bool {
         self.left.is_some() || self.until_ns.is_some()
     }

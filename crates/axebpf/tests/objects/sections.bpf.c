@@ -1,4 +1,4 @@
-/* Programs whose sections name a missing event, nothing at all, and a function. */
+/* Programs whose sections name a missing event, no target at all, and a function. */
 #include "ping.h"
 
 SEC("tracepoint/facade/no_such_event")
@@ -7,7 +7,7 @@ int missing(struct ping *ctx)
 	return 0;
 }
 
-SEC("nowhere")
+SEC("tracepoint")
 int adrift(void *ctx)
 {
 	return 0;

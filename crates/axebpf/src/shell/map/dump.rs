@@ -1,6 +1,11 @@
 //! `map dump`.
 
-use alloc::{string::ToString, vec, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 use core::fmt::Write;
 
 use axebpf_maps::RingBuf;
@@ -96,14 +101,14 @@ fn histogram(session: &mut Session<'_>, subject: &Subject) -> CommandResult {
     Ok(())
 }
 
-fn format_no_histogram(subject: &Subject) -> alloc::string::String {
-    alloc::format!("{} is no histogram", subject.map.name())
+fn format_no_histogram(subject: &Subject) -> String {
+    format!("{} is no histogram", subject.map.name())
 }
 
 fn stream(
     session: &mut Session<'_>,
     ring: &RingBuf,
-    value: Option<alloc::string::String>,
+    value: Option<String>,
     mut pace: Pace,
 ) -> CommandResult {
     let mut shown = 0u64;

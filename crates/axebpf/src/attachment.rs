@@ -10,7 +10,8 @@ use axebpf_hit::HitGuard;
 use axebpf_vm::{Context, Program, RunEnv};
 
 use crate::{
-    Error, LinkCounts, LinkOptions, ProgramId, Target, printk::{Printk, ProgramPrintk},
+    Error, LinkCounts, LinkOptions, ProgramId, Target,
+    printk::{Printk, ProgramPrintk},
 };
 
 /// What runs a program at each hit of one link.
@@ -31,7 +32,10 @@ impl Runner {
     ) -> Self {
         Self {
             program: Arc::clone(program),
-            printk: ProgramPrintk { printk: Arc::clone(printk), program: id },
+            printk: ProgramPrintk {
+                printk: Arc::clone(printk),
+                program: id,
+            },
             cookie,
             hits: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -49,7 +53,9 @@ impl Runner {
     /// Runs the program once. This is the hot path: nothing here allocates or waits.
     #[cfg_attr(not(feature = "tracepoint-support"), expect(dead_code))]
     fn run(&self, guard: &HitGuard, context: Context<'_>) {
-        let env = RunEnv::new().with_printk(&self.printk).with_cookie(self.cookie);
+        let env = RunEnv::new()
+            .with_printk(&self.printk)
+            .with_cookie(self.cookie);
         // The reason of a failure is in the counters of the program.
         let counter = match self.program.run(guard, context, &env) {
             Ok(_) => &self.hits,
@@ -108,12 +114,19 @@ impl Attachment {
             Target::Tracepoint { .. } => {
                 let runner = Arc::new(runner);
                 let place = tracepoint::Tracepoint::attach(&runner, target, options.filter)?;
-                Ok(Self { runner, place: Place::Tracepoint(place) })
+                Ok(Self {
+                    runner,
+                    place: Place::Tracepoint(place),
+                })
             }
             _ if options.filter.is_some() && !matches!(target, Target::Tracepoint { .. }) => {
-                Err(Error::NoFields { target: target.clone() })
+                Err(Error::NoFields {
+                    target: target.clone(),
+                })
             }
-            _ => Err(Error::NotAvailable { target: target.clone() }),
+            _ => Err(Error::NotAvailable {
+                target: target.clone(),
+            }),
         }
     }
 

@@ -47,9 +47,9 @@ pub use axebpf_vm as runtime;
 /// Probes on functions: of the hypervisor itself, and of guest kernels.
 #[cfg(feature = "hprobe")]
 pub mod probe {
-    pub use axebpf_hprobe as hprobe;
     #[cfg(feature = "guest-kprobe")]
     pub use axebpf_guestprobe as kprobe;
+    pub use axebpf_hprobe as hprobe;
 }
 
 pub use error::Error;

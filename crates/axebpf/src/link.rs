@@ -141,7 +141,11 @@ impl Registry {
     /// [`Error::InHit`].
     pub fn links(&self) -> Result<Vec<LinkInfo>, Error> {
         let state = self.state.lock()?;
-        Ok(state.links.iter().filter_map(|(id, link)| link_info(&state, *id, link)).collect())
+        Ok(state
+            .links
+            .iter()
+            .filter_map(|(id, link)| link_info(&state, *id, link))
+            .collect())
     }
 
     /// Returns what there is to know of one link.
@@ -152,7 +156,8 @@ impl Registry {
     pub fn link(&self, id: LinkId) -> Result<LinkInfo, Error> {
         let state = self.state.lock()?;
         let link = state.links.get(&id);
-        link.and_then(|link| link_info(&state, id, link)).ok_or(Error::NoLink { id })
+        link.and_then(|link| link_info(&state, id, link))
+            .ok_or(Error::NoLink { id })
     }
 }
 

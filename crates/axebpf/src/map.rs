@@ -31,7 +31,11 @@ impl Registry {
     /// [`Error::InHit`].
     pub fn maps(&self) -> Result<Vec<MapInfo>, Error> {
         let state = self.state.lock()?;
-        Ok(state.maps.iter().map(|(id, known)| map_info(*id, known)).collect())
+        Ok(state
+            .maps
+            .iter()
+            .map(|(id, known)| map_info(*id, known))
+            .collect())
     }
 
     /// Returns one map.
@@ -51,7 +55,10 @@ impl Registry {
     /// [`Error::NotPinned`] when there is no such pin.
     pub fn unpin(&self, name: &str) -> Result<(), Error> {
         let mut state = self.state.lock()?;
-        let pinned = state.maps.values_mut().find(|known| known.pin.as_deref() == Some(name));
+        let pinned = state
+            .maps
+            .values_mut()
+            .find(|known| known.pin.as_deref() == Some(name));
         let known = pinned.ok_or_else(|| Error::NotPinned { name: name.into() })?;
         known.pin = None;
         state.sweep_maps();
@@ -73,7 +80,10 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     let typeable = |c: char| !c.is_whitespace() && !c.is_control();
     if name.is_empty() || name.len() > NAME_LIMIT || !name.chars().all(typeable) {
         let shown = name.chars().take(NAME_LIMIT).collect();
-        return Err(Error::BadName { name: shown, limit: NAME_LIMIT });
+        return Err(Error::BadName {
+            name: shown,
+            limit: NAME_LIMIT,
+        });
     }
     Ok(())
 }

@@ -96,7 +96,9 @@ impl Registry {
         for (name, id) in options.reuse {
             state.map(*id)?;
             if !file.maps().iter().any(|map| map.name() == *name) {
-                return Err(Error::NoSuchMapInObject { name: (*name).into() });
+                return Err(Error::NoSuchMapInObject {
+                    name: (*name).into(),
+                });
             }
         }
         let object = self.instantiate(&state, &file, options)?;
@@ -118,7 +120,10 @@ impl Registry {
         options: &LoadOptions<'_>,
     ) -> Result<axebpf_vm::Object, Error> {
         let reuse = |map: &MapDefinition| -> Option<Arc<Map>> {
-            let chosen = options.reuse.iter().find(|(wanted, _)| *wanted == map.name());
+            let chosen = options
+                .reuse
+                .iter()
+                .find(|(wanted, _)| *wanted == map.name());
             match chosen {
                 Some((_, id)) => state.maps.get(id).map(|known| Arc::clone(&known.map)),
                 None if map.pinning() == Pinning::ByName => state.pinned(map.name()).cloned(),
@@ -145,7 +150,9 @@ impl Registry {
             return Err(Error::Busy { object: id, links });
         }
         // A detached program does not run any more even where this fails to put the text of the probe point back.
-        let detached = links.into_iter().map(|link| detach_from(&mut state, link).map(drop));
+        let detached = links
+            .into_iter()
+            .map(|link| detach_from(&mut state, link).map(drop));
         let detached = detached.fold(Ok(()), Result::and);
         state.objects.remove(&id);
         state.programs.retain(|_, program| program.object != id);
@@ -163,7 +170,11 @@ impl Registry {
     /// [`Error::InHit`].
     pub fn objects(&self) -> Result<Vec<ObjectInfo>, Error> {
         let state = self.state.lock()?;
-        Ok(state.objects.iter().map(|(id, object)| object_info(*id, object)).collect())
+        Ok(state
+            .objects
+            .iter()
+            .map(|(id, object)| object_info(*id, object))
+            .collect())
     }
 
     /// Returns what there is to know of one object.
@@ -183,7 +194,11 @@ impl Registry {
     /// [`Error::InHit`].
     pub fn programs(&self) -> Result<Vec<ProgramInfo>, Error> {
         let state = self.state.lock()?;
-        Ok(state.programs.iter().map(|(id, program)| program_info(&state, *id, program)).collect())
+        Ok(state
+            .programs
+            .iter()
+            .map(|(id, program)| program_info(&state, *id, program))
+            .collect())
     }
 
     /// Returns what there is to know of one program.
@@ -218,9 +233,13 @@ fn enter(
     }
     for program in object.programs() {
         let program_id = state.next_program();
-        state
-            .programs
-            .insert(program_id, LoadedProgram { object: id, program: Arc::clone(program) });
+        state.programs.insert(
+            program_id,
+            LoadedProgram {
+                object: id,
+                program: Arc::clone(program),
+            },
+        );
         loaded.programs.push(program_id);
     }
     state.objects.insert(id, loaded);
@@ -240,7 +259,11 @@ fn object_info(id: ObjectId, object: &LoadedObject) -> ObjectInfo {
 }
 
 fn program_info(state: &State, id: ProgramId, loaded: &LoadedProgram) -> ProgramInfo {
-    let links = state.links.iter().filter(|(_, link)| link.program == id).map(|(id, _)| *id);
+    let links = state
+        .links
+        .iter()
+        .filter(|(_, link)| link.program == id)
+        .map(|(id, _)| *id);
     ProgramInfo {
         id,
         object: loaded.object,

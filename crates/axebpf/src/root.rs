@@ -29,7 +29,10 @@ impl<P: Platform> Axebpf<P> {
     pub fn new(platform: &'static P) -> Result<Self, Error> {
         axebpf_hit::install(platform)?;
         crate::init()?;
-        Ok(Self { platform, registry: Registry::new(platform) })
+        Ok(Self {
+            platform,
+            registry: Registry::new(platform),
+        })
     }
 
     /// Returns the platform, by its own type.

@@ -87,22 +87,37 @@ impl State {
 
     /// Returns the map that is pinned as `name`.
     pub(crate) fn pinned(&self, name: &str) -> Option<&Arc<Map>> {
-        self.maps.values().find(|known| known.pin.as_deref() == Some(name)).map(|known| &known.map)
+        self.maps
+            .values()
+            .find(|known| known.pin.as_deref() == Some(name))
+            .map(|known| &known.map)
     }
 
     /// Returns the id of `map`, if it is known.
     pub(crate) fn id_of(&self, map: &Arc<Map>) -> Option<MapId> {
-        self.maps.iter().find(|(_, known)| Arc::ptr_eq(&known.map, map)).map(|(id, _)| *id)
+        self.maps
+            .iter()
+            .find(|(_, known)| Arc::ptr_eq(&known.map, map))
+            .map(|(id, _)| *id)
     }
 
     /// Returns the links whose programs belong to `object`.
     pub(crate) fn links_of(&self, object: ObjectId) -> Vec<LinkId> {
-        let belongs = |program| self.programs.get(&program).is_some_and(|p| p.object == object);
-        self.links.iter().filter(|(_, link)| belongs(link.program)).map(|(id, _)| *id).collect()
+        let belongs = |program| {
+            self.programs
+                .get(&program)
+                .is_some_and(|p| p.object == object)
+        };
+        self.links
+            .iter()
+            .filter(|(_, link)| belongs(link.program))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// Forgets the maps that nothing keeps any more.
     pub(crate) fn sweep_maps(&mut self) {
-        self.maps.retain(|_, known| known.pin.is_some() || !known.objects.is_empty());
+        self.maps
+            .retain(|_, known| known.pin.is_some() || !known.objects.is_empty());
     }
 }

@@ -60,8 +60,16 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tracepoint { system, name } => write!(f, "tracepoint:{system}:{name}"),
-            Self::Function { kind, symbol, offset: 0 } => write!(f, "{kind}:{symbol}"),
-            Self::Function { kind, symbol, offset } => write!(f, "{kind}:{symbol}+{offset:#x}"),
+            Self::Function {
+                kind,
+                symbol,
+                offset: 0,
+            } => write!(f, "{kind}:{symbol}"),
+            Self::Function {
+                kind,
+                symbol,
+                offset,
+            } => write!(f, "{kind}:{symbol}+{offset:#x}"),
         }
     }
 }
@@ -76,14 +84,19 @@ impl TryFrom<AttachTarget<'_>> for Target {
             offset,
         };
         Ok(match target {
-            AttachTarget::Tracepoint { system, name } => {
-                Self::Tracepoint { system: system.into(), name: name.into() }
-            }
+            AttachTarget::Tracepoint { system, name } => Self::Tracepoint {
+                system: system.into(),
+                name: name.into(),
+            },
             AttachTarget::Hprobe { symbol, offset } => function(ProbeType::Hprobe, symbol, offset),
             AttachTarget::Hretprobe { symbol } => function(ProbeType::Hretprobe, symbol, 0),
             AttachTarget::Kprobe { symbol, offset } => function(ProbeType::Kprobe, symbol, offset),
             AttachTarget::Kretprobe { symbol } => function(ProbeType::Kretprobe, symbol, 0),
-            other => return Err(SectionError::UnknownKind { section: other.to_string() }),
+            other => {
+                return Err(SectionError::UnknownKind {
+                    section: other.to_string(),
+                });
+            }
         })
     }
 }
@@ -105,7 +118,10 @@ impl FromStr for Target {
         let section = as_section(text);
         AttachTarget::parse(section.as_deref().unwrap_or(text))
             .and_then(Self::try_from)
-            .map_err(|cause| TargetError { text: text.into(), cause })
+            .map_err(|cause| TargetError {
+                text: text.into(),
+                cause,
+            })
     }
 }
 
@@ -142,7 +158,17 @@ mod tests {
 
     #[test]
     fn what_names_nothing_is_refused() {
-        for text in ["", ":", "vmm", "vmm:", ":x", "tracepoint:vmm", "hprobe:", "hprobe:f+x", "a:b/c"] {
+        for text in [
+            "",
+            ":",
+            "vmm",
+            "vmm:",
+            ":x",
+            "tracepoint:vmm",
+            "hprobe:",
+            "hprobe:f+x",
+            "a:b/c",
+        ] {
             assert!(text.parse::<Target>().is_err(), "{text}");
         }
     }

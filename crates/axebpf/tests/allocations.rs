@@ -80,16 +80,20 @@ fn a_hit_allocates_nothing() {
     let target = "facade:counted".parse().unwrap();
     let link = root.attach_to(program, &target, &options).unwrap();
     // Statistics and the event buffer take part as well.
-    TracepointManager::global().enable("facade:counted").unwrap();
+    TracepointManager::global()
+        .enable("facade:counted")
+        .unwrap();
 
     let calls = calls_during(|| {
         for value in 0..1000 {
-            trace!(counted { value: value, cpu: 0 });
+            trace!(counted { value, cpu: 0 });
         }
     });
 
     assert_eq!(calls, 0);
     assert_eq!(root.link(link).unwrap().counts.hits, 999);
     assert!(root.next_printk().unwrap().is_some());
-    TracepointManager::global().disable("facade:counted").unwrap();
+    TracepointManager::global()
+        .disable("facade:counted")
+        .unwrap();
 }

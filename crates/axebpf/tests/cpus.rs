@@ -22,7 +22,9 @@ define_event! {
 
 /// How long the test goes on: `AXEBPF_SOAK_SECONDS`, or half a second.
 fn duration() -> Duration {
-    let seconds = std::env::var("AXEBPF_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
+    let seconds = std::env::var("AXEBPF_SOAK_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     seconds.map_or(Duration::from_millis(500), Duration::from_secs)
 }
 
@@ -39,7 +41,7 @@ fn cpus_attach_detach_and_fire_at_once() {
             scope.spawn(move || {
                 while !end.load(Ordering::Relaxed) {
                     let value = fired.fetch_add(1, Ordering::Relaxed) % 64;
-                    trace!(contended { value: value, cpu: cpu });
+                    trace!(contended { value, cpu });
                 }
             });
         }

@@ -17,13 +17,20 @@ fn an_object_brings_its_programs_and_maps() {
     let root = root();
     let id = root.load("pings", COUNT, &plain()).unwrap();
     let object = root.object(id).unwrap();
-    assert_eq!((object.name.as_str(), object.license.as_str()), ("pings", "Dual GPL/Apache"));
+    assert_eq!(
+        (object.name.as_str(), object.license.as_str()),
+        ("pings", "Dual GPL/Apache")
+    );
     assert_eq!(object.len, COUNT.len());
     let program = root.program(object.programs[0]).unwrap();
     assert_eq!(program.program.name(), "count");
     assert_eq!(program.program.section(), "tracepoint/facade/ping");
-    let mut names: Vec<_> =
-        root.maps().unwrap().iter().map(|info| info.map.name().to_string()).collect();
+    let mut names: Vec<_> = root
+        .maps()
+        .unwrap()
+        .iter()
+        .map(|info| info.map.name().to_string())
+        .collect();
     names.sort();
     assert_eq!(names, ["by_value", "totals"]);
 }
@@ -38,16 +45,27 @@ fn the_same_object_twice_is_two_objects() {
     assert!(first.maps.iter().all(|map| !second.maps.contains(map)));
     let write = |id: MapId, value: u64| {
         let map = root.map(id).unwrap().map;
-        map.write(&0u32.to_ne_bytes(), &value.to_ne_bytes(), Default::default()).unwrap();
+        map.write(
+            &0u32.to_ne_bytes(),
+            &value.to_ne_bytes(),
+            Default::default(),
+        )
+        .unwrap();
     };
     let totals = |maps: &[MapId]| {
-        *maps.iter().find(|id| root.map(**id).unwrap().map.name() == "totals").unwrap()
+        *maps
+            .iter()
+            .find(|id| root.map(**id).unwrap().map.name() == "totals")
+            .unwrap()
     };
     write(totals(&first.maps), 1);
     write(totals(&second.maps), 2);
     root.unload(first.id, Unload::IfUnused).unwrap();
     let left = root.map(totals(&second.maps)).unwrap().map;
-    assert_eq!(left.read(&0u32.to_ne_bytes()).unwrap().unwrap(), 2u64.to_ne_bytes());
+    assert_eq!(
+        left.read(&0u32.to_ne_bytes()).unwrap().unwrap(),
+        2u64.to_ne_bytes()
+    );
 }
 
 #[test]
@@ -58,7 +76,10 @@ fn ids_are_never_given_twice() {
         let id = root.load("pings", COUNT, &plain()).unwrap();
         let object = root.object(id).unwrap();
         assert!(!seen.contains(&(id, object.programs.clone(), object.maps.clone())));
-        assert!(seen.iter().all(|(_, _, maps)| maps.iter().all(|map| !object.maps.contains(map))));
+        assert!(
+            seen.iter()
+                .all(|(_, _, maps)| maps.iter().all(|map| !object.maps.contains(map)))
+        );
         root.unload(id, Unload::IfUnused).unwrap();
         seen.push((id, object.programs, object.maps));
         assert!(matches!(root.object(id), Err(Error::NoObject { id: gone }) if gone == id));
@@ -75,7 +96,10 @@ fn a_failed_load_leaves_nothing_behind() {
     assert!(matches!(error, Error::Load(_)), "{error}");
     assert!(error.to_string().contains("999"), "{error}");
     for cut in [0, 1, 63, 64, COUNT.len() / 2, COUNT.len() - 1] {
-        assert!(root.load("cut", &COUNT[..cut], &plain()).is_err(), "{cut} bytes");
+        assert!(
+            root.load("cut", &COUNT[..cut], &plain()).is_err(),
+            "{cut} bytes"
+        );
     }
     assert!(root.objects().unwrap().is_empty());
     assert!(root.programs().unwrap().is_empty());
@@ -96,7 +120,10 @@ fn maps_that_are_pinned_by_name_are_shared_and_stay() {
     let third = root.load("three", SHARED, &plain()).unwrap();
     assert_eq!(root.object(third).unwrap().maps, [maps[0].id]);
     root.unpin("shared_total").unwrap();
-    assert!(matches!(root.unpin("shared_total"), Err(Error::NotPinned { .. })));
+    assert!(matches!(
+        root.unpin("shared_total"),
+        Err(Error::NotPinned { .. })
+    ));
     let fourth = root.load("four", SHARED, &plain()).unwrap();
     assert_ne!(root.object(fourth).unwrap().maps, [maps[0].id]);
     root.unload(third, Unload::IfUnused).unwrap();
@@ -109,10 +136,15 @@ fn a_map_can_be_named_for_reuse() {
     let first = root.load("one", COUNT, &plain()).unwrap();
     let maps = root.object(first).unwrap().maps;
     let find = |name: &str| {
-        *maps.iter().find(|id| root.map(**id).unwrap().map.name() == name).unwrap()
+        *maps
+            .iter()
+            .find(|id| root.map(**id).unwrap().map.name() == name)
+            .unwrap()
     };
     let reuse = [("totals", find("totals"))];
-    let second = root.load("two", COUNT, &plain().with_reuse(&reuse)).unwrap();
+    let second = root
+        .load("two", COUNT, &plain().with_reuse(&reuse))
+        .unwrap();
     assert!(root.object(second).unwrap().maps.contains(&find("totals")));
     let shared = root.map(find("totals")).unwrap();
     assert_eq!(shared.objects, [first, second]);
@@ -143,7 +175,10 @@ fn names_have_to_be_typeable() {
     let root = root();
     let long = "x".repeat(65);
     for name in ["", "a b", "a\n", "\u{7}", long.as_str()] {
-        assert!(matches!(root.load(name, COUNT, &plain()), Err(Error::BadName { .. })), "{name:?}");
+        assert!(
+            matches!(root.load(name, COUNT, &plain()), Err(Error::BadName { .. })),
+            "{name:?}"
+        );
     }
 }
 
@@ -151,7 +186,9 @@ fn names_have_to_be_typeable() {
 fn what_is_not_there_is_named() {
     let root = root();
     assert_eq!(
-        root.unload(ObjectId::new(7), Unload::Force).unwrap_err().to_string(),
+        root.unload(ObjectId::new(7), Unload::Force)
+            .unwrap_err()
+            .to_string(),
         "there is no object 7"
     );
     assert_eq!(
@@ -166,7 +203,10 @@ fn functions_are_not_available_yet() {
     let id = root.load("sections", SECTIONS, &plain()).unwrap();
     let programs = root.object(id).unwrap().programs;
     let by_name = |name: &str| {
-        *programs.iter().find(|id| root.program(**id).unwrap().program.name() == name).unwrap()
+        *programs
+            .iter()
+            .find(|id| root.program(**id).unwrap().program.name() == name)
+            .unwrap()
     };
     let options = LinkOptions::default();
     let error = root.attach(by_name("function"), &options).unwrap_err();

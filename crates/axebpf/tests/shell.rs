@@ -37,12 +37,21 @@ events! {
 /// Offers the objects of the tests.
 struct Objects;
 
-const OBJECTS: [(&str, &[u8]); 4] =
-    [("all", ALL), ("count", COUNT), ("leak", LEAK), ("spin", SPIN)];
+const OBJECTS: [(&str, &[u8]); 4] = [
+    ("all", ALL),
+    ("count", COUNT),
+    ("leak", LEAK),
+    ("spin", SPIN),
+];
 
 impl ObjectSource for Objects {
     fn list(&self) -> Vec<SourceEntry> {
-        OBJECTS.map(|(name, elf)| SourceEntry { name: name.into(), len: elf.len() }).into()
+        OBJECTS
+            .map(|(name, elf)| SourceEntry {
+                name: name.into(),
+                len: elf.len(),
+            })
+            .into()
     }
 
     fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, SourceError> {
@@ -61,7 +70,10 @@ struct Session {
 
 impl Session {
     fn new() -> Self {
-        Self { root: root(), io: TestIo::default() }
+        Self {
+            root: root(),
+            io: TestIo::default(),
+        }
     }
 
     fn run(&mut self, line: &str) -> (Outcome, String) {
@@ -149,7 +161,10 @@ fn lines_that_cannot_be_parsed_say_why() {
     assert_eq!(session.ok("   \t "), "");
     session.complains("trace list \"vmm", &["\" at column 12 is never closed"]);
     session.complains("trace 'list", &["' at column 7 is never closed"]);
-    session.complains(&"x".repeat(64 << 10), &["65536 bytes", &MAX_LINE.to_string()]);
+    session.complains(
+        &"x".repeat(64 << 10),
+        &["65536 bytes", &MAX_LINE.to_string()],
+    );
     session.complains(&"\"".repeat(64 << 10), &["65536 bytes"]);
     session.complains("trace\u{7f} list", &["control character 0x7f"]);
 }
@@ -158,36 +173,87 @@ fn lines_that_cannot_be_parsed_say_why() {
 fn every_command_says_what_would_be_right() {
     let mut session = Session::new();
     for (line, parts) in [
-        ("trcae list", &["no command `trcae`", "did you mean `trace`?"][..]),
-        ("xyzzy", &["no command `xyzzy`", "`help` shows what there is"]),
-        ("trace", &["needs one of its commands", "list|enable|disable"]),
-        ("trace lst", &["no `trace` command `lst`", "did you mean `list`?"]),
+        (
+            "trcae list",
+            &["no command `trcae`", "did you mean `trace`?"][..],
+        ),
+        (
+            "xyzzy",
+            &["no command `xyzzy`", "`help` shows what there is"],
+        ),
+        (
+            "trace",
+            &["needs one of its commands", "list|enable|disable"],
+        ),
+        (
+            "trace lst",
+            &["no `trace` command `lst`", "did you mean `list`?"],
+        ),
         ("trace list [", &["`[`"]),
-        ("trace list nothing:*", &["no tracepoint matches `nothing:*`"]),
-        ("trace list a b", &["`b` is one argument too many", "usage: trace list [GLOB]"]),
+        (
+            "trace list nothing:*",
+            &["no tracepoint matches `nothing:*`"],
+        ),
+        (
+            "trace list a b",
+            &["`b` is one argument too many", "usage: trace list [GLOB]"],
+        ),
         ("trace list --all", &["no option `--all`"]),
         ("trace list if x == 1", &["takes no filter"]),
-        ("trace enable", &["the name or glob is missing", "usage: trace enable"]),
-        ("trace enable vmm:vm_craete", &["did you mean `vmm:vm_create`", "`trace list`"]),
-        ("trace enable shell_test:counted if", &["no filter after `if`"]),
-        ("trace enable shell_test:counted if valeu == 1", &["valeu", "`value`"]),
-        ("trace disable shell_test:counted", &["none of these is enabled"]),
+        (
+            "trace enable",
+            &["the name or glob is missing", "usage: trace enable"],
+        ),
+        (
+            "trace enable vmm:vm_craete",
+            &["did you mean `vmm:vm_create`", "`trace list`"],
+        ),
+        (
+            "trace enable shell_test:counted if",
+            &["no filter after `if`"],
+        ),
+        (
+            "trace enable shell_test:counted if valeu == 1",
+            &["no field `valeu`", "value, cpu"],
+        ),
+        (
+            "trace disable shell_test:counted",
+            &["none of these is enabled"],
+        ),
         ("trace stat nothing", &["no tracepoint is called `nothing`"]),
         ("trace stream --count", &["`--count` needs a value"]),
-        ("trace stream --for ever", &["`--for` needs a whole number, not `ever`"]),
+        (
+            "trace stream --for ever",
+            &["`--for` needs a whole number, not `ever`"],
+        ),
         ("trace format", &["the event is missing"]),
-        ("trace format vmm:*", &["`vmm:*` matches", "name one of them"]),
+        (
+            "trace format vmm:*",
+            &["`vmm:*` matches", "name one of them"],
+        ),
         ("trace buffer --size 1", &["1 bytes"]),
-        ("trace buffer --full never", &["overwrite or discard, not `never`"]),
-        ("prog load", &["the name of the object is missing", "usage: prog load NAME"]),
-        ("prog load cuont", &["no object `cuont`", "did you mean `count`?"]),
+        (
+            "trace buffer --full never",
+            &["overwrite or discard, not `never`"],
+        ),
+        (
+            "prog load",
+            &["the name of the object is missing", "usage: prog load NAME"],
+        ),
+        (
+            "prog load cuont",
+            &["no object `cuont`", "did you mean `count`?"],
+        ),
         ("prog load count --as 'a b'", &["`a b` cannot be a name"]),
         ("prog load count --reuse x", &["`--reuse x` is not MAP=ID"]),
         ("prog load count --reuse x=1", &["no map `1`"]),
         ("prog unload 7", &["no object `7`"]),
         ("prog show nothing", &["no program `nothing`"]),
         ("link attach nothing", &["no program `nothing`"]),
-        ("link attach x nowhere", &["`nowhere` names no probe point", "vmm:vm_create"]),
+        (
+            "link attach x nowhere",
+            &["`nowhere` names no probe point", "vmm:vm_create"],
+        ),
         ("link detach 3", &["no link 3"]),
         ("link detach all", &["nothing of `all` is attached"]),
         ("map dump", &["the map is missing"]),
@@ -224,7 +290,10 @@ fn objects_load_show_and_unload() {
          1  1:pings  count       {}  -      tracepoint/facade/ping\n",
         insns(&session)
     );
-    assert_eq!(loaded, format!("object 1, pings: 1 program, 2 maps\n{listing}"));
+    assert_eq!(
+        loaded,
+        format!("object 1, pings: 1 program, 2 maps\n{listing}")
+    );
     assert_eq!(session.ok("prog list"), listing);
     assert_eq!(
         session.ok("prog show pings/count"),
@@ -245,10 +314,16 @@ fn objects_load_show_and_unload() {
     assert!(code.contains(": call map_lookup_elem\n"), "{code}");
     assert!(code.trim_end().ends_with(": exit"), "{code}");
     session.ok("prog load count --as pings");
-    session.complains("prog unload pings", &["`pings` is the name of 2 objects", "1, 2"]);
+    session.complains(
+        "prog unload pings",
+        &["`pings` is the name of 2 objects", "1, 2"],
+    );
     session.complains("prog show count", &["`count` is the name of 2 programs"]);
     assert_eq!(session.ok("prog unload 1"), "unloaded object 1, pings\n");
-    assert_eq!(session.ok("prog unload pings"), "unloaded object 2, pings\n");
+    assert_eq!(
+        session.ok("prog unload pings"),
+        "unloaded object 2, pings\n"
+    );
 }
 
 #[test]
@@ -272,7 +347,7 @@ fn links_attach_count_and_detach() {
         "link 2: count at tracepoint:shell_test:linked\n"
     );
     for value in 0..5 {
-        trace!(linked { value: value, cpu: 0 });
+        trace!(linked { value, cpu: 0 });
     }
     assert_eq!(
         session.ok("link list"),
@@ -299,7 +374,10 @@ fn links_attach_count_and_detach() {
         "detached link 2 from tracepoint:shell_test:linked: 5 runs, 0 missed, 0 errors\n"
     );
     session.ok("link attach count shell_test:linked");
-    assert_eq!(session.ok("prog unload count --force"), "unloaded object 1, count\n");
+    assert_eq!(
+        session.ok("prog unload count --force"),
+        "unloaded object 1, count\n"
+    );
     assert!(!linked.enabled());
 }
 
@@ -316,20 +394,29 @@ fn maps_list_dump_and_change() {
     assert_eq!(session.ok("map dump by_value"), "by_value has no entries\n");
     session.ok("link attach count shell_test:dumped");
     for value in [7, 7, 9] {
-        trace!(dumped { value: value, cpu: 0 });
+        trace!(dumped { value, cpu: 0 });
     }
     assert_eq!(
         session.ok("map dump totals"),
         "KEY  VALUE\n  0  3\n  1  0\n  2  0\n  3  0\n"
     );
     assert_eq!(session.ok("map lookup by_value 7"), "2\n");
-    assert_eq!(session.ok("map lookup by_value 0x7 --value u32,x16,bytes"), "2,0x0,0000\n");
-    assert_eq!(session.ok("map lookup count/by_value hex:0700000000000000"), "2\n");
-    session.complains("map lookup by_value 8", &["by_value has no key 8", "map dump by_value"]);
+    assert_eq!(
+        session.ok("map lookup by_value 0x7 --value u32,x16,bytes"),
+        "2,0x0,0000\n"
+    );
+    assert_eq!(
+        session.ok("map lookup count/by_value hex:0700000000000000"),
+        "2\n"
+    );
+    session.complains(
+        "map lookup by_value 8",
+        &["by_value has no key 8", "map dump by_value"],
+    );
     session.complains("map lookup by_value x", &["`x` is no number of 64 bits"]);
     session.complains("map lookup totals 9", &["9"]);
     assert_eq!(session.ok("map update by_value 8 1"), "");
-    session.complains("map update by_value 8 1 --new", &["exists"]);
+    session.complains("map update by_value 8 1 --new", &["already"]);
     session.complains("map update by_value 10 1 --existing", &["error"]);
     session.complains("map update by_value 8", &["the value is missing"]);
     session.complains("map update by_value 8 1,2", &["is not bytes in hex"]);
@@ -341,8 +428,15 @@ fn maps_list_dump_and_change() {
         "  value           count  distribution\n  \
          [    0,     2)      3  |########################################|\n"
     );
-    session.complains("map dump by_value --hist", &["is no histogram", "array of numbers"]);
-    assert!(session.ok("map dump totals --count 2").ends_with("  1  0\n"));
+    session.complains(
+        "map dump by_value --hist",
+        &["is no histogram", "array of numbers"],
+    );
+    assert!(
+        session
+            .ok("map dump totals --count 2")
+            .ends_with("  1  0\n")
+    );
     session.ok("prog unload count --force");
 }
 
@@ -354,9 +448,12 @@ fn per_cpu_values_and_records_are_readable() {
     session.ok("link attach all shell_test:ringed");
     for value in 0..3 {
         set_mock_time(value * 1000);
-        trace!(ringed { value: value, cpu: 21 });
+        trace!(ringed { value, cpu: 21 });
     }
-    assert_eq!(session.ok("map dump per_cpu"), "KEY  SUM  CPU=VALUE\n  0    3  21=3\n");
+    assert_eq!(
+        session.ok("map dump per_cpu"),
+        "KEY  SUM  CPU=VALUE\n  0    3  21=3\n"
+    );
     assert_eq!(session.ok("map lookup per_cpu 0"), "3 in all: 21=3\n");
     let used = session.ok("map list");
     assert!(used.contains("ringbuf"), "{used}");
@@ -385,14 +482,23 @@ fn tracepoints_list_count_and_format() {
     set_mock_time(5_000_000_000);
     let mut session = Session::new();
     let listing = session.ok("trace list vmm:vm_*");
-    assert!(listing.starts_with("EVENT            ON  USERS  MISSED  MEANING\n"), "{listing}");
-    assert_eq!(listing.lines().filter(|line| line.starts_with("vmm:vm_")).count(), 4);
+    assert!(
+        listing.starts_with("EVENT            ON  USERS  MISSED  MEANING\n"),
+        "{listing}"
+    );
+    assert_eq!(
+        listing
+            .lines()
+            .filter(|line| line.starts_with("vmm:vm_"))
+            .count(),
+        4
+    );
     assert_eq!(
         session.ok("trace enable shell_test:counted if value != 1"),
         "enabled shell_test:counted\n"
     );
     for value in 0..4 {
-        trace!(counted { value: value, cpu: 22 });
+        trace!(counted { value, cpu: 22 });
     }
     assert_eq!(
         session.ok("trace stat shell_test:counted"),
@@ -401,8 +507,15 @@ fn tracepoints_list_count_and_format() {
     );
     let hist = session.ok("trace stat shell_test:counted --hist --reset");
     assert!(hist.ends_with("none of these has durations\n"), "{hist}");
-    assert!(session.ok("trace stat shell_test:counted").contains("      0       0"));
-    assert_eq!(session.ok("trace disable shell_test:counted"), "disabled shell_test:counted\n");
+    assert!(
+        session
+            .ok("trace stat shell_test:counted")
+            .contains("      0       0")
+    );
+    assert_eq!(
+        session.ok("trace disable shell_test:counted"),
+        "disabled shell_test:counted\n"
+    );
     let format = session.ok("trace format shell_test:counted");
     assert!(format.starts_with("name: counted\nID: "), "{format}");
     assert!(
@@ -424,7 +537,12 @@ fn the_stream_has_events_and_printed_lines_in_the_order_of_time() {
     let mut io = TestIo::default();
     let shell = Shell::new(&root, &Objects);
     let mut run = |line: &str| {
-        assert_eq!(shell.run_line(&mut io, line), Outcome::Done, "{}", io.output);
+        assert_eq!(
+            shell.run_line(&mut io, line),
+            Outcome::Done,
+            "{}",
+            io.output
+        );
         io.take()
     };
     run("prog load all");
@@ -433,13 +551,16 @@ fn the_stream_has_events_and_printed_lines_in_the_order_of_time() {
     run("trace stream --new --for 0");
     let fire = |value: u64| {
         set_mock_time((value + 1) * 1_000_000);
-        trace!(streamed { value: value, cpu: 23 });
+        trace!(streamed { value, cpu: 23 });
     };
     fire(1);
     fire(2);
     let only_mine = |text: String| -> String {
         let mine = |line: &&str| line.starts_with("[023]");
-        text.lines().filter(mine).map(|line| format!("{line}\n")).collect()
+        text.lines()
+            .filter(mine)
+            .map(|line| format!("{line}\n"))
+            .collect()
     };
     assert_eq!(
         only_mine(run("trace stream --for 0")),
@@ -471,7 +592,10 @@ fn an_object_can_be_uploaded() {
     session.io.input = input.into_bytes().into();
     let output = session.ok("prog load --upload pushed");
     assert!(output.starts_with("upload: ready 1048576 57\nupload: got 0\nupload: got 57\n"));
-    let end = format!("upload: done {}\nobject 1, pushed: 1 program, 2 maps\n", COUNT.len());
+    let end = format!(
+        "upload: done {}\nobject 1, pushed: 1 program, 2 maps\n",
+        COUNT.len()
+    );
     assert!(output.contains(&end), "{output}");
 
     for (input, reason) in [
@@ -483,7 +607,10 @@ fn an_object_can_be_uploaded() {
         session.io.input = input.bytes().collect();
         let (outcome, output) = session.run("prog load --upload pushed");
         assert_eq!(outcome, Outcome::Failed);
-        assert!(output.contains(&format!("upload: failed {reason}\n")), "{output}");
+        assert!(
+            output.contains(&format!("upload: failed {reason}\n")),
+            "{output}"
+        );
     }
     assert_eq!(session.root.objects().unwrap().len(), 1);
 }

@@ -6,11 +6,11 @@ mod support;
 use std::sync::Arc;
 
 use axebpf::maps::Map;
+use axebpf::platform::mock::{MockPlatform, set_mock_cpu_id, set_mock_time};
 use axebpf::tracepoint::{TraceHandler, TraceHit, define_event, subscribe, trace};
 use axebpf::{
     Axebpf, Error, LinkId, LinkOptions, LoadOptions, ObjectId, ProgramId, Target, Unload,
 };
-use axebpf::platform::mock::{MockPlatform, set_mock_cpu_id, set_mock_time};
 use support::{ALL, COUNT, LEAK, SECTIONS, SPIN, root};
 
 /// Defines an event for each test, so that tests that run side by side do not see each other's.
@@ -57,7 +57,11 @@ fn attached(
 ) -> (ObjectId, LinkId) {
     let object = root.load("test", elf, &LoadOptions::default()).unwrap();
     let program = root.object(object).unwrap().programs[0];
-    (object, root.attach_to(program, &ping_target(name), options).unwrap())
+    (
+        object,
+        root.attach_to(program, &ping_target(name), options)
+            .unwrap(),
+    )
 }
 
 fn map_of(root: &Axebpf<MockPlatform>, object: ObjectId, name: &str) -> Arc<Map> {
@@ -68,7 +72,13 @@ fn map_of(root: &Axebpf<MockPlatform>, object: ObjectId, name: &str) -> Arc<Map>
 
 fn total(root: &Axebpf<MockPlatform>, object: ObjectId) -> u64 {
     let map = map_of(root, object, "totals");
-    u64::from_ne_bytes(map.read(&0u32.to_ne_bytes()).unwrap().unwrap().try_into().unwrap())
+    u64::from_ne_bytes(
+        map.read(&0u32.to_ne_bytes())
+            .unwrap()
+            .unwrap()
+            .try_into()
+            .unwrap(),
+    )
 }
 
 #[test]
@@ -77,9 +87,12 @@ fn a_program_attaches_by_its_section() {
     let object = root.load("pings", COUNT, &LoadOptions::default()).unwrap();
     let program = root.object(object).unwrap().programs[0];
     let link = root.attach(program, &LinkOptions::default()).unwrap();
-    assert_eq!(root.link(link).unwrap().target.to_string(), "tracepoint:facade:ping");
+    assert_eq!(
+        root.link(link).unwrap().target.to_string(),
+        "tracepoint:facade:ping"
+    );
     for value in [5, 5, 7] {
-        trace!(ping { value: value, cpu: 0 });
+        trace!(ping { value, cpu: 0 });
     }
     assert_eq!(total(&root, object), 3);
     let by_value = map_of(&root, object, "by_value");
@@ -95,15 +108,20 @@ fn a_program_attaches_by_its_section() {
 #[test]
 fn a_filter_keeps_the_program_from_running() {
     let root = root();
-    let options = LinkOptions::default().with_filter("value >= 3 && cpu == 1").with_cookie(9);
+    let options = LinkOptions::default()
+        .with_filter("value >= 3 && cpu == 1")
+        .with_cookie(9);
     let (object, link) = attached(&root, COUNT, "filtered", &options);
     for value in 0..5 {
-        trace!(filtered { value: value, cpu: 1 });
-        trace!(filtered { value: value, cpu: 0 });
+        trace!(filtered { value, cpu: 1 });
+        trace!(filtered { value, cpu: 0 });
     }
     assert_eq!(total(&root, object), 2);
     let info = root.link(link).unwrap();
-    assert_eq!((info.filter.as_deref(), info.cookie), (Some("value >= 3 && cpu == 1"), 9));
+    assert_eq!(
+        (info.filter.as_deref(), info.cookie),
+        (Some("value >= 3 && cpu == 1"), 9)
+    );
 }
 
 #[test]
@@ -113,9 +131,18 @@ fn a_bad_filter_leaves_nothing_behind() {
     let program = root.object(object).unwrap().programs[0];
     let long = format!("value == 1{}", " || value == 2".repeat(800));
     let deep = format!("{}value == 1{}", "(".repeat(1000), ")".repeat(1000));
-    for filter in ["nothing == 1", "value ~ \"x*\"", "value ==", "", &long, &deep] {
+    for filter in [
+        "nothing == 1",
+        "value ~ \"x*\"",
+        "value ==",
+        "",
+        &long,
+        &deep,
+    ] {
         let options = LinkOptions::default().with_filter(filter);
-        let error = root.attach_to(program, &ping_target("unfiltered"), &options).unwrap_err();
+        let error = root
+            .attach_to(program, &ping_target("unfiltered"), &options)
+            .unwrap_err();
         assert!(matches!(error, Error::Filter(_)), "{error}");
     }
     assert!(root.links().unwrap().is_empty());
@@ -125,12 +152,17 @@ fn a_bad_filter_leaves_nothing_behind() {
 #[test]
 fn a_missing_tracepoint_is_an_error() {
     let root = root();
-    let object = root.load("sections", SECTIONS, &LoadOptions::default()).unwrap();
+    let object = root
+        .load("sections", SECTIONS, &LoadOptions::default())
+        .unwrap();
     let programs = root.object(object).unwrap().programs;
     let is_missing = |id: &&ProgramId| root.program(**id).unwrap().program.name() == "missing";
     let missing = programs.iter().find(is_missing).unwrap();
     let error = root.attach(*missing, &LinkOptions::default()).unwrap_err();
-    assert_eq!(error.to_string(), "there is no tracepoint `facade:no_such_event`");
+    assert_eq!(
+        error.to_string(),
+        "there is no tracepoint `facade:no_such_event`"
+    );
     assert!(root.links().unwrap().is_empty());
 }
 
@@ -176,7 +208,10 @@ fn a_tracepoint_inside_a_handler_is_missed_and_does_not_recurse() {
     let subscription = subscribe(&outer, Arc::new(Nested), None).unwrap();
     trace!(outer { value: 0, cpu: 0 });
     subscription.cancel().unwrap();
-    assert_eq!((total(&root, outer_object), total(&root, inner_object)), (1, 0));
+    assert_eq!(
+        (total(&root, outer_object), total(&root, inner_object)),
+        (1, 0)
+    );
     let counts = root.link(outer_link).unwrap().counts;
     assert_eq!((counts.hits, counts.missed, counts.errors), (1, 1, 0));
     let counts = root.link(inner_link).unwrap().counts;
@@ -206,7 +241,10 @@ fn a_program_that_never_ends_is_stopped_and_counted() {
     let counts = root.link(link).unwrap().counts;
     assert_eq!((counts.hits, counts.missed, counts.errors), (0, 0, 1));
     let program = root.object(object).unwrap().programs[0];
-    assert_eq!(root.program(program).unwrap().program.stats().budget_aborts, 1);
+    assert_eq!(
+        root.program(program).unwrap().program.stats().budget_aborts,
+        1
+    );
 }
 
 #[test]
@@ -214,7 +252,7 @@ fn a_reservation_that_is_never_submitted_is_counted() {
     let root = root();
     let (object, link) = attached(&root, LEAK, "leaky", &LinkOptions::default());
     for value in 0..10_000 {
-        trace!(leaky { value: value, cpu: 0 });
+        trace!(leaky { value, cpu: 0 });
     }
     let records = map_of(&root, object, "records");
     let ring = records.ring().unwrap();
@@ -228,7 +266,10 @@ fn a_ring_buffer_that_nobody_reads_counts_what_it_drops() {
     let root = root();
     let (object, _) = attached(&root, ALL, "unread", &LinkOptions::default());
     for value in 0..1000 {
-        trace!(unread { value: value % 16, cpu: 0 });
+        trace!(unread {
+            value: value % 16,
+            cpu: 0
+        });
     }
     let records = map_of(&root, object, "records");
     let ring = records.ring().unwrap();
@@ -249,13 +290,16 @@ fn what_programs_print_comes_out_in_the_order_of_time() {
     let (object, _) = attached(&root, ALL, "printed", &LinkOptions::default());
     for value in 0..3u64 {
         set_mock_time(1_000_000 * (value + 1));
-        trace!(printed { value: value, cpu: 33 });
+        trace!(printed { value, cpu: 33 });
     }
     let program = root.object(object).unwrap().programs[0];
     for value in 0..3 {
         let line = root.next_printk().unwrap().unwrap();
         assert_eq!(line.text, format!("ping {value} on cpu 33"));
-        assert_eq!((line.time_ns, line.cpu.get()), (1_000_000 * (value + 1), 33));
+        assert_eq!(
+            (line.time_ns, line.cpu.get()),
+            (1_000_000 * (value + 1), 33)
+        );
         assert_eq!(line.program, program);
     }
     assert_eq!(root.next_printk().unwrap(), None);
@@ -269,7 +313,10 @@ fn the_same_program_can_be_attached_many_times() {
     let program = root.object(object).unwrap().programs[0];
     let target = ping_target("many");
     let links: Vec<_> = (0..4)
-        .map(|_| root.attach_to(program, &target, &LinkOptions::default()).unwrap())
+        .map(|_| {
+            root.attach_to(program, &target, &LinkOptions::default())
+                .unwrap()
+        })
         .collect();
     trace!(many { value: 1, cpu: 0 });
     assert_eq!(total(&root, object), 4);

@@ -28,11 +28,16 @@ impl Tracepoint {
         filter: Option<&str>,
     ) -> Result<Self, Error> {
         let event = find(target)?;
-        let filter = filter.map(|text| Filter::compile(text, event)).transpose()?;
+        let filter = filter
+            .map(|text| Filter::compile(text, event))
+            .transpose()?;
         let missed_before = event.missed();
         let handler: Arc<dyn TraceHandler> = Arc::clone(runner) as _;
         let subscription = axebpf_tp::subscribe(event, handler, filter)?;
-        Ok(Self { subscription, missed_before })
+        Ok(Self {
+            subscription,
+            missed_before,
+        })
     }
 
     pub(crate) fn detach(self) -> Result<(), Error> {
@@ -42,7 +47,10 @@ impl Tracepoint {
     /// Counts the firings of the event since the program was attached that no program could be run for. Whether the
     /// filter would have let them through is not known: it was not run either.
     pub(crate) fn missed(&self) -> u64 {
-        self.subscription.event().missed().saturating_sub(self.missed_before)
+        self.subscription
+            .event()
+            .missed()
+            .saturating_sub(self.missed_before)
     }
 }
 
@@ -52,6 +60,8 @@ fn find(target: &Target) -> Result<&'static Event, Error> {
             let name = format!("{system}:{name}");
             axebpf_tp::find(&name).ok_or(Error::NoEvent { name })
         }
-        Target::Function { .. } => Err(Error::NotAvailable { target: target.clone() }),
+        Target::Function { .. } => Err(Error::NotAvailable {
+            target: target.clone(),
+        }),
     }
 }

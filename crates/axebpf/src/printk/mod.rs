@@ -49,9 +49,16 @@ impl Printk {
         let mut oldest: Option<(usize, Cursor, PrintkLine)> = None;
         for (cpu, ring) in self.rings.iter().enumerate() {
             let mut cursor = cursors[cpu].clone();
-            let Some(words) = ring.read(&mut cursor) else { continue };
-            let Some(line) = record::decode(CpuId::new(cpu as u32), &words) else { continue };
-            if oldest.as_ref().is_none_or(|(_, _, found)| line.time_ns < found.time_ns) {
+            let Some(words) = ring.read(&mut cursor) else {
+                continue;
+            };
+            let Some(line) = record::decode(CpuId::new(cpu as u32), &words) else {
+                continue;
+            };
+            if oldest
+                .as_ref()
+                .is_none_or(|(_, _, found)| line.time_ns < found.time_ns)
+            {
                 oldest = Some((cpu, cursor, line));
             }
         }
@@ -97,7 +104,11 @@ pub(crate) struct ProgramPrintk {
 
 impl PrintkSink for ProgramPrintk {
     fn record(&self, guard: &HitGuard, record: PrintkRecord<'_>) -> Result<(), PrintkFull> {
-        let ring = self.printk.rings.get(guard.cpu().index()).ok_or(PrintkFull)?;
+        let ring = self
+            .printk
+            .rings
+            .get(guard.cpu().index())
+            .ok_or(PrintkFull)?;
         let time_ns = guard.platform().now_ns();
         record::encode(ring, time_ns, self.program, &record);
         Ok(())

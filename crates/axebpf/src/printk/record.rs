@@ -75,5 +75,9 @@ pub(super) fn decode(cpu: CpuId, words: &[u64]) -> Option<PrintkLine> {
 }
 
 fn unpacked(words: &[u64], len: usize) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect()
+    words
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .take(len)
+        .collect()
 }

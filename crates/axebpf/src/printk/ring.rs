@@ -49,7 +49,8 @@ impl Ring {
         let head = self.head.load(Ordering::Relaxed);
         self.make_room(head + len as u64);
         let sequence = self.written.load(Ordering::Relaxed);
-        self.word(head).store(sequence << LEN_BITS | len as u64, Ordering::Relaxed);
+        self.word(head)
+            .store(sequence << LEN_BITS | len as u64, Ordering::Relaxed);
         for (position, word) in (head + 1..).zip(payload.take(len - 1)) {
             self.word(position).store(word, Ordering::Relaxed);
         }
@@ -78,8 +79,9 @@ impl Ring {
             }
             let header = self.word(at).load(Ordering::Relaxed);
             let len = len_of(header).clamp(1, RECORD_WORDS as u64);
-            let payload: Vec<u64> =
-                (at + 1..at + len).map(|p| self.word(p).load(Ordering::Relaxed)).collect();
+            let payload: Vec<u64> = (at + 1..at + len)
+                .map(|p| self.word(p).load(Ordering::Relaxed))
+                .collect();
             fence(Ordering::Acquire);
             if self.oldest.load(Ordering::Relaxed) > at {
                 continue;
@@ -167,7 +169,9 @@ mod tests {
             });
             let (mut cursor, mut read) = (Cursor::default(), 0);
             while cursor.sequence < rounds {
-                let Some(words) = ring.read(&mut cursor) else { continue };
+                let Some(words) = ring.read(&mut cursor) else {
+                    continue;
+                };
                 let value = cursor.sequence - 1;
                 assert_eq!(words, alloc::vec![value; (value % 20) as usize]);
                 read += 1;

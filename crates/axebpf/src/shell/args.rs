@@ -1,11 +1,17 @@
 //! The arguments of one command, taken one by one.
 //!
 //! What a build needs of it depends on which commands it has.
-#![cfg_attr(not(all(feature = "runtime", feature = "tracepoint-support")), allow(dead_code))]
+#![cfg_attr(
+    not(all(feature = "runtime", feature = "tracepoint-support")),
+    allow(dead_code)
+)]
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::{complaint::{Complaint, shortened}, parse::Line};
+use super::{
+    complaint::{Complaint, shortened},
+    parse::Line,
+};
 
 /// The words that follow a command.
 pub(crate) struct Args<'a> {
@@ -17,8 +23,17 @@ pub(crate) struct Args<'a> {
 impl<'a> Args<'a> {
     /// Takes the words of `line` after the first `skip`; `usage` is what complaints repeat.
     pub(crate) fn new(line: &'a Line<'_>, skip: usize, usage: &'static str) -> Self {
-        let words = line.words.iter().skip(skip).map(|word| word.text.as_str()).collect();
-        Self { words, filter: line.filter, usage }
+        let words = line
+            .words
+            .iter()
+            .skip(skip)
+            .map(|word| word.text.as_str())
+            .collect();
+        Self {
+            words,
+            filter: line.filter,
+            usage,
+        }
     }
 
     /// Takes the flag `name`, such as `--hist`, wherever it stands.
@@ -52,7 +67,10 @@ impl<'a> Args<'a> {
         };
         match text.parse() {
             Ok(number) => Ok(Some(number)),
-            Err(_) => Err(self.misuse(format!("`{name}` needs a whole number, not `{}`", shortened(text)))),
+            Err(_) => Err(self.misuse(format!(
+                "`{name}` needs a whole number, not `{}`",
+                shortened(text)
+            ))),
         }
     }
 

@@ -16,11 +16,18 @@ pub(crate) enum Commands {
     /// The first word is the whole command.
     One(Command),
     /// The second word chooses.
-    #[cfg_attr(not(any(feature = "runtime", feature = "tracepoint-support")), expect(dead_code))]
+    #[cfg_attr(
+        not(any(feature = "runtime", feature = "tracepoint-support")),
+        expect(dead_code)
+    )]
     Many(&'static [Command]),
     /// This build does not have the feature of this name, which the group needs.
     #[cfg_attr(
-        all(feature = "runtime", feature = "tracepoint-support", feature = "symbols"),
+        all(
+            feature = "runtime",
+            feature = "tracepoint-support",
+            feature = "symbols"
+        ),
         expect(dead_code)
     )]
     Missing(&'static str),
@@ -66,19 +73,51 @@ const SYM: Commands = Commands::Missing("symbols");
 
 /// All commands, in the order in which `help` shows them.
 pub(crate) const GROUPS: &[Group] = &[
-    Group { name: "trace", summary: "tracepoints of the hypervisor", commands: TRACE },
-    Group { name: "prog", summary: "eBPF objects and their programs", commands: PROG },
-    Group { name: "link", summary: "programs attached to probe points", commands: LINK },
-    Group { name: "map", summary: "the data that programs keep", commands: MAP },
-    Group { name: "sym", summary: "symbols of the hypervisor", commands: SYM },
-    Group { name: "help", summary: "this list, or one command", commands: Commands::One(help::COMMAND) },
+    Group {
+        name: "trace",
+        summary: "tracepoints of the hypervisor",
+        commands: TRACE,
+    },
+    Group {
+        name: "prog",
+        summary: "eBPF objects and their programs",
+        commands: PROG,
+    },
+    Group {
+        name: "link",
+        summary: "programs attached to probe points",
+        commands: LINK,
+    },
+    Group {
+        name: "map",
+        summary: "the data that programs keep",
+        commands: MAP,
+    },
+    Group {
+        name: "sym",
+        summary: "symbols of the hypervisor",
+        commands: SYM,
+    },
+    Group {
+        name: "help",
+        summary: "this list, or one command",
+        commands: Commands::One(help::COMMAND),
+    },
 ];
 
 /// Finds the group of this name.
 pub(crate) fn group(name: &str) -> Result<&'static Group, Complaint> {
-    GROUPS.iter().find(|group| group.name == name).ok_or_else(|| {
-        Complaint::unknown("command", name, GROUPS.iter().map(|group| group.name), "help")
-    })
+    GROUPS
+        .iter()
+        .find(|group| group.name == name)
+        .ok_or_else(|| {
+            Complaint::unknown(
+                "command",
+                name,
+                GROUPS.iter().map(|group| group.name),
+                "help",
+            )
+        })
 }
 
 /// Finds the command of this name within `group`.
@@ -88,15 +127,18 @@ pub(crate) fn within(group: &'static Group, name: &str) -> Result<&'static Comma
         Commands::Many(commands) => commands,
         Commands::Missing(feature) => return Err(missing(group, feature)),
     };
-    commands.iter().find(|command| command.name == name).ok_or_else(|| {
-        let known = commands.iter().map(|command| command.name);
-        Complaint::unknown(
-            &format!("`{}` command", group.name),
-            name,
-            known,
-            &format!("help {}", group.name),
-        )
-    })
+    commands
+        .iter()
+        .find(|command| command.name == name)
+        .ok_or_else(|| {
+            let known = commands.iter().map(|command| command.name);
+            Complaint::unknown(
+                &format!("`{}` command", group.name),
+                name,
+                known,
+                &format!("help {}", group.name),
+            )
+        })
 }
 
 /// Finds the command of a line with at least one word, and says how many words name it.
@@ -108,10 +150,19 @@ pub(crate) fn find(line: &Line<'_>) -> Result<(&'static Command, usize), Complai
         (_, Some(second)) => within(group, &second.text).map(|command| (command, 2)),
         (Commands::Missing(feature), None) => Err(missing(group, feature)),
         (Commands::Many(commands), None) => {
-            let names: String =
-                commands.iter().map(|command| command.name).collect::<alloc::vec::Vec<_>>().join("|");
-            Err(Complaint::new(format!("`{}` needs one of its commands", group.name))
-                .hint(format!("usage: {} {names}; `help {}` says more", group.name, group.name)))
+            let names: String = commands
+                .iter()
+                .map(|command| command.name)
+                .collect::<alloc::vec::Vec<_>>()
+                .join("|");
+            Err(
+                Complaint::new(format!("`{}` needs one of its commands", group.name)).hint(
+                    format!(
+                        "usage: {} {names}; `help {}` says more",
+                        group.name, group.name
+                    ),
+                ),
+            )
         }
     }
 }
@@ -122,5 +173,7 @@ pub(crate) fn missing(group: &Group, feature: &str) -> Complaint {
         "`{}` needs the feature `{feature}` of axebpf, which this build does not have",
         group.name
     ))
-    .hint(format!("build the hypervisor with `axebpf = {{ features = [\"{feature}\"] }}`"))
+    .hint(format!(
+        "build the hypervisor with `axebpf = {{ features = [\"{feature}\"] }}`"
+    ))
 }

@@ -18,7 +18,10 @@ pub(crate) struct Complaint {
 
 impl Complaint {
     pub(crate) fn new(wrong: impl Into<String>) -> Self {
-        Self { wrong: wrong.into(), hint: None }
+        Self {
+            wrong: wrong.into(),
+            hint: None,
+        }
     }
 
     /// Adds what would be right.
@@ -100,7 +103,11 @@ fn or_list(names: &[&str]) -> String {
     let mut text = String::new();
     for (index, name) in names.iter().enumerate() {
         if index > 0 {
-            text.push_str(if index + 1 == names.len() { " or " } else { ", " });
+            text.push_str(if index + 1 == names.len() {
+                " or "
+            } else {
+                ", "
+            });
         }
         text.push('`');
         text.push_str(name);
@@ -127,7 +134,11 @@ fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
         .collect();
     found.sort_unstable();
     found.dedup();
-    found.into_iter().take(3).map(|(_, candidate)| candidate).collect()
+    found
+        .into_iter()
+        .take(3)
+        .map(|(_, candidate)| candidate)
+        .collect()
 }
 
 /// The Levenshtein distance of two short texts, in bytes.
@@ -162,7 +173,10 @@ mod tests {
         assert_eq!(near("lst", known.into_iter()), ["list"]);
         assert_eq!(near("laod", known.into_iter()), ["load"]);
         assert!(near("xyzzy", known.into_iter()).is_empty());
-        assert_eq!(near("run_exit", ["vmm:vcpu_run_exit"].into_iter()), ["vmm:vcpu_run_exit"]);
+        assert_eq!(
+            near("run_exit", ["vmm:vcpu_run_exit"].into_iter()),
+            ["vmm:vcpu_run_exit"]
+        );
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use alloc::{format, string::String};
 
-use axebpf_vm::{Helper, Insn, insn::{CALL, CALLX, EXIT, GOTOL, JA, LDDW, call, class, lddw}};
+use axebpf_vm::{
+    Helper, Insn,
+    insn::{CALL, CALLX, EXIT, GOTOL, JA, LDDW, call, class, lddw},
+};
 
 /// Writes the instruction at slot `at`; `second` is the slot after it. Returns nothing for the second slot of a
 /// 64-bit load, which `second` of the slot before has shown.
@@ -49,7 +52,11 @@ fn call_text(at: usize, insn: Insn) -> String {
 
 /// The register of a class of arithmetic or jumps: `w` for the 32-bit ones.
 fn register(insn: Insn) -> char {
-    if matches!(insn.class(), class::ALU | class::JMP32) { 'w' } else { 'r' }
+    if matches!(insn.class(), class::ALU | class::JMP32) {
+        'w'
+    } else {
+        'r'
+    }
 }
 
 /// The second operand: a register or a number.
@@ -84,7 +91,11 @@ fn arithmetic(insn: Insn) -> String {
         0xd0 => return swap(insn),
         _ => return format!("(unknown {:#04x})", insn.opcode),
     };
-    let signed = if matches!(operator, "/" | "%") { signed } else { "" };
+    let signed = if matches!(operator, "/" | "%") {
+        signed
+    } else {
+        ""
+    };
     format!("{kind}{dst} {signed}{operator}= {}", operand(insn))
 }
 
@@ -113,7 +124,11 @@ fn jump(at: usize, insn: Insn) -> String {
         _ => return format!("(unknown {:#04x})", insn.opcode),
     };
     let left = format!("{}{}", register(insn), insn.dst);
-    format!("if {left} {comparison} {} goto {}", operand(insn), slot(at, insn.off.into()))
+    format!(
+        "if {left} {comparison} {} goto {}",
+        operand(insn),
+        slot(at, insn.off.into())
+    )
 }
 
 /// The type that a load or store accesses.
@@ -133,7 +148,11 @@ fn place(insn: Insn, base: u8) -> String {
 fn load(insn: Insn) -> String {
     // Mode 0x80 extends the sign.
     let place = place(insn, insn.src);
-    let place = if insn.opcode & 0xe0 == 0x80 { place.replacen('u', "s", 1) } else { place };
+    let place = if insn.opcode & 0xe0 == 0x80 {
+        place.replacen('u', "s", 1)
+    } else {
+        place
+    };
     format!("r{} = {place}", insn.dst)
 }
 
@@ -184,9 +203,15 @@ mod tests {
             ([0xdc, 3, 0, 0, 16, 0, 0, 0], "r3 = be16 r3"),
             ([0x61, 0x12, 8, 0, 0, 0, 0, 0], "r2 = *(u32 *)(r1 +8)"),
             ([0x91, 0x12, 8, 0, 0, 0, 0, 0], "r2 = *(s8 *)(r1 +8)"),
-            ([0x7b, 0x1a, 0xf8, 0xff, 0, 0, 0, 0], "*(u64 *)(r10 -8) = r1"),
+            (
+                [0x7b, 0x1a, 0xf8, 0xff, 0, 0, 0, 0],
+                "*(u64 *)(r10 -8) = r1",
+            ),
             ([0x62, 0x0a, 0xfc, 0xff, 7, 0, 0, 0], "*(u32 *)(r10 -4) = 7"),
-            ([0xdb, 0x10, 0, 0, 0, 0, 0, 0], "lock add(*(u64 *)(r0 +0), r1)"),
+            (
+                [0xdb, 0x10, 0, 0, 0, 0, 0, 0],
+                "lock add(*(u64 *)(r0 +0), r1)",
+            ),
             ([0x15, 0, 3, 0, 0, 0, 0, 0], "if r0 == 0 goto 8"),
             ([0xae, 0x21, 0xfe, 0xff, 0, 0, 0, 0], "if w1 < w2 goto 3"),
             ([0x05, 0, 1, 0, 0, 0, 0, 0], "goto 6"),

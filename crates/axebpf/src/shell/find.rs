@@ -24,12 +24,19 @@ fn choose<T>(kind: &str, list: &str, text: &str, mut all: Vec<Named<T>>) -> Resu
         Ok(id) => named.id == id,
         Err(_) => named.names.iter().any(|name| name == text),
     };
-    let meant: Vec<usize> =
-        all.iter().enumerate().filter(|(_, named)| is_meant(named)).map(|(at, _)| at).collect();
+    let meant: Vec<usize> = all
+        .iter()
+        .enumerate()
+        .filter(|(_, named)| is_meant(named))
+        .map(|(at, _)| at)
+        .collect();
     match meant.as_slice() {
         [at] => Ok(all.swap_remove(*at).value),
         [] => {
-            let known = all.iter().flat_map(|named| &named.names).map(String::as_str);
+            let known = all
+                .iter()
+                .flat_map(|named| &named.names)
+                .map(String::as_str);
             Err(Complaint::unknown(kind, text, known, list))
         }
         several => Err(Complaint::new(format!(
@@ -37,7 +44,10 @@ fn choose<T>(kind: &str, list: &str, text: &str, mut all: Vec<Named<T>>) -> Resu
             shortened(text),
             several.len()
         ))
-        .hint(format!("say which by its number: {}", ids(several.iter().map(|at| all[*at].id))))),
+        .hint(format!(
+            "say which by its number: {}",
+            ids(several.iter().map(|at| all[*at].id))
+        ))),
     }
 }
 
@@ -63,7 +73,11 @@ pub(crate) fn program(registry: &Registry, text: &str) -> Result<ProgramInfo, Co
         let name = info.program.name().to_string();
         let object = registry.object(info.object)?;
         let path = format!("{}/{name}", object.name);
-        all.push(Named { id: info.id.get(), names: [name, path].into(), value: info });
+        all.push(Named {
+            id: info.id.get(),
+            names: [name, path].into(),
+            value: info,
+        });
     }
     choose("program", "prog list", text, all)
 }
@@ -78,7 +92,11 @@ pub(crate) fn map(registry: &Registry, text: &str) -> Result<MapInfo, Complaint>
         for object in &info.objects {
             names.push(format!("{}/{name}", registry.object(*object)?.name));
         }
-        all.push(Named { id: info.id.get(), names, value: info });
+        all.push(Named {
+            id: info.id.get(),
+            names,
+            value: info,
+        });
     }
     choose("map", "map list", text, all)
 }

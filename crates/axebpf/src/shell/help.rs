@@ -1,11 +1,12 @@
 //! `help`.
 
-use core::fmt::Write;
+use core::fmt::{self, Write};
 
 use super::{
     CommandResult, Session,
     args::Args,
     command::{self, Command, Commands, GROUPS, Group},
+    table::{LINE_WIDTH, wrap},
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -47,11 +48,21 @@ fn overview(session: &mut Session<'_>) -> CommandResult {
             Commands::Many(commands) => {
                 for command in *commands {
                     let name = group.name;
-                    writeln!(out, "{name} {:<width$}{}", command.name, command.summary, width = 15 - name.len())?;
+                    writeln!(
+                        out,
+                        "{name} {:<width$}{}",
+                        command.name,
+                        command.summary,
+                        width = 15 - name.len()
+                    )?;
                 }
             }
             Commands::Missing(feature) => {
-                writeln!(out, "{:<16}{} (this build lacks `{feature}`)", group.name, group.summary)?;
+                writeln!(
+                    out,
+                    "{:<16}{} (this build lacks `{feature}`)",
+                    group.name, group.summary
+                )?;
             }
         }
     }
@@ -63,16 +74,29 @@ fn list(session: &mut Session<'_>, group: &Group, commands: &[Command]) -> Comma
     let mut out = session.out();
     writeln!(out, "{}: {}\n", group.name, group.summary)?;
     for command in commands {
-        writeln!(out, "{}\n    {}", command.usage, command.summary)?;
+        write_usage(&mut out, "", command.usage)?;
+        writeln!(out, "    {}", command.summary)?;
     }
     Ok(())
 }
 
 fn explain(session: &mut Session<'_>, command: &Command) -> CommandResult {
     let mut out = session.out();
-    writeln!(out, "usage: {}\n\n{}", command.usage, command.summary)?;
+    write_usage(&mut out, "usage: ", command.usage)?;
+    writeln!(out, "\n{}", command.summary)?;
     if !command.details.is_empty() {
         writeln!(out, "\n{}", command.details)?;
+    }
+    Ok(())
+}
+
+/// Writes how a command is called; further lines are indented.
+fn write_usage(out: &mut dyn Write, lead: &str, usage: &str) -> fmt::Result {
+    const INDENT: &str = "        ";
+    let mut lead = lead;
+    for piece in wrap(usage, LINE_WIDTH - INDENT.len()) {
+        writeln!(out, "{lead}{piece}")?;
+        lead = INDENT;
     }
     Ok(())
 }

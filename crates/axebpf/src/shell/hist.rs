@@ -44,7 +44,12 @@ impl Slots {
 ///
 /// Leaves out the empty slots before the first and after the last that counted anything. An empty histogram draws as
 /// one line that says so.
-pub(crate) fn draw_log2(out: &mut dyn Write, slots: &[u64], scheme: Slots, unit: &str) -> fmt::Result {
+pub(crate) fn draw_log2(
+    out: &mut dyn Write,
+    slots: &[u64],
+    scheme: Slots,
+    unit: &str,
+) -> fmt::Result {
     let Some(first) = slots.iter().position(|&count| count != 0) else {
         return writeln!(out, "  (nothing counted yet)");
     };
@@ -105,7 +110,10 @@ impl Short {
 impl Write for Short {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.bytes
+            .get_mut(self.len..end)
+            .ok_or(fmt::Error)?
+            .copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
     }
@@ -139,9 +147,18 @@ mod tests {
         assert!(drawn.lines().all(|line| line.len() <= 80), "{drawn}");
         assert!(drawn.contains("[    0,     2)"), "{drawn}");
         assert!(drawn.contains("[   8E,   16E)"), "{drawn}");
-        assert!(drawn.lines().last().is_some_and(|line| line.contains(&"#".repeat(38))), "{drawn}");
+        assert!(
+            drawn
+                .lines()
+                .last()
+                .is_some_and(|line| line.contains(&"#".repeat(38))),
+            "{drawn}"
+        );
         // What counted at all shows, however little it is.
-        assert!(drawn.lines().nth(1).is_some_and(|line| line.contains('#')), "{drawn}");
+        assert!(
+            drawn.lines().nth(1).is_some_and(|line| line.contains('#')),
+            "{drawn}"
+        );
     }
 
     #[test]

@@ -31,7 +31,9 @@ impl Layout {
         let field = |style, size| Field { style, size };
         match len {
             1 | 2 | 4 | 8 => Self([field(Style::Unsigned, len)].into()),
-            _ if len.is_multiple_of(8) => Self((0..len / 8).map(|_| field(Style::Hex, 8)).collect()),
+            _ if len.is_multiple_of(8) => {
+                Self((0..len / 8).map(|_| field(Style::Hex, 8)).collect())
+            }
             _ if len.is_multiple_of(4) => {
                 Self((0..len / 4).map(|_| field(Style::Unsigned, 4)).collect())
             }
@@ -73,7 +75,9 @@ impl Layout {
         let mut text = String::new();
         let mut rest = bytes;
         for field in &self.0 {
-            let Some((head, tail)) = rest.split_at_checked(field.size) else { break };
+            let Some((head, tail)) = rest.split_at_checked(field.size) else {
+                break;
+            };
             separate(&mut text);
             field.show(head, &mut text);
             rest = tail;
@@ -102,22 +106,33 @@ impl Layout {
             }
         }
         if bytes.len() != len {
-            return Err(Complaint::new(format!("`{}` is {} bytes, not {len}", shortened(text), bytes.len()))
-                .hint(format!("this map has {}", self.describe(len))));
+            return Err(Complaint::new(format!(
+                "`{}` is {} bytes, not {len}",
+                shortened(text),
+                bytes.len()
+            ))
+            .hint(format!("this map has {}", self.describe(len))));
         }
         Ok(bytes)
     }
 
     fn misfit(&self, text: &str) -> Complaint {
-        Complaint::new(format!("`{}` has too few numbers: {} are needed", shortened(text), self.0.len()))
-            .hint("separate them by commas, without blanks: 1,0,36")
+        Complaint::new(format!(
+            "`{}` has too few numbers: {} are needed",
+            shortened(text),
+            self.0.len()
+        ))
+        .hint("separate them by commas, without blanks: 1,0,36")
     }
 
     fn describe(&self, len: usize) -> String {
         match self.0.as_slice() {
             [] => format!("{len} bytes: two hex digits each"),
             [_] => format!("a number of {len} bytes"),
-            fields => format!("{} numbers in {len} bytes, separated by commas", fields.len()),
+            fields => format!(
+                "{} numbers in {len} bytes, separated by commas",
+                fields.len()
+            ),
         }
     }
 }
@@ -168,13 +183,21 @@ impl Field {
         let bits = 8 * self.size as u32;
         let fits = |number: u64| {
             let limit = u64::MAX >> (64 - bits);
-            if negative { number <= limit / 2 + 1 } else { number <= limit }
+            if negative {
+                number <= limit / 2 + 1
+            } else {
+                number <= limit
+            }
         };
         let number = magnitude.filter(|number| fits(*number)).ok_or_else(|| {
             Complaint::new(format!("`{}` is no number of {bits} bits", shortened(text)))
                 .hint("write it in decimal, or in hex with 0x")
         })?;
-        let number = if negative { number.wrapping_neg() } else { number };
+        let number = if negative {
+            number.wrapping_neg()
+        } else {
+            number
+        };
         let bytes = if cfg!(target_endian = "big") {
             (number << (64 - bits)).to_be_bytes()
         } else {
@@ -220,7 +243,9 @@ fn unhex(digits: &str) -> Result<Vec<u8>, Complaint> {
         return Err(bad());
     }
     let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
-    pairs.map(|pair| u8::from_str_radix(pair, 16).map_err(|_| bad())).collect()
+    pairs
+        .map(|pair| u8::from_str_radix(pair, 16).map_err(|_| bad()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -234,7 +259,10 @@ mod tests {
             (&[1, 2], "513"),
             (&[1, 0, 0, 0, 2, 0, 0, 0, 36, 0, 0, 0], "1,2,36"),
             (&[0xff; 8], "18446744073709551615"),
-            (&[1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0], "0x200000001,0x3"),
+            (
+                &[1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
+                "0x200000001,0x3",
+            ),
             (&[1, 2, 0xab], "0102ab"),
         ] {
             let layout = Layout::guess(bytes.len());
@@ -258,7 +286,17 @@ mod tests {
         assert!(Layout::parse("u7", 4).is_err());
         assert!(Layout::parse("", 4).is_err());
         let layout = Layout::guess(4);
-        for text in ["", "x", "4294967296", "-1x", "-2147483649", "1,2", "hex:1", "hex:zz000000", "1,ä"] {
+        for text in [
+            "",
+            "x",
+            "4294967296",
+            "-1x",
+            "-2147483649",
+            "1,2",
+            "hex:1",
+            "hex:zz000000",
+            "1,ä",
+        ] {
             assert!(layout.read(text, 4).is_err(), "{text}");
         }
         assert_eq!(layout.read("-1", 4).unwrap(), [0xff; 4]);

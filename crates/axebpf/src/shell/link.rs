@@ -50,7 +50,9 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let registry = session.shell.registry;
     let links = registry.links()?;
     if links.is_empty() {
-        session.io.write("nothing is attached; `link attach PROGRAM` attaches\n");
+        session
+            .io
+            .write("nothing is attached; `link attach PROGRAM` attaches\n");
         return Ok(());
     }
     let mut table = Table::new(&[
@@ -88,10 +90,14 @@ fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let cookie = args.number("--cookie")?.unwrap_or(0);
     let filter = args.filter()?;
     let name = args.need("the program")?;
-    let target = args.maybe()?.map(str::parse::<Target>).transpose().map_err(|error| {
-        Complaint::new(error.to_string())
-            .hint("name it as in tracepoint:vmm:vm_create, or vmm:vm_create for short")
-    })?;
+    let target = args
+        .maybe()?
+        .map(str::parse::<Target>)
+        .transpose()
+        .map_err(|error| {
+            Complaint::new(error.to_string())
+                .hint("name it as in tracepoint:vmm:vm_create, or vmm:vm_create for short")
+        })?;
     args.end()?;
     let registry = session.shell.registry;
     let info = find::program(registry, name)?;
@@ -102,7 +108,12 @@ fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         None => registry.attach(info.id, &options)?,
     };
     let link = registry.link(id)?;
-    writeln!(session.out(), "link {id}: {} at {}", info.program.name(), link.target)?;
+    writeln!(
+        session.out(),
+        "link {id}: {} at {}",
+        info.program.name(),
+        link.target
+    )?;
     Ok(())
 }
 

@@ -41,13 +41,13 @@ buffer that wait of those that fit.",
     },
     Command {
         name: "dump",
-        usage: "map dump MAP [--key LAYOUT] [--value LAYOUT] [--hist] [--count N] [--for S]",
+        usage: "map dump MAP [--key LAYOUT] [--value LAYOUT] [--hist] [--count N] [--for SECONDS]",
         summary: "shows all entries of a map, or the records of a ring buffer",
         details: "\
 Of per-CPU maps, the values that are not zero are shown as CPU=VALUE. --hist
 draws an array of numbers as a histogram: slot n is for 2^n to 2^(n+1)-1. The
 records of a ring buffer are taken out; with --count or --for the command waits
-for more, until there were N or S seconds have passed.\n
+for more, until there were N or SECONDS have passed.\n
 MAP is a number, a name, OBJECT/NAME, or a pin. LAYOUT says how bytes are cut
 into numbers: u8 to u64, s8 to s64 (signed), x8 to x64 (hex), bytes, separated
 by commas: --key u32,u32,x64.",
@@ -109,7 +109,10 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         let spec = info.map.spec();
         let mut users = ids(info.objects.iter());
         if let Some(pin) = &info.pin {
-            users.push_str(&format!("{}pinned as {pin}", if users.is_empty() { "" } else { ", " }));
+            users.push_str(&format!(
+                "{}pinned as {pin}",
+                if users.is_empty() { "" } else { ", " }
+            ));
         }
         table.row(vec![
             info.id.to_string(),
@@ -164,6 +167,8 @@ impl Subject {
         let name = args.need("the map")?;
         let map = find::map(session.shell.registry, name)?.map;
         let spec = map.spec();
+        // The records of a ring buffer have any length, so their layout is chosen for each.
+        let value = value.filter(|_| map.ring().is_none());
         Ok(Self {
             key: Layout::choose(key, spec.key_size as usize)?,
             value: Layout::choose(value, spec.value_size as usize)?,
@@ -186,7 +191,11 @@ impl Subject {
             .filter(|(_, value)| value.iter().any(|byte| *byte != 0))
             .map(|(cpu, value)| format!("{cpu}={}", self.value.show(value)))
             .collect();
-        if shown.is_empty() { "all zero".into() } else { shown.join(" ") }
+        if shown.is_empty() {
+            "all zero".into()
+        } else {
+            shown.join(" ")
+        }
     }
 
     /// Adds up an entry, if its values are numbers.
@@ -203,7 +212,9 @@ impl Subject {
 /// The values of the CPUs in an entry of a per-CPU map.
 fn copies(entry: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
     let stride = size.next_multiple_of(8).max(8);
-    entry.chunks(stride).map(move |copy| &copy[..size.min(copy.len())])
+    entry
+        .chunks(stride)
+        .map(move |copy| &copy[..size.min(copy.len())])
 }
 
 fn lookup(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
@@ -211,9 +222,15 @@ fn lookup(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let text = args.need("the key")?;
     args.end()?;
     let key = subject.read_key(text)?;
-    let entry = subject.map.read(&key)?.ok_or_else(|| no_such_key(&subject, &key))?;
+    let entry = subject
+        .map
+        .read(&key)?
+        .ok_or_else(|| no_such_key(&subject, &key))?;
     let shown = subject.show_entry(&entry);
-    match subject.sum(&entry).filter(|_| subject.map.kind().is_per_cpu()) {
+    match subject
+        .sum(&entry)
+        .filter(|_| subject.map.kind().is_per_cpu())
+    {
         Some(sum) => writeln!(session.out(), "{sum} in all: {shown}")?,
         None => writeln!(session.out(), "{shown}")?,
     }
@@ -221,8 +238,12 @@ fn lookup(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn no_such_key(subject: &Subject, key: &[u8]) -> Complaint {
-    Complaint::new(format!("{} has no key {}", subject.map.name(), subject.key.show(key)))
-        .hint(format!("`map dump {}` shows all", subject.map.name()))
+    Complaint::new(format!(
+        "{} has no key {}",
+        subject.map.name(),
+        subject.key.show(key)
+    ))
+    .hint(format!("`map dump {}` shows all", subject.map.name()))
 }
 
 fn update(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
@@ -239,7 +260,9 @@ fn update(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let value = args.need("the value")?;
     args.end()?;
     let key = subject.read_key(key)?;
-    let value = subject.value.read(value, subject.map.spec().value_size as usize)?;
+    let value = subject
+        .value
+        .read(value, subject.map.spec().value_size as usize)?;
     subject.map.write(&key, &value, flags)?;
     Ok(())
 }

@@ -64,7 +64,10 @@ pub enum Outcome {
 
 /// The shell. All that it shows and changes is in the [`Registry`] and in the image; it keeps only how far
 /// `trace stream` has come.
-#[cfg_attr(not(all(feature = "runtime", feature = "tracepoint-support")), allow(dead_code))]
+#[cfg_attr(
+    not(all(feature = "runtime", feature = "tracepoint-support")),
+    allow(dead_code)
+)]
 pub struct Shell<'a> {
     registry: &'a Registry,
     source: &'a dyn ObjectSource,
@@ -123,7 +126,10 @@ impl<'a> Shell<'a> {
         }
         let mut session = Session { shell: self, io };
         if line.words.iter().any(|word| word.text == "--help") {
-            let topic = line.words.iter().filter(|word| !word.text.starts_with("--"));
+            let topic = line
+                .words
+                .iter()
+                .filter(|word| !word.text.starts_with("--"));
             return help::topic(&mut session, topic.map(|word| word.text.as_str()).take(2));
         }
         let (command, skip) = command::find(&line)?;

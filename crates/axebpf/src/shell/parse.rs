@@ -48,15 +48,20 @@ pub(crate) fn parse(line: &str) -> Result<Line<'_>, Complaint> {
     let mut scan = Scan { line, at: 0 };
     while let Some(word) = scan.word()? {
         if words.len() == MAX_WORDS {
-            return Err(Complaint::new(format!("the line has more than {MAX_WORDS} words")));
+            return Err(Complaint::new(format!(
+                "the line has more than {MAX_WORDS} words"
+            )));
         }
         words.push(word);
     }
-    let filter = words.iter().position(|word| word.is_keyword("if")).map(|at| {
-        let text = line[words[at].end..].trim();
-        words.truncate(at);
-        text
-    });
+    let filter = words
+        .iter()
+        .position(|word| word.is_keyword("if"))
+        .map(|at| {
+            let text = line[words[at].end..].trim();
+            words.truncate(at);
+            text
+        });
     Ok(Line { words, filter })
 }
 
@@ -100,7 +105,11 @@ impl Scan<'_> {
                 _ => text.push(char),
             }
         }
-        Ok((self.at > start).then_some(Word { text, start, end: self.at }))
+        Ok((self.at > start).then_some(Word {
+            text,
+            start,
+            end: self.at,
+        }))
     }
 
     fn quoted(&mut self, quote: char, opened: usize, text: &mut String) -> Result<(), Complaint> {
@@ -131,13 +140,21 @@ mod tests {
     use super::*;
 
     fn words(line: &str) -> Vec<String> {
-        parse(line).unwrap().words.into_iter().map(|word| word.text).collect()
+        parse(line)
+            .unwrap()
+            .words
+            .into_iter()
+            .map(|word| word.text)
+            .collect()
     }
 
     #[test]
     fn words_are_cut_at_blanks_and_quotes_join() {
         assert_eq!(words("  trace\tlist  vmm:* "), ["trace", "list", "vmm:*"]);
-        assert_eq!(words(r#"a"b c"d 'e "f' "" "g\"h""#), ["ab cd", "e \"f", "", "g\"h"]);
+        assert_eq!(
+            words(r#"a"b c"d 'e "f' "" "g\"h""#),
+            ["ab cd", "e \"f", "", "g\"h"]
+        );
         assert!(words("   ").is_empty());
     }
 
@@ -154,7 +171,12 @@ mod tests {
     fn broken_lines_say_where() {
         assert!(parse("ä \"b").unwrap_err().text().contains("column 3"));
         assert!(parse("a 'b").unwrap_err().text().contains("quote '"));
-        assert!(parse("a \"b\\").unwrap_err().text().contains("never closed"));
+        assert!(
+            parse("a \"b\\")
+                .unwrap_err()
+                .text()
+                .contains("never closed")
+        );
         assert!(parse("a\u{1}").unwrap_err().text().contains("0x01"));
         let long = "x".repeat(64 << 10);
         assert!(parse(&long).unwrap_err().text().contains("65536 bytes"));

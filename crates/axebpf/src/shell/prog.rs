@@ -72,7 +72,9 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let programs = session.shell.registry.programs()?;
     if programs.is_empty() {
-        session.io.write("no programs are loaded; `prog list --available` shows what can be\n");
+        session
+            .io
+            .write("no programs are loaded; `prog list --available` shows what can be\n");
         return Ok(());
     }
     write_programs(session, &programs)
@@ -81,7 +83,9 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
 fn list_available(session: &mut Session<'_>) -> CommandResult {
     let entries = session.shell.source.list();
     if entries.is_empty() {
-        session.io.write("this hypervisor offers no objects; `prog load NAME --upload` takes one\n");
+        session
+            .io
+            .write("this hypervisor offers no objects; `prog load NAME --upload` takes one\n");
         return Ok(());
     }
     let mut table = Table::new(&[("BYTES", Align::Right), ("OBJECT", Align::Left)]);
@@ -108,7 +112,11 @@ fn write_programs(session: &mut Session<'_>, programs: &[ProgramInfo]) -> Comman
             format!("{}:{}", object.id, object.name),
             info.program.name().to_string(),
             info.program.insn_count().to_string(),
-            if info.links.is_empty() { "-".into() } else { ids(info.links.iter()) },
+            if info.links.is_empty() {
+                "-".into()
+            } else {
+                ids(info.links.iter())
+            },
             info.program.section().to_string(),
         ]);
     }
@@ -130,10 +138,17 @@ fn load(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let object: Cow<'_, [u8]> = if uploaded {
         upload::receive(session.io, session.shell.registry.platform())?.into()
     } else {
-        session.shell.source.read(name).map_err(|error| unreadable(session, error))?
+        session
+            .shell
+            .source
+            .read(name)
+            .map_err(|error| unreadable(session, error))?
     };
     let options = LoadOptions::default().with_reuse(&reuse);
-    let id = session.shell.registry.load(shown_name.unwrap_or(name), &object, &options)?;
+    let id = session
+        .shell
+        .registry
+        .load(shown_name.unwrap_or(name), &object, &options)?;
     if let Some(budget) = budget {
         set_budget(session, id, budget)?;
     }
@@ -171,14 +186,22 @@ fn unreadable(session: &Session<'_>, error: SourceError) -> Complaint {
 fn set_budget(session: &Session<'_>, id: ObjectId, budget: u64) -> CommandResult {
     for program in session.shell.registry.object(id)?.programs {
         let budget = u32::try_from(budget).unwrap_or(u32::MAX);
-        session.shell.registry.program(program)?.program.set_budget(budget);
+        session
+            .shell
+            .registry
+            .program(program)?
+            .program
+            .set_budget(budget);
     }
     Ok(())
 }
 
 fn attach_all(session: &Session<'_>, id: ObjectId) -> CommandResult {
     for program in session.shell.registry.object(id)?.programs {
-        session.shell.registry.attach(program, &LinkOptions::default())?;
+        session
+            .shell
+            .registry
+            .attach(program, &LinkOptions::default())?;
     }
     Ok(())
 }
@@ -193,7 +216,11 @@ fn report(session: &mut Session<'_>, id: ObjectId) -> CommandResult {
         counted(object.programs.len(), "program"),
         counted(object.maps.len(), "map")
     )?;
-    let programs: Result<Vec<_>, _> = object.programs.iter().map(|id| registry.program(*id)).collect();
+    let programs: Result<Vec<_>, _> = object
+        .programs
+        .iter()
+        .map(|id| registry.program(*id))
+        .collect();
     write_programs(session, &programs?)
 }
 
@@ -202,12 +229,21 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 fn unload(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
-    let unload = if args.flag("--force") { Unload::Force } else { Unload::IfUnused };
+    let unload = if args.flag("--force") {
+        Unload::Force
+    } else {
+        Unload::IfUnused
+    };
     let name = args.need("the object")?;
     args.end()?;
     let object = find::object(session.shell.registry, name)?;
     session.shell.registry.unload(object.id, unload)?;
-    writeln!(session.out(), "unloaded object {}, {}", object.id, object.name)?;
+    writeln!(
+        session.out(),
+        "unloaded object {}, {}",
+        object.id,
+        object.name
+    )?;
     Ok(())
 }
 
@@ -242,14 +278,28 @@ fn show_facts(session: &mut Session<'_>, info: &ProgramInfo) -> CommandResult {
 }
 
 fn write_counters(out: &mut Out<'_>, stats: &ProgramStats) -> CommandResult {
-    writeln!(out, "runs          {}, stopped {}", stats.runs, stats.aborts())?;
+    writeln!(
+        out,
+        "runs          {}, stopped {}",
+        stats.runs,
+        stats.aborts()
+    )?;
     for (count, what) in [
         (stats.budget_aborts, "stopped: the budget was used up"),
-        (stats.memory_aborts, "stopped: memory that is not the program's"),
-        (stats.helper_aborts, "stopped: a helper got what is no map or no record"),
+        (
+            stats.memory_aborts,
+            "stopped: memory that is not the program's",
+        ),
+        (
+            stats.helper_aborts,
+            "stopped: a helper got what is no map or no record",
+        ),
         (stats.other_aborts, "stopped for another reason"),
         (stats.helper_errors, "helper calls returned an error"),
-        (stats.abandoned_records, "ring-buffer records left unsubmitted"),
+        (
+            stats.abandoned_records,
+            "ring-buffer records left unsubmitted",
+        ),
     ] {
         if count != 0 {
             writeln!(out, "              {count} {what}")?;

@@ -40,21 +40,29 @@ fn run(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         return address(session, symbols, query, digits);
     }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let exact: Vec<Symbol<'_>> = symbols.lookup_names(query).take(limit.saturating_add(1)).collect();
+    let exact: Vec<Symbol<'_>> = symbols
+        .lookup_names(query)
+        .take(limit.saturating_add(1))
+        .collect();
     if !exact.is_empty() {
         return show(session, &exact, limit);
     }
     let is_glob = query.contains(['*', '?', '[']);
-    let pattern = if is_glob { query.to_string() } else { format!("*{query}*") };
-    let glob = Glob::new(&pattern).map_err(|error| {
-        Complaint::new(format!("`{}` is no glob: {error}", shortened(query)))
-    })?;
+    let pattern = if is_glob {
+        query.to_string()
+    } else {
+        format!("*{query}*")
+    };
+    let glob = Glob::new(&pattern)
+        .map_err(|error| Complaint::new(format!("`{}` is no glob: {error}", shortened(query))))?;
     let most = if is_glob { limit.saturating_add(1) } else { 3 };
     let found: Vec<Symbol<'_>> = symbols.matching(&glob).take(most).collect();
     match (is_glob, found.is_empty()) {
         (true, false) => show(session, &found, limit),
-        (true, true) => Err(Complaint::new(format!("no symbol matches `{}`", shortened(query)))
-            .hint("a glob matches the whole name: try `*` before and after it")),
+        (true, true) => Err(
+            Complaint::new(format!("no symbol matches `{}`", shortened(query)))
+                .hint("a glob matches the whole name: try `*` before and after it"),
+        ),
         (false, _) => Err(unknown(query, &found)),
     }
 }
@@ -65,7 +73,10 @@ fn unknown(query: &str, near: &[Symbol<'_>]) -> Complaint {
         return complaint.hint("a glob finds parts of names: sym '*part*'");
     }
     let names: Vec<_> = near.iter().map(|symbol| format!("`{symbol}`")).collect();
-    complaint.hint(format!("these have it in their names: {}", names.join(", ")))
+    complaint.hint(format!(
+        "these have it in their names: {}",
+        names.join(", ")
+    ))
 }
 
 fn address(
@@ -79,7 +90,9 @@ fn address(
             .hint("an address is 0x and up to 16 hex digits")
     })?;
     let Some(location) = symbols.lookup_address(address) else {
-        return Err(Complaint::new(format!("no symbol of the hypervisor covers {address:#x}")));
+        return Err(Complaint::new(format!(
+            "no symbol of the hypervisor covers {address:#x}"
+        )));
     };
     writeln!(session.out(), "{address:#018x}  {location}")?;
     Ok(())
@@ -103,7 +116,10 @@ fn show(session: &mut Session<'_>, found: &[Symbol<'_>], limit: usize) -> Comman
     let mut out = session.out();
     table.write(&mut out)?;
     if found.len() > limit {
-        writeln!(out, "(more; the first {limit} are shown: --limit N shows others)")?;
+        writeln!(
+            out,
+            "(more; the first {limit} are shown: --limit N shows others)"
+        )?;
     }
     Ok(())
 }

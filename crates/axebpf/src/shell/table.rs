@@ -1,7 +1,10 @@
 //! Tables that line up and fit a line of 80 columns.
 //!
 //! What a build needs of it depends on which commands it has.
-#![cfg_attr(not(all(feature = "runtime", feature = "tracepoint-support")), allow(dead_code))]
+#![cfg_attr(
+    not(all(feature = "runtime", feature = "tracepoint-support")),
+    allow(dead_code)
+)]
 
 use alloc::{string::String, vec, vec::Vec};
 use core::fmt::{self, Write};
@@ -27,7 +30,10 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+        Self {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row; it has as many cells as the table has columns.
@@ -129,8 +135,11 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let mut table =
-            Table::new(&[("ID", Align::Right), ("NAME", Align::Left), ("MAPS", Align::Left)]);
+        let mut table = Table::new(&[
+            ("ID", Align::Right),
+            ("NAME", Align::Left),
+            ("MAPS", Align::Left),
+        ]);
         table.row(vec!["1".into(), "exit_count".into(), "counts".into()]);
         table.row(vec!["12".into(), "x".into(), String::new()]);
         assert_eq!(
@@ -144,8 +153,17 @@ mod tests {
         let mut table = Table::new(&[("ID", Align::Right), ("TEXT", Align::Left)]);
         table.row(vec!["1".into(), "word ".repeat(30).trim_end().to_string()]);
         let drawn = drawn(&table);
-        assert!(drawn.lines().all(|line| line.len() <= LINE_WIDTH), "{drawn}");
-        assert!(drawn.lines().nth(2).is_some_and(|line| line.starts_with("    word")), "{drawn}");
+        assert!(
+            drawn.lines().all(|line| line.len() <= LINE_WIDTH),
+            "{drawn}"
+        );
+        assert!(
+            drawn
+                .lines()
+                .nth(2)
+                .is_some_and(|line| line.starts_with("    word")),
+            "{drawn}"
+        );
         assert_eq!(drawn.matches("word").count(), 30);
     }
 

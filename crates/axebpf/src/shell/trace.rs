@@ -51,8 +51,8 @@ name ~ \"virtio*\". To enable again replaces the filter.",
     Command {
         name: "format",
         usage: "trace format EVENT",
-        summary: "shows the fields of an event, as tracefs does, and what they mean",
-        details: "",
+        summary: "shows the fields of an event and what they mean",
+        details: "First as the format file of Linux's tracefs, then in words.",
         run: format,
     },
     buffer::COMMAND,
@@ -75,7 +75,11 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         }
         table.row(vec![
             info.name,
-            if info.enabled { "on".into() } else { "-".into() },
+            if info.enabled {
+                "on".into()
+            } else {
+                "-".into()
+            },
             info.subscribers.to_string(),
             info.missed.to_string(),
             meaning,
@@ -99,7 +103,11 @@ fn matching(glob: Option<&str>) -> Result<Vec<TracepointInfo>, Complaint> {
 }
 
 fn enable(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
-    let recording = if args.flag("--no-record") { Recording::Off } else { Recording::On };
+    let recording = if args.flag("--no-record") {
+        Recording::Off
+    } else {
+        Recording::On
+    };
     let filter = args.filter()?;
     let glob = args.need("the name or glob")?;
     args.end()?;
@@ -133,8 +141,12 @@ fn format(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     args.end()?;
     let info = matching(Some(name))?;
     let [info] = info.as_slice() else {
-        return Err(Complaint::new(format!("`{}` matches {} events", shortened(name), info.len()))
-            .hint("name one of them; `trace list` shows all"));
+        return Err(Complaint::new(format!(
+            "`{}` matches {} events",
+            shortened(name),
+            info.len()
+        ))
+        .hint("name one of them; `trace list` shows all"));
     };
     let mut out = session.out();
     info.event.format(&mut out)?;
@@ -148,7 +160,11 @@ fn format(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     ]);
     for field in info.event.fields() {
         let help: Vec<&str> = field.help().lines().map(str::trim).collect();
-        table.row(vec![field.name().into(), field.ty().to_string(), help.join(" ")]);
+        table.row(vec![
+            field.name().into(),
+            field.ty().to_string(),
+            help.join(" "),
+        ]);
     }
     writeln!(out)?;
     table.write(&mut out)?;

@@ -73,7 +73,11 @@ enum Receiver {
     /// Nothing.
     Waiting,
     /// The first line, and perhaps some of the object.
-    Begun { len: usize, checksum: u32, bytes: Vec<u8> },
+    Begun {
+        len: usize,
+        checksum: u32,
+        bytes: Vec<u8>,
+    },
 }
 
 impl Receiver {
@@ -84,7 +88,11 @@ impl Receiver {
         }
         match self {
             Self::Waiting => self.begin(line),
-            Self::Begun { len, checksum, bytes } => {
+            Self::Begun {
+                len,
+                checksum,
+                bytes,
+            } => {
                 let data = STANDARD
                     .decode(line)
                     .map_err(|error| format!("after byte {}: {error}", bytes.len()))?;
@@ -111,9 +119,10 @@ impl Receiver {
     fn begin(&mut self, line: &str) -> Result<Step, String> {
         let mut words = line.split_ascii_whitespace();
         let parsed = match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("begin"), Some(len), Some(crc), None) => {
-                len.parse::<usize>().ok().zip(u32::from_str_radix(crc, 16).ok())
-            }
+            (Some("begin"), Some(len), Some(crc), None) => len
+                .parse::<usize>()
+                .ok()
+                .zip(u32::from_str_radix(crc, 16).ok()),
             _ => None,
         };
         let (len, checksum) = parsed.ok_or("the first line is not `begin BYTES CRC32`")?;
@@ -121,14 +130,23 @@ impl Receiver {
             return Err(format!("{len} bytes; an object has 1 to {MAX_OBJECT}"));
         }
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| format!("no memory for {len} bytes"))?;
-        *self = Self::Begun { len, checksum, bytes };
+        bytes
+            .try_reserve_exact(len)
+            .map_err(|_| format!("no memory for {len} bytes"))?;
+        *self = Self::Begun {
+            len,
+            checksum,
+            bytes,
+        };
         Ok(Step::Got(0))
     }
 }
 
 /// Receives one object.
-pub(crate) fn receive(io: &mut dyn Io, clock: &(impl Clock + ?Sized)) -> Result<Vec<u8>, Complaint> {
+pub(crate) fn receive(
+    io: &mut dyn Io,
+    clock: &(impl Clock + ?Sized),
+) -> Result<Vec<u8>, Complaint> {
     io.write(&format!("upload: ready {MAX_OBJECT} {CHUNK}\n"));
     let mut receiver = Receiver::Waiting;
     loop {
@@ -171,7 +189,9 @@ fn read_line(io: &mut dyn Io, clock: &(impl Clock + ?Sized)) -> Result<String, S
             _ => line.push(byte),
         }
     }
-    str::from_utf8(&line).map(Into::into).map_err(|_| "a line that is not text".into())
+    str::from_utf8(&line)
+        .map(Into::into)
+        .map_err(|_| "a line that is not text".into())
 }
 
 #[cfg(test)]
@@ -200,13 +220,31 @@ mod tests {
     fn what_is_wrong_is_said() {
         let mut receiver = Receiver::Waiting;
         for line in ["", "begin", "begin x y", "begin 1 2 3", "f0VM"] {
-            assert!(receiver.line(line).unwrap_err().contains("begin BYTES"), "{line}");
+            assert!(
+                receiver.line(line).unwrap_err().contains("begin BYTES"),
+                "{line}"
+            );
         }
         assert!(receiver.line("begin 0 0").unwrap_err().contains("1 to"));
-        assert!(receiver.line("begin 1048577 0").unwrap_err().contains("1048576"));
+        assert!(
+            receiver
+                .line("begin 1048577 0")
+                .unwrap_err()
+                .contains("1048576")
+        );
         assert!(receiver.line("abort").unwrap_err().contains("gave up"));
-        assert!(begun(b"abc").line("!!").unwrap_err().contains("after byte 0"));
-        assert!(begun(b"abc").line("YWJjZA==").unwrap_err().contains("4 bytes"));
+        assert!(
+            begun(b"abc")
+                .line("!!")
+                .unwrap_err()
+                .contains("after byte 0")
+        );
+        assert!(
+            begun(b"abc")
+                .line("YWJjZA==")
+                .unwrap_err()
+                .contains("4 bytes")
+        );
         assert!(begun(b"abc").line("").unwrap_err().contains("0 bytes"));
         assert!(begun(b"abc").line("YWJk").unwrap_err().contains("CRC-32"));
         assert!(begun(b"abc").line("abort").unwrap_err().contains("gave up"));

@@ -45,14 +45,20 @@ fn entries(session: &mut Session<'_>, subject: &Subject, mut pace: Pace) -> Comm
     for key in subject.map.keys() {
         let key = key?;
         // An entry that was deleted meanwhile is not there.
-        let Some(entry) = subject.map.read(&key)? else { continue };
+        let Some(entry) = subject.map.read(&key)? else {
+            continue;
+        };
         if !pace.admit() {
             break;
         }
         shown += 1;
         let mut row = vec![subject.key.show(&key)];
         if subject.map.kind().is_per_cpu() {
-            row.push(subject.sum(&entry).map_or_else(|| "-".into(), |sum| sum.to_string()));
+            row.push(
+                subject
+                    .sum(&entry)
+                    .map_or_else(|| "-".into(), |sum| sum.to_string()),
+            );
         }
         row.push(subject.show_entry(&entry));
         table.row(row);
@@ -75,7 +81,11 @@ fn entries(session: &mut Session<'_>, subject: &Subject, mut pace: Pace) -> Comm
 
 fn new_table(subject: &Subject) -> Table {
     if subject.map.kind().is_per_cpu() {
-        Table::new(&[("KEY", Align::Right), ("SUM", Align::Right), ("CPU=VALUE", Align::Left)])
+        Table::new(&[
+            ("KEY", Align::Right),
+            ("SUM", Align::Right),
+            ("CPU=VALUE", Align::Left),
+        ])
     } else {
         Table::new(&[("KEY", Align::Right), ("VALUE", Align::Left)])
     }
@@ -86,7 +96,10 @@ fn histogram(session: &mut Session<'_>, subject: &Subject) -> CommandResult {
     for key in subject.map.keys() {
         let key = key?;
         let entry = subject.map.read(&key)?;
-        let (index, count) = (Layout::guess(4).number(&key), entry.and_then(|e| subject.sum(&e)));
+        let (index, count) = (
+            Layout::guess(4).number(&key),
+            entry.and_then(|e| subject.sum(&e)),
+        );
         let (Some(index), Some(count)) = (index, count) else {
             return Err(Complaint::new(format_no_histogram(subject))
                 .hint("--hist needs an array of numbers"));
@@ -132,7 +145,10 @@ fn stream(
         }
     }
     let (dropped, abandoned) = (ring.dropped(), ring.abandoned());
-    writeln!(session.out(), "({shown} records; {dropped} dropped and {abandoned} abandoned so far)")?;
+    writeln!(
+        session.out(),
+        "({shown} records; {dropped} dropped and {abandoned} abandoned so far)"
+    )?;
     Ok(())
 }
 

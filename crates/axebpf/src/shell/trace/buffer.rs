@@ -28,7 +28,10 @@ fn run(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         Some("overwrite") => Some(Overflow::Overwrite),
         Some("discard") => Some(Overflow::Discard),
         Some(other) => {
-            let wrong = format!("`--full` is overwrite or discard, not `{}`", shortened(other));
+            let wrong = format!(
+                "`--full` is overwrite or discard, not `{}`",
+                shortened(other)
+            );
             return Err(args.misuse(wrong));
         }
     };

@@ -39,7 +39,9 @@ fn run(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         infos.retain(|info| info.event.stats().count != 0 || info.missed != 0);
     }
     if infos.is_empty() {
-        session.io.write("nothing was counted; `trace enable GLOB` starts it\n");
+        session
+            .io
+            .write("nothing was counted; `trace enable GLOB` starts it\n");
         return Ok(());
     }
     write_table(session, &infos)?;
@@ -67,8 +69,16 @@ fn write_table(session: &mut Session<'_>, infos: &[TracepointInfo]) -> CommandRe
     for info in infos {
         let stats = info.event.stats();
         let durations = &stats.durations;
-        let mut row = vec![info.name.clone(), stats.count.to_string(), info.missed.to_string()];
-        row.push(if stats.count == 0 { "-".into() } else { seconds(stats.last_ns) });
+        let mut row = vec![
+            info.name.clone(),
+            stats.count.to_string(),
+            info.missed.to_string(),
+        ];
+        row.push(if stats.count == 0 {
+            "-".into()
+        } else {
+            seconds(stats.last_ns)
+        });
         let columns = [
             durations.min_ns(),
             durations.mean_ns(),
@@ -85,7 +95,9 @@ fn write_table(session: &mut Session<'_>, infos: &[TracepointInfo]) -> CommandRe
 
 fn write_histograms(session: &mut Session<'_>, infos: &[TracepointInfo]) -> CommandResult {
     let stats = infos.iter().map(|info| (info, info.event.stats()));
-    let timed: Vec<_> = stats.filter(|(_, stats)| stats.durations.count() != 0).collect();
+    let timed: Vec<_> = stats
+        .filter(|(_, stats)| stats.durations.count() != 0)
+        .collect();
     let mut out = session.out();
     if timed.is_empty() {
         writeln!(out, "\nnone of these has durations")?;
@@ -106,11 +118,22 @@ fn seconds(ns: u64) -> String {
 
 /// Writes a duration in at most five characters and its unit.
 fn short(ns: u64) -> String {
-    const UNITS: [(&str, u64); 4] =
-        [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1000), ("ns", 1)];
-    let (unit, scale) = UNITS.into_iter().find(|(_, scale)| ns >= *scale).unwrap_or(("ns", 1));
+    const UNITS: [(&str, u64); 4] = [
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1000),
+        ("ns", 1),
+    ];
+    let (unit, scale) = UNITS
+        .into_iter()
+        .find(|(_, scale)| ns >= *scale)
+        .unwrap_or(("ns", 1));
     let (whole, tenths) = (ns / scale, ns % scale * 10 / scale);
-    if whole < 10 && scale > 1 { format!("{whole}.{tenths}{unit}") } else { format!("{whole}{unit}") }
+    if whole < 10 && scale > 1 {
+        format!("{whole}.{tenths}{unit}")
+    } else {
+        format!("{whole}{unit}")
+    }
 }
 
 #[cfg(test)]

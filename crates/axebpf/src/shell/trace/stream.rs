@@ -36,16 +36,24 @@ struct Line {
 impl Position {
     /// Starts at the oldest event that is still there.
     pub(crate) fn new() -> Self {
-        Self { events: RECORDER.reader(), event: None, print: None }
+        Self {
+            events: RECORDER.reader(),
+            event: None,
+            print: None,
+        }
     }
 
     /// Forgets what has happened so far.
     fn skip(&mut self, session: &Session<'_>) -> CommandResult {
-        *self = Self { events: RECORDER.follow(), event: None, print: None };
+        *self = Self {
+            events: RECORDER.follow(),
+            event: None,
+            print: None,
+        };
         let now = session.shell.registry.platform().now_ns();
         while let Some(line) = next_print(session)? {
             // What programs print meanwhile is new.
-            if line.time_ns >= now {
+            if line.time_ns > now {
                 self.print = Some(line);
                 break;
             }
@@ -96,7 +104,10 @@ fn next_print(session: &Session<'_>) -> Result<Option<Line>, crate::Error> {
         micros % 1_000_000,
         line.text
     );
-    Ok(Some(Line { time_ns: line.time_ns, text }))
+    Ok(Some(Line {
+        time_ns: line.time_ns,
+        text,
+    }))
 }
 
 #[cfg(not(feature = "runtime"))]
@@ -119,7 +130,12 @@ fn run(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let pace = Pace::take(session, &mut args)?;
     args.end()?;
     // Whoever streams at the same time reads everything, too.
-    let mut position = session.shell.position.lock().take().unwrap_or_else(Position::new);
+    let mut position = session
+        .shell
+        .position
+        .lock()
+        .take()
+        .unwrap_or_else(Position::new);
     let result = stream(session, &mut position, pace, new);
     *session.shell.position.lock() = Some(position);
     result
@@ -160,7 +176,10 @@ fn summary(session: &mut Session<'_>, shown: u64, lost_before: (u64, u64)) -> Co
     let mut out = session.out();
     match (events, prints) {
         (0, 0) => writeln!(out, "({shown} lines)")?,
-        _ => writeln!(out, "({shown} lines; lost: {events} events, {prints} printed lines)")?,
+        _ => writeln!(
+            out,
+            "({shown} lines; lost: {events} events, {prints} printed lines)"
+        )?,
     }
     Ok(())
 }

@@ -8,10 +8,12 @@ use clap::{Parser, Subcommand};
 
 mod build_image;
 mod build_programs;
+mod demo;
 mod events;
 mod ksyms;
 mod process;
 mod programs;
+mod push;
 mod setup;
 mod toolchain;
 mod tools;
@@ -31,6 +33,8 @@ enum Command {
     BuildPrograms(build_programs::Args),
     BuildImage(build_image::Args),
     Ksyms(ksyms::Args),
+    Push(push::Args),
+    Demo(demo::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,5 +54,7 @@ fn run(command: &Command) -> Result<()> {
         Command::BuildPrograms(args) => build_programs::run(args),
         Command::BuildImage(args) => build_image::run(args),
         Command::Ksyms(args) => ksyms::run(args),
+        Command::Push(args) => push::run(args),
+        Command::Demo(args) => demo::run(args),
     }
 }

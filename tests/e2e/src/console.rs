@@ -2,7 +2,6 @@
 
 use std::{
     io::{Read, Write},
-    process::{ChildStdin, ChildStdout},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -18,7 +17,7 @@ const SHOWN_LINES: usize = 40;
 
 /// The serial line of a machine.
 pub struct Console {
-    input: ChildStdin,
+    input: Box<dyn Write + Send>,
     shared: Arc<Shared>,
     /// Up to where the output was taken.
     taken: usize,
@@ -35,6 +34,8 @@ struct Shared {
 struct State {
     output: String,
     closed: bool,
+    /// Whether what comes is also written to standard output.
+    live: bool,
 }
 
 impl Shared {
@@ -47,15 +48,33 @@ impl Shared {
 impl Console {
     /// Takes over both ends of the line and begins to read.
     #[must_use]
-    pub fn new(input: ChildStdin, output: ChildStdout) -> Self {
+    pub fn new(input: impl Write + Send + 'static, output: impl Read + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let reader = Arc::clone(&shared);
         thread::spawn(move || read_all(output, &reader));
         Self {
-            input,
+            input: Box::new(input),
             shared,
             taken: 0,
         }
+    }
+
+    /// From now on, writes what the machine writes to standard output too.
+    pub fn show_live(&self) {
+        self.shared.lock().live = true;
+    }
+
+    /// Sends one line a character at a time, with `pause` after each: as fast as somebody reads along.
+    ///
+    /// # Errors
+    ///
+    /// When the machine is gone.
+    pub fn type_line(&mut self, line: &str, pause: Duration) -> Result<()> {
+        for byte in line.bytes() {
+            self.send(&[byte])?;
+            thread::sleep(pause);
+        }
+        self.send(b"\r")
     }
 
     /// Sends one line, as a user would who then presses Enter.
@@ -86,13 +105,25 @@ impl Console {
     ///
     /// When the text has not come after `timeout`, or the machine ended before; the error shows the transcript's end.
     pub fn expect(&mut self, text: &str, timeout: Duration) -> Result<String> {
+        self.expect_any(&[text], timeout)
+    }
+
+    /// Waits until one of `texts` appears in what was not taken yet, and takes everything up to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`expect`](Self::expect).
+    pub fn expect_any(&mut self, texts: &[&str], timeout: Duration) -> Result<String> {
         let deadline = Instant::now() + timeout;
         let mut state = self.shared.lock();
         loop {
-            if let Some(at) = state.output[self.taken..].find(text) {
-                let end = self.taken + at + text.len();
-                let taken = state.output[self.taken..end].to_owned();
-                self.taken = end;
+            let rest = &state.output[self.taken..];
+            let ends = texts
+                .iter()
+                .filter_map(|text| Some(rest.find(text)? + text.len()));
+            if let Some(end) = ends.min() {
+                let taken = rest[..end].to_owned();
+                self.taken += end;
                 return Ok(taken);
             }
             let now = Instant::now();
@@ -104,8 +135,9 @@ impl Console {
                 } else {
                     "timed out"
                 };
+                let what = texts.join("\" or \"");
                 bail!(
-                    "{why} while waiting for {text:?} ({timeout:?})\n{}",
+                    "{why} while waiting for \"{what}\" ({timeout:?})\n{}",
                     self.tail()
                 );
             }
@@ -139,7 +171,7 @@ impl Console {
 }
 
 /// Reads until the machine closes the line.
-fn read_all(mut output: ChildStdout, shared: &Shared) {
+fn read_all(mut output: impl Read, shared: &Shared) {
     let mut buffer = [0; 4096];
     let mut partial = Vec::new();
     loop {
@@ -149,7 +181,14 @@ fn read_all(mut output: ChildStdout, shared: &Shared) {
         };
         partial.extend_from_slice(&buffer[..count]);
         let text = take_text(&mut partial);
-        shared.lock().output.push_str(&text);
+        let mut state = shared.lock();
+        state.output.push_str(&text);
+        if state.live {
+            print!("{text}");
+            // Somebody who closed standard output does not look any more.
+            let _ = std::io::stdout().flush();
+        }
+        drop(state);
         shared.changed.notify_all();
     }
     shared.lock().closed = true;

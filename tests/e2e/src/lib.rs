@@ -20,8 +20,10 @@ mod console;
 mod machine;
 mod pattern;
 mod script;
+mod upload;
 
 pub use console::{Console, PROMPT};
 pub use machine::{Machine, Options, Timing, image_path};
 pub use pattern::Pattern;
 pub use script::Script;
+pub use upload::upload;

@@ -92,10 +92,20 @@ impl Machine {
     /// When QEMU is missing, or the prompt does not come in time.
     pub fn boot(image: &Path, options: &Options) -> Result<Self> {
         let mut machine = Self::start(image, options)?;
-        machine
-            .expect(PROMPT, options.timeout)
-            .context("the image did not boot")?;
+        machine.expect_boot()?;
         Ok(machine)
+    }
+
+    /// Waits until the shell shows its first prompt.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come in time.
+    pub fn expect_boot(&mut self) -> Result<()> {
+        let timeout = self.timeout;
+        self.expect(PROMPT, timeout)
+            .context("the image did not boot")?;
+        Ok(())
     }
 
     /// Starts `image` without waiting for anything.
@@ -138,6 +148,22 @@ impl Machine {
     pub fn command_for(&mut self, line: &str, timeout: Duration) -> Result<String> {
         self.console.take();
         self.send_line(line)?;
+        self.answer(line, timeout)
+    }
+
+    /// Like [`command`](Self::command), with a pause after each character.
+    ///
+    /// # Errors
+    ///
+    /// When the prompt does not come back in time.
+    pub fn typed_command(&mut self, line: &str, pause: Duration) -> Result<String> {
+        self.console.take();
+        self.type_line(line, pause)?;
+        self.answer(line, self.timeout)
+    }
+
+    /// Takes what the command `line` wrote, up to the next prompt.
+    fn answer(&mut self, line: &str, timeout: Duration) -> Result<String> {
         let prompt = format!("\n{PROMPT}");
         let output = self
             .expect(&prompt, timeout)

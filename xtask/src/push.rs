@@ -1,0 +1,120 @@
+//! `cargo xtask push`.
+
+use std::{
+    fs,
+    fs::File,
+    io,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use axebpf_e2e::{Console, PROMPT, upload};
+
+use crate::{process::output, programs};
+
+/// Loads an eBPF object into a running hypervisor, over the console of its shell.
+///
+/// The shell must be at its prompt, and nobody else may type meanwhile. QEMU offers the console of its machine as a
+/// socket with `-serial unix:/tmp/axebpf.sock,server,nowait` and as a terminal with `-serial pty`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The object file, such as one of `cargo xtask build-programs` or what clang makes.
+    file: PathBuf,
+    #[command(flatten)]
+    line: Line,
+    /// The name that the object gets; that of the file, if it is not given.
+    #[arg(long)]
+    name: Option<String>,
+    /// Attach its programs to what their sections name.
+    #[arg(long)]
+    attach: bool,
+}
+
+/// Where the console is.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Line {
+    /// The console is a Unix socket.
+    #[arg(long, value_name = "SOCKET")]
+    unix: Option<PathBuf>,
+    /// The console is a terminal device, such as /dev/pts/3 or /dev/ttyUSB0.
+    #[arg(long, value_name = "DEVICE")]
+    tty: Option<PathBuf>,
+    /// The console is on standard input and output.
+    #[arg(long)]
+    stdio: bool,
+}
+
+/// How long the shell may take to show its prompt.
+const PROMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let object =
+        fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => name_of(&args.file)?,
+    };
+    let mut console = open(&args.line)?;
+    eprintln!("==> waiting for the shell's prompt");
+    console.send(b"\r")?;
+    console
+        .expect(PROMPT, PROMPT_TIMEOUT)
+        .context("no prompt; is the shell of the hypervisor on that line, and idle?")?;
+    eprintln!(
+        "==> loading {} ({} bytes) as {name}",
+        args.file.display(),
+        object.len()
+    );
+    let options = if args.attach { "--attach" } else { "" };
+    let said = upload(&mut console, &name, options, &object, |bytes| {
+        eprint!("\r    {bytes} of {} bytes", object.len());
+    })?;
+    eprintln!("\r    all {} bytes are there    ", object.len());
+    eprintln!("{}", said.trim_end());
+    ensure!(!said.contains("error"), "the shell did not load the object");
+    Ok(())
+}
+
+/// Returns the file's name without what objects end in.
+fn name_of(file: &Path) -> Result<String> {
+    let name = file
+        .file_name()
+        .context("the file has no name")?
+        .to_string_lossy();
+    let name = name
+        .strip_suffix(programs::SUFFIX)
+        .or_else(|| name.strip_suffix(".o"));
+    let name = name.map_or_else(
+        || file.file_name().unwrap_or_default().to_string_lossy(),
+        Into::into,
+    );
+    Ok(name.into_owned())
+}
+
+fn open(line: &Line) -> Result<Console> {
+    if let Some(path) = &line.unix {
+        let stream = UnixStream::connect(path)
+            .with_context(|| format!("cannot connect to {}", path.display()))?;
+        return Ok(Console::new(stream.try_clone()?, stream));
+    }
+    if let Some(path) = &line.tty {
+        // As it comes, without echo and translation.
+        output(
+            Command::new("stty")
+                .arg("-F")
+                .arg(path)
+                .args(["raw", "-echo"]),
+        )?;
+        let device = File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        return Ok(Console::new(device.try_clone()?, device));
+    }
+    Ok(Console::new(io::stdout(), io::stdin()))
+}

@@ -3,7 +3,7 @@
 use axebpf_platform::{CpuId, Platform};
 
 use crate::guard::{hit_here, is_odd, sequence};
-use crate::sync::{Ordering, fence, spin_loop};
+use crate::sync::{Ordering, fence};
 use crate::{HitError, environment, text};
 
 /// For how long a hit may keep a CPU, in nanoseconds. The budget of a program ends it thousands of times sooner.
@@ -42,7 +42,7 @@ fn wait_for(platform: &dyn Platform, cpu: CpuId) -> Result<(), HitError> {
     // A hit that begins after the one that was seen is none of this call's business.
     while sequence(cpu) == seen {
         text::answer();
-        spin_loop();
+        platform.relax();
         if platform.now_ns().saturating_sub(start) > PATIENCE_NS {
             return Err(HitError::Stuck { cpu });
         }

@@ -1,15 +1,9 @@
 //! The atomics that the protocols are made of, or loom's, which explore everything they can do.
 
 #[cfg(not(loom))]
-pub(crate) use core::{
-    hint::spin_loop,
-    sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence},
-};
+pub(crate) use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
 #[cfg(loom)]
-pub(crate) use loom::{
-    sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence},
-    thread::yield_now as spin_loop,
-};
+pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
 
 use axebpf_platform::CpuId;
 

@@ -143,6 +143,10 @@ impl CoreSync for MockPlatform {
         HOST.kick(cpu);
     }
 
+    fn relax(&self) {
+        HOST.relax();
+    }
+
     fn synchronize_context(&self) {
         HOST.synchronize_context();
     }

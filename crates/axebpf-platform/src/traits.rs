@@ -77,6 +77,13 @@ pub trait CoreSync {
         let _ = handler;
     }
 
+    /// Passes a moment of a loop that waits for another CPU.
+    ///
+    /// A hint to the CPU unless the platform knows better: one that runs on threads lets others run.
+    fn relax(&self) {
+        core::hint::spin_loop();
+    }
+
     /// Synchronises the context of the executing CPU (`ISB` on aarch64), so that it fetches what was written.
     fn synchronize_context(&self);
 }

@@ -3,9 +3,7 @@
 use axebpf_platform::{CpuId, InterruptState, Platform};
 
 use crate::guard::{is_odd, sequence};
-use crate::sync::{
-    AtomicUsize, Ordering, Words, const_unless_loom, fence, shared_static, spin_loop,
-};
+use crate::sync::{AtomicUsize, Ordering, Words, const_unless_loom, fence, shared_static};
 use crate::{FenceError, environment};
 
 /// For how long a CPU may take to stop, in nanoseconds. An interrupt takes microseconds; a debugger, or a busy machine
@@ -50,7 +48,7 @@ impl Fence {
             // Released: what this CPU did before the fence is done when the initiator sees the answer.
             self.acknowledged.of(cpu).store(epoch, Ordering::Release);
             while self.epoch.load(Ordering::Acquire) == epoch {
-                spin_loop();
+                platform.relax();
             }
             platform.synchronize_context();
         }
@@ -136,7 +134,7 @@ impl Stopped {
             .is_err()
         {
             FENCE.stop_here(platform, cpu);
-            spin_loop();
+            platform.relax();
         }
         Ok(cpu)
     }
@@ -177,7 +175,7 @@ impl Stopped {
                 self.platform.kick(cpu);
                 kick_at = waited + KICK_AGAIN_NS;
             }
-            spin_loop();
+            self.platform.relax();
         }
         Ok(())
     }

@@ -126,6 +126,10 @@ impl CoreSync for Machine {
     /// The CPUs of the models look for themselves.
     fn kick(&self, _cpu: CpuId) {}
 
+    fn relax(&self) {
+        loom::thread::yield_now();
+    }
+
     fn synchronize_context(&self) {
         FETCHED.with(|fetched| fetched.set(None));
     }

@@ -2,7 +2,8 @@
 //!
 //! Each live thread that asks which CPU it is holds one [`CpuId`] from then on, the lowest that was free, until it
 //! ends. Interrupts are a signal (`SIGURG`): [`kick`](CoreSync::kick) sends it, and its handler runs the kick handler
-//! on the thread that was kicked, unless that thread masks interrupts; then it runs when the mask is taken off.
+//! on the thread that was kicked, unless that thread masks interrupts; then it runs when the mask is taken off. As on
+//! a machine, a thread can be stopped by a fence anywhere, the memory allocator included.
 //!
 //! # Examples
 //!
@@ -49,7 +50,10 @@ impl Clock for HostPlatform {
     /// Returns the nanoseconds since the clock was asked for the first time.
     fn now_ns(&self) -> u64 {
         static START: OnceLock<Instant> = OnceLock::new();
+        // A thread that was stopped by a fence while it starts the clock would stop the clock of all.
+        let interrupts = self.mask();
         let elapsed = START.get_or_init(Instant::now).elapsed().as_nanos();
+        self.restore(interrupts);
         u64::try_from(elapsed).unwrap_or(u64::MAX)
     }
 }
@@ -94,6 +98,10 @@ impl Interrupts for HostPlatform {
 impl CoreSync for HostPlatform {
     fn kick(&self, cpu: CpuId) {
         threads::kick(cpu);
+    }
+
+    fn relax(&self) {
+        std::thread::yield_now();
     }
 
     fn synchronize_context(&self) {

@@ -1,6 +1,7 @@
 //! Which thread is which CPU.
 
 use core::cell::Cell;
+use core::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread_local;
 
@@ -10,9 +11,19 @@ use crate::{CpuId, InterruptState};
 /// How many threads can be CPUs at a time.
 pub(super) const LIMIT: u32 = 64;
 
-/// The thread that holds each number. Changed only with interrupts masked: a holder that was stopped by a fence
-/// in here would keep the initiator from kicking the next one.
-static HELD: Mutex<[Option<libc::pthread_t>; LIMIT as usize]> = Mutex::new([None; LIMIT as usize]);
+/// Who holds each number. Changed only with interrupts masked: a holder that was stopped by a fence in here would keep
+/// the initiator from kicking the next one.
+static HELD: Mutex<[Holder; LIMIT as usize]> = Mutex::new([Holder::Nobody; LIMIT as usize]);
+
+#[derive(Clone, Copy)]
+enum Holder {
+    Nobody,
+    /// A live thread, which takes itself out before it ends.
+    Thread(libc::pthread_t),
+    /// A thread that became a CPU again while it was ending, and can no longer tell when it has. The number stays
+    /// taken for good, which is better than two CPUs with one number; the thread takes no part in fences.
+    Ending,
+}
 
 /// Wakes the threads that wait for a number.
 static FREED: Condvar = Condvar::new();
@@ -29,13 +40,15 @@ struct Lease;
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // No interrupt comes to a thread that is no CPU any more.
+        let _for_good = interrupts::mask();
         release();
     }
 }
 
 /// The table, locked, with the interrupts of this thread masked.
 struct Table {
-    held: Option<MutexGuard<'static, [Option<libc::pthread_t>; LIMIT as usize]>>,
+    held: Option<MutexGuard<'static, [Holder; LIMIT as usize]>>,
     interrupts: InterruptState,
 }
 
@@ -46,15 +59,15 @@ impl Table {
         Self { held, interrupts }
     }
 
-    /// Returns the first of `wanted` that is free; waits until one is.
-    fn take(&mut self, wanted: core::ops::Range<u32>) -> u32 {
+    /// Gives the first of `wanted` that is free to `holder`; waits until one is.
+    fn take(&mut self, wanted: Range<u32>, holder: Holder) -> u32 {
         loop {
             let Some(mut held) = self.held.take() else {
                 unreachable!("the table is locked until it is dropped");
             };
-            if let Some(id) = wanted.clone().find(|&id| held[id as usize].is_none()) {
-                // SAFETY: Has no preconditions.
-                held[id as usize] = Some(unsafe { libc::pthread_self() });
+            let is_free = |&id: &u32| matches!(held[id as usize], Holder::Nobody);
+            if let Some(id) = wanted.clone().find(is_free) {
+                held[id as usize] = holder;
                 self.held = Some(held);
                 return id;
             }
@@ -62,8 +75,19 @@ impl Table {
         }
     }
 
-    fn holder(&mut self, cpu: CpuId) -> Option<&mut Option<libc::pthread_t>> {
-        self.held.as_mut()?.get_mut(cpu.index())
+    /// Returns the live thread that holds `cpu`.
+    fn thread(&self, cpu: CpuId) -> Option<libc::pthread_t> {
+        match self.held.as_ref()?.get(cpu.index()) {
+            Some(&Holder::Thread(thread)) => Some(thread),
+            _ => None,
+        }
+    }
+
+    fn give_back(&mut self, id: u32) {
+        if let Some(held) = &mut self.held {
+            held[id as usize] = Holder::Nobody;
+        }
+        FREED.notify_all();
     }
 }
 
@@ -86,17 +110,22 @@ pub(super) fn current() -> CpuId {
 )]
 pub(crate) fn move_to(id: u32) {
     if CURRENT.get() != Some(id) {
+        // An interrupt in between would find no CPU here, and take another number.
+        let interrupts = interrupts::mask();
         release();
         take(id..id + 1);
+        interrupts::restore(interrupts);
     }
 }
 
-fn take(wanted: core::ops::Range<u32>) -> u32 {
-    // A thread that is a CPU again while it ends has no lease any more. It keeps its number for good, which is
-    // better than two threads with one.
-    let _ = LEASE.try_with(|_| ());
+fn take(wanted: Range<u32>) -> u32 {
+    let holder = match LEASE.try_with(|_| ()) {
+        // SAFETY: Has no preconditions.
+        Ok(()) => Holder::Thread(unsafe { libc::pthread_self() }),
+        Err(_) => Holder::Ending,
+    };
     let mut table = Table::lock();
-    let id = table.take(wanted);
+    let id = table.take(wanted, holder);
     CURRENT.set(Some(id));
     drop(table);
     // A fence that began before this CPU could be seen must not miss it, masked or not.
@@ -107,24 +136,19 @@ fn take(wanted: core::ops::Range<u32>) -> u32 {
 fn release() {
     let mut table = Table::lock();
     if let Some(id) = CURRENT.take() {
-        if let Some(holder) = table.holder(CpuId::new(id)) {
-            *holder = None;
-        }
-        FREED.notify_all();
+        table.give_back(id);
     }
 }
 
 pub(super) fn is_held(cpu: CpuId) -> bool {
-    Table::lock()
-        .holder(cpu)
-        .is_some_and(|holder| holder.is_some())
+    Table::lock().thread(cpu).is_some()
 }
 
 /// Interrupts the thread that holds `cpu`, if one does.
 pub(super) fn kick(cpu: CpuId) {
-    let mut table = Table::lock();
-    if let Some(&mut Some(thread)) = table.holder(cpu) {
-        // SAFETY: The thread lives: it takes itself out of the table, which is locked, before it ends.
+    let table = Table::lock();
+    if let Some(thread) = table.thread(cpu) {
+        // SAFETY: The thread lives: it takes itself out of the table, which is locked here, before it ends.
         let result = unsafe { libc::pthread_kill(thread, interrupts::SIGNAL) };
         debug_assert_eq!(result, 0, "a live thread can be signalled");
     }

@@ -1,4 +1,4 @@
-//! The driver of the testbed's emulated device: a register that reads back inverted, and a doorbell.
+//! The driver of the testbed's emulated device: registers that read back inverted, and a doorbell.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -6,16 +6,18 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub(crate) const INTERRUPT: u32 = 42;
 
 const BASE: usize = 0x0a00_0000;
-const DATA: usize = 0x08;
 const DOORBELL: usize = 0x10;
 const ACKNOWLEDGE: usize = 0x18;
+/// The first data register: there is one for each vCPU.
+const DATA: usize = 0x100;
 
 static ANSWERS: AtomicU32 = AtomicU32::new(0);
 
-/// Writes `value` to the device and tells whether it reads back inverted, as it should.
-pub(crate) fn echo(value: u32) -> Result<(), u32> {
-    write(DATA, value);
-    let answer = read(DATA);
+/// Writes `value` to the data register of `vcpu` and tells whether it reads back inverted, as it should.
+pub(crate) fn echo(vcpu: u32, value: u32) -> Result<(), u32> {
+    let register = DATA + 8 * vcpu as usize;
+    write(register, value);
+    let answer = read(register);
     if answer == !value { Ok(()) } else { Err(answer) }
 }
 

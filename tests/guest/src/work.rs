@@ -12,7 +12,7 @@ pub(crate) fn run(vcpu: u32) -> ! {
     loop {
         let seed = round << 1 | u64::from(vcpu);
         hypercall::report(seed, checksum(seed));
-        if device::echo(seed as u32).is_err() {
+        if device::echo(vcpu, seed as u32).is_err() {
             hypercall::note(Note::BadDevice);
         }
         if round % 8 == 0 {

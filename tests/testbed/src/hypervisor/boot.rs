@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use aarch64_rt::entry;
 use axebpf_platform::CpuId;
+use axebpf_tp::{trace, vmm};
 
 use super::{
-    config, console::println, gic, heap, mmu, percpu, sched, shell, smp, stage2, sysreg, timer,
-    uart, vcpu, vectors, vm,
+    config, console::println, gic, heap, image, mmu, percpu, sched, shell, smp, stage2, sysreg, timer,
+    tracing, uart, vcpu, vectors, vm,
 };
 
 /// The affinity fields of `MPIDR_EL1`.
@@ -25,9 +26,12 @@ fn main(_x0: u64, _x1: u64, _x2: u64, _x3: u64) -> ! {
     mmu::init().expect("the address space of the hypervisor can be built");
     mmu::activate();
     let affinities = machine(affinity);
+    tracing::init();
     init_cpu();
     println!("axebpf testbed: EL2, {} cpus", percpu::count());
     smp::start_others(&affinities);
+    let heap = image::heap();
+    trace!(vmm::vmm_init { cpus: percpu::count(), memory: heap.end - heap.start });
     start_guest();
     shell::start();
     sysreg::unmask_interrupts();
@@ -54,6 +58,15 @@ fn init_cpu() {
     sched::init_cpu();
     timer::init_cpu();
     percpu::this().set_online();
+    // A fence that began before this CPU was online does not know of it.
+    axebpf_hit::text::cpu_online();
+    let cpu = percpu::id().get();
+    trace!(vmm::cpu_up { cpu, mpidr: percpu::this().mpidr() });
+    trace!(vmm::vhal_init {
+        cpu,
+        ipa_bits: stage2::ADDRESS_BITS as u32,
+        vtcr: stage2::control(),
+    });
 }
 
 /// Where a CPU other than the first one comes to, on its boot stack and with the initial page table.

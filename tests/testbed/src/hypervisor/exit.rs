@@ -1,6 +1,7 @@
 //! Why a guest was left, and what is done about it.
 
 use axebpf_platform::GuestPhys;
+use axebpf_tp::{trace, vmm};
 
 use super::{
     console::println,
@@ -8,7 +9,7 @@ use super::{
     hypercall,
     mmio::{Access, AccessKind},
     vcpu::{Exit, Vcpu},
-    vm::Vm,
+    vm::{StopReason, Vm},
 };
 
 // Exception classes (ARM ARM D24.2.40).
@@ -58,8 +59,29 @@ fn abort(vm: &Vm, vcpu: &Vcpu, esr: u64) {
 }
 
 fn page_fault(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
+    trace!(vmm::page_fault {
+        vm_id: vcpu.vm_id().get(),
+        vcpu_id: vcpu.id().get(),
+        gpa: at,
+        gva: vcpu.fault_virtual_address(),
+        access: attempted(esr),
+        status: (esr & 0x3f) as u32,
+        pc: vcpu.pc(),
+    });
     if vm.map(GuestPhys::new(at & !0xfff)).is_err() {
         give_up(vm, vcpu, "page fault without memory left", esr);
+    }
+}
+
+/// Returns what the guest attempted, as `vmm:page_fault` numbers it.
+fn attempted(esr: u64) -> u32 {
+    const READ: u32 = 1;
+    const WRITE: u32 = 2;
+    const EXECUTE: u32 = 4;
+    match (esr >> 26 & 0x3f, esr >> 6 & 1) {
+        (INSTRUCTION_ABORT, _) => EXECUTE,
+        (_, 0) => READ,
+        _ => WRITE,
     }
 }
 
@@ -68,10 +90,11 @@ fn access_device(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
         return give_up(vm, vcpu, "access to a device that the syndrome does not describe", esr);
     };
     let offset = at - device::WINDOW.start;
-    match access.kind {
+    let value = match access.kind {
         AccessKind::Read => {
-            let raw = vm.device().lock().read(offset);
-            vcpu.set_register(access.register, access.loaded(raw));
+            let value = access.loaded(vm.device().lock().read(offset));
+            vcpu.set_register(access.register, value);
+            value
         }
         AccessKind::Write => {
             let value = access.stored(vcpu.register(access.register));
@@ -79,8 +102,17 @@ fn access_device(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
             if effect == Effect::Interrupt {
                 vcpu.inject(device::INTERRUPT);
             }
+            value
         }
-    }
+    };
+    trace!(vmm::device_access {
+        vm_id: vcpu.vm_id().get(),
+        vcpu_id: vcpu.id().get(),
+        gpa: at,
+        value,
+        size: access.size,
+        write: access.kind == AccessKind::Write,
+    });
     vcpu.skip_instruction();
 }
 
@@ -103,6 +135,13 @@ fn access_register(vm: &Vm, vcpu: &Vcpu, esr: u64) {
 fn send_ipi(vm: &Vm, from: &Vcpu, request: u64) {
     const ALL_BUT_SELF: u64 = 1 << 40;
     let interrupt = (request >> 24 & 0xf) as u32;
+    trace!(vmm::ipi_send {
+        from: from.id().get(),
+        targets: if request & ALL_BUT_SELF != 0 { u64::MAX } else { request & 0xffff },
+        irq: interrupt,
+        guest: true,
+        vm_id: vm.id().get(),
+    });
     for vcpu in vm.vcpus() {
         let bit = 1_u64.checked_shl(vcpu.id().get()).unwrap_or(0);
         let chosen =
@@ -123,5 +162,5 @@ fn give_up(vm: &Vm, vcpu: &Vcpu, what: &str, esr: u64) {
         vcpu.fault_address(),
         vcpu.fault_virtual_address(),
     );
-    vm.stop();
+    vm.stop(StopReason::GuestFailed);
 }

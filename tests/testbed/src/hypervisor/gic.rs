@@ -10,6 +10,7 @@ use arm_gic::{
     },
 };
 use axebpf_platform::CpuId;
+use axebpf_tp::{trace, vmm};
 
 use super::{lock::Lock, percpu, timer, uart};
 
@@ -67,6 +68,18 @@ pub(crate) fn init_cpu() -> Result<(), GicError> {
 
 /// Interrupts `cpu` by the software-generated interrupt `interrupt`.
 pub(crate) fn send(cpu: CpuId, interrupt: IntId) {
+    trace!(vmm::ipi_send {
+        from: percpu::id().get(),
+        targets: 1_u64.checked_shl(cpu.get()).unwrap_or(0),
+        irq: interrupt.into(),
+        guest: false,
+        vm_id: 0,
+    });
+    send_untraced(cpu, interrupt);
+}
+
+/// Interrupts `cpu` as [`send`] does, without passing a tracepoint.
+pub(crate) fn send_untraced(cpu: CpuId, interrupt: IntId) {
     let Some(target) = percpu::get(cpu).map(percpu::PerCpu::mpidr) else { return };
     let target = SgiTarget::List {
         affinity3: (target >> 32) as u8,

@@ -1,6 +1,7 @@
 //! The hypercalls of the testbed: SMCCC fast calls in the vendor-specific hypervisor range.
 
 use axebpf_platform::GuestPhys;
+use axebpf_tp::{trace, vmm};
 
 use super::{
     console::println,
@@ -22,6 +23,14 @@ const SUCCESS: u64 = 0;
 pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu) {
     let function = vcpu.register(0);
     let args = [vcpu.register(1), vcpu.register(2), vcpu.register(3)];
+    trace!(vmm::hypercall {
+        vm_id: vcpu.vm_id().get(),
+        vcpu_id: vcpu.id().get(),
+        function,
+        arg0: args[0],
+        arg1: args[1],
+        arg2: args[2],
+    });
     let result = match function & 0xffff_ffff {
         REPORT => {
             vm.take_report(vcpu, args[0], args[1]);

@@ -1,19 +1,31 @@
 //! Physical interrupts, from wherever they interrupted.
 
 use arm_gic::{IntId, InterruptGroup, gicv3::GicCpuInterface};
+use axebpf_platform::Vcpu;
+use axebpf_tp::{trace, vmm};
 
 use super::{gic, percpu, sched, timer, uart};
 
-/// Acknowledges and handles what is pending. Called with interrupts masked.
-pub(crate) fn handle_pending() {
+/// Acknowledges and handles what is pending. Called with interrupts masked; `guest` is the vCPU that was interrupted, if it was
+/// in its guest.
+pub(crate) fn handle_pending(guest: Option<Vcpu>) {
     let group = InterruptGroup::Group1;
     while let Some(interrupt) = GicCpuInterface::get_and_acknowledge_interrupt(group) {
-        handle(interrupt);
+        let irq = interrupt.into();
+        trace!(vmm::external_interrupt {
+            irq,
+            from_guest: guest.is_some(),
+            vm_id: guest.map_or(0, |vcpu| vcpu.vm.get()),
+            vcpu_id: guest.map_or(0, |vcpu| vcpu.vcpu.get()),
+        });
+        let handled = handle(interrupt);
+        trace!(vmm::irq_handle { irq, handled });
         GicCpuInterface::end_interrupt(interrupt, group);
     }
 }
 
-fn handle(interrupt: IntId) {
+/// Handles one interrupt, and tells whether there is a handler for it.
+fn handle(interrupt: IntId) -> bool {
     match interrupt {
         timer::HOST_TIMER => timer::handle_host_timer(),
         timer::GUEST_TIMER => timer::handle_guest_timer(),
@@ -22,7 +34,8 @@ fn handle(interrupt: IntId) {
             sched::wake_console();
         }
         gic::SGI_RESCHEDULE => percpu::this().request_reschedule(),
-        // Fence requests are answered on every way back from an interrupt.
-        _ => {}
+        gic::SGI_FENCE => axebpf_hit::text::answer(),
+        _ => return false,
     }
+    true
 }

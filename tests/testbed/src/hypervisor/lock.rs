@@ -36,6 +36,8 @@ unsafe impl RawMutex for RawLock {
                 return;
             }
             while self.held.load(Ordering::Relaxed) {
+                // The caller may have masked interrupts, and the holder may be waiting for a fence.
+                axebpf_hit::text::answer();
                 core::hint::spin_loop();
             }
         }

@@ -1,6 +1,6 @@
 //! PSCI for guests: switching vCPUs and the VM on and off (ARM DEN0022).
 
-use super::{vcpu::{Vcpu, VcpuState}, vm::{Vm, VmError}};
+use super::{vcpu::{Vcpu, VcpuState}, vm::{StopReason, Vm, VmError}};
 
 const VERSION: u64 = 0x8400_0000;
 const CPU_OFF: u64 = 0x8400_0002;
@@ -28,8 +28,12 @@ pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, function: u64, args: [u64; 3]) -> Opt
             vcpu.set_state(VcpuState::Off);
             None
         }
-        SYSTEM_OFF | SYSTEM_RESET => {
-            vm.stop();
+        SYSTEM_OFF => {
+            vm.stop(StopReason::GuestOff);
+            None
+        }
+        SYSTEM_RESET => {
+            vm.stop(StopReason::GuestReset);
             None
         }
         _ => return None,
@@ -51,8 +55,8 @@ fn affinity_info(vm: &Vm, target: u64) -> u64 {
     const ON: u64 = 0;
     const OFF: u64 = 1;
     match vm.vcpu(target) {
-        Some(vcpu) if vcpu.state() == VcpuState::Off => OFF,
-        Some(_) => ON,
+        Some(vcpu) if vcpu.is_on() => ON,
+        Some(_) => OFF,
         None => INVALID_PARAMETERS,
     }
 }

@@ -3,6 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use axebpf_platform::CpuId;
+use axebpf_tp::{trace, vmm};
 use spin::Once;
 
 use super::{
@@ -102,6 +103,7 @@ fn pick() -> Option<(*mut u64, u64)> {
     prev.change(TaskState::Running, TaskState::Ready);
     next.set(TaskState::Running);
     drop(queue);
+    trace_switch(&prev, &next);
     if let Some(vcpu) = prev.vcpu() {
         vcpu.unload();
     }
@@ -112,6 +114,16 @@ fn pick() -> Option<(*mut u64, u64)> {
     // SAFETY: `next` does not execute, and its stack pointer is accessed by this CPU alone.
     let sp = unsafe { *next.sp() };
     Some((prev.sp(), sp))
+}
+
+fn trace_switch(prev: &Task, next: &Task) {
+    const NONE: u32 = u32::MAX;
+    trace!(vmm::task_switch {
+        prev: prev.id(),
+        next: next.id(),
+        vm_id: next.vcpu().map_or(NONE, |vcpu| vcpu.vm_id().get()),
+        vcpu_id: next.vcpu().map_or(NONE, |vcpu| vcpu.id().get()),
+    });
 }
 
 /// Schedules if somebody asked for it. Called where the current task can be interrupted.
@@ -163,8 +175,19 @@ pub(crate) fn next_wakeup() -> u64 {
 /// Wakes the tasks of the executing CPU whose time has come.
 pub(crate) fn wake_sleepers(now: u64) {
     while let Some(task) = due(now) {
+        trace_wakeup(&task, now);
         wake(&task);
     }
+}
+
+fn trace_wakeup(task: &Task, now: u64) {
+    const NONE: u32 = u32::MAX;
+    trace!(vmm::timer_event {
+        vm_id: task.vcpu().map_or(NONE, |vcpu| vcpu.vm_id().get()),
+        vcpu_id: task.vcpu().map_or(NONE, |vcpu| vcpu.id().get()),
+        deadline_ns: task.wake_at(),
+        late_ns: now.saturating_sub(task.wake_at()),
+    });
 }
 
 fn due(now: u64) -> Option<Arc<Task>> {

@@ -77,7 +77,7 @@ fn vm_command(verb: Option<&str>, id: Option<&str>) {
             .ok_or(vm::VmError::NoVm { vm: id })
             .and_then(|vm| vm.boot(config::GUEST_IMAGE)),
         (Some("shutdown"), Some(id)) => {
-            vm::find(id).ok_or(vm::VmError::NoVm { vm: id }).map(|vm| vm.stop())
+            vm::find(id).ok_or(vm::VmError::NoVm { vm: id }).map(|vm| vm.stop(vm::StopReason::Operator))
         }
         (Some("destroy"), Some(id)) => vm::destroy(id),
         _ => {

@@ -13,7 +13,7 @@ use super::{cache, heap, sysreg};
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 4096;
 /// Bits of a guest-physical address.
-const ADDRESS_BITS: u64 = 39;
+pub(crate) const ADDRESS_BITS: u64 = 39;
 
 // Bits of a stage 2 page descriptor (ARM ARM D8.3.2): Normal write-back memory, readable and writable, inner
 // shareable, accessed.
@@ -96,12 +96,6 @@ impl Stage2 {
         // SAFETY: the page came from `alloc_pages(1)` in `map`; its entry is gone and no TLB holds it any more.
         unsafe { heap::free_pages(old & ADDRESS_MASK, 1) };
         true
-    }
-
-    /// Returns where the page at `at` lies in the machine's memory.
-    pub(crate) fn translate(&self, at: GuestPhys) -> Option<u64> {
-        let entry = read_entry(self.existing_leaf(at)?);
-        (entry & 1 != 0).then_some(entry & ADDRESS_MASK)
     }
 
     fn existing_leaf(&self, at: GuestPhys) -> Option<*mut u64> {
@@ -237,4 +231,9 @@ pub(crate) fn init_cpu() {
     VTTBR_EL2.set(0);
     // SAFETY: nothing of any VM is in use on this CPU yet.
     unsafe { asm!("isb", "tlbi vmalls12e1", "dsb nsh", "isb", options(nostack, preserves_flags)) }
+}
+
+/// Returns what stage 2 of the executing CPU is set to.
+pub(crate) fn control() -> u64 {
+    VTCR_EL2.get()
 }

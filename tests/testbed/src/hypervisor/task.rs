@@ -108,9 +108,9 @@ impl Task {
         }
     }
 
-    /// Returns the task's number.
+    /// Returns the task's number, which is all ones for idle's.
     pub(crate) fn id(&self) -> u32 {
-        self.id
+        if self.is_idle() { u32::MAX } else { self.id }
     }
 
     /// Returns the task's name.

@@ -3,9 +3,10 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use aarch64_cpu::registers::{
-    CNTFRQ_EL0, CNTHCTL_EL2, CNTPCT_EL0, CNTV_CTL_EL0, Readable, ReadWriteable, Writeable,
+    CNTFRQ_EL0, CNTHCTL_EL2, CNTPCT_EL0, CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVOFF_EL2, Readable, ReadWriteable, Writeable,
 };
 use arm_gic::IntId;
+use axebpf_tp::{trace, vmm};
 
 use super::{
     percpu::{self, MAX_CPUS},
@@ -25,6 +26,9 @@ const TICK_NS: u64 = 4_000_000;
 
 /// When each CPU ticks next.
 static NEXT_TICK: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+
+/// How often each CPU has ticked.
+static TICKS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
 /// Returns the nanoseconds since the machine started.
 pub(crate) fn now_ns() -> u64 {
@@ -69,13 +73,27 @@ fn set_deadline(ticks: u64) {
 /// Handles the interrupt of the executing CPU's EL2 timer.
 pub(crate) fn handle_host_timer() {
     let now = now_ns();
-    let next = &NEXT_TICK[percpu::id().index()];
-    if now >= next.load(Ordering::Relaxed) {
-        next.store(now + TICK_NS, Ordering::Relaxed);
+    let cpu = percpu::id().index();
+    if now >= NEXT_TICK[cpu].load(Ordering::Relaxed) {
+        let next_ns = now + TICK_NS;
+        NEXT_TICK[cpu].store(next_ns, Ordering::Relaxed);
+        let ticks = TICKS[cpu].fetch_add(1, Ordering::Relaxed);
+        trace!(vmm::timer_tick { ticks, next_ns });
         percpu::this().request_reschedule();
     }
     sched::wake_sleepers(now);
     program();
+}
+
+fn trace_expired_guest_timer() {
+    let Some(vcpu) = percpu::this().vcpu() else { return };
+    let deadline = CNTV_CVAL_EL0.get().wrapping_add(CNTVOFF_EL2.get());
+    trace!(vmm::timer_event {
+        vm_id: vcpu.vm.get(),
+        vcpu_id: vcpu.vcpu.get(),
+        deadline_ns: ticks_to_ns(deadline),
+        late_ns: now_ns().saturating_sub(ticks_to_ns(deadline)),
+    });
 }
 
 /// Handles the interrupt of the virtual timer: hands it to the vCPU that set it.
@@ -84,5 +102,6 @@ pub(crate) fn handle_host_timer() {
 pub(crate) fn handle_guest_timer() {
     CNTV_CTL_EL0.modify(CNTV_CTL_EL0::IMASK::SET);
     sysreg::context_barrier();
+    trace_expired_guest_timer();
     vcpu::inject_timer();
 }

@@ -11,10 +11,11 @@ use aarch64_cpu::registers::{
     Readable, VMPIDR_EL2, VTTBR_EL2, Writeable,
 };
 use axebpf_platform::{CpuId, EXIT_REASON_IRQ, Vcpu as VcpuName, VcpuId, VmId};
+use axebpf_tp::{trace, vmm};
 
 use super::{
     context::{SystemRegisters, VectorRegisters},
-    gic,
+    gic, irq,
     lock::Lock,
     percpu, sched, sysreg,
     task::Task,
@@ -29,17 +30,23 @@ const TIMER_INTERRUPT: u32 = 27;
 pub(crate) const INTERRUPT_LIMIT: u32 = 64;
 
 /// What a vCPU is doing.
+///
+/// The numbers are those of the tracepoint `vmm:vcpu_state_change`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum VcpuState {
-    /// Was not switched on, or was switched off.
-    Off = 0,
+    /// Belongs to a VM that was never booted.
+    Created = 0,
+    /// Waits to be switched on.
+    Off = 1,
     /// Waits for its CPU.
-    Ready = 1,
+    Ready = 2,
     /// Is loaded on its CPU.
-    Running = 2,
+    Running = 3,
     /// Waits for an interrupt.
-    Halted = 3,
+    Halted = 4,
+    /// Belongs to a VM that was shut down.
+    Stopped = 5,
 }
 
 /// One virtual CPU.
@@ -109,7 +116,7 @@ impl Vcpu {
             cpu,
             vttbr,
             counter_offset,
-            state: AtomicU32::new(VcpuState::Off as u32),
+            state: AtomicU32::new(VcpuState::Created as u32),
             pending: AtomicU64::new(0),
             task: Lock::new(Weak::new()),
             context: UnsafeCell::new(Context::default()),
@@ -134,22 +141,42 @@ impl Vcpu {
     /// Returns what the vCPU is doing.
     pub(crate) fn state(&self) -> VcpuState {
         match self.state.load(Ordering::Acquire) {
-            1 => VcpuState::Ready,
-            2 => VcpuState::Running,
-            3 => VcpuState::Halted,
-            _ => VcpuState::Off,
+            0 => VcpuState::Created,
+            1 => VcpuState::Off,
+            2 => VcpuState::Ready,
+            3 => VcpuState::Running,
+            4 => VcpuState::Halted,
+            _ => VcpuState::Stopped,
         }
+    }
+
+    /// Tells whether the vCPU has been switched on.
+    pub(crate) fn is_on(&self) -> bool {
+        matches!(self.state(), VcpuState::Ready | VcpuState::Running | VcpuState::Halted)
     }
 
     /// Puts the vCPU into `state`.
     pub(crate) fn set_state(&self, state: VcpuState) {
-        self.state.store(state as u32, Ordering::Release);
+        let from = self.state.swap(state as u32, Ordering::AcqRel);
+        self.trace_state(from, state as u32);
     }
 
-    /// Takes the vCPU from off to ready, for one caller only.
-    pub(crate) fn claim(&self) -> bool {
-        let (off, ready) = (VcpuState::Off as u32, VcpuState::Ready as u32);
-        self.state.compare_exchange(off, ready, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    /// Takes the vCPU from state `from` to state `to`, and tells whether it was in `from`.
+    pub(crate) fn change_state(&self, from: VcpuState, to: VcpuState) -> bool {
+        let (from, to) = (from as u32, to as u32);
+        let changed =
+            self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if changed {
+            self.trace_state(from, to);
+        }
+        changed
+    }
+
+    fn trace_state(&self, from: u32, to: u32) {
+        if from != to {
+            let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
+            trace!(vmm::vcpu_state_change { vm_id, vcpu_id, from, to });
+        }
     }
 
     /// Sets all registers to what they are at reset, with `pc` and `x0`.
@@ -229,6 +256,7 @@ impl Vcpu {
         CNTV_CTL_EL0.set(context.timer_control);
         percpu::this().set_vcpu(Some(self.name), context.exit_reason);
         sysreg::context_barrier();
+        self.change_state(VcpuState::Ready, VcpuState::Running);
     }
 
     /// Takes the vCPU off the executing CPU. The scheduler calls this with interrupts masked.
@@ -243,24 +271,35 @@ impl Vcpu {
         context.exit_reason = percpu::this().exit_reason();
         percpu::this().set_vcpu(None, None);
         sysreg::context_barrier();
+        self.change_state(VcpuState::Running, VcpuState::Ready);
     }
 
     /// Runs the guest until it leaves. Handles interrupts that made it leave.
     pub(crate) fn run(&self) -> Exit {
         let daif = sysreg::mask_interrupts();
         self.flush_interrupts();
+        let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
+        trace!(vmm::vcpu_run_enter { vm_id, vcpu_id, pc: self.pc() });
         let registers = &mut self.context().registers;
         // SAFETY: interrupts are masked, and the task that executes this has its vCPU loaded.
         let kind = unsafe { world::enter(registers) };
-        let esr = registers.esr;
         let exit = match kind {
-            world::SYNCHRONOUS => Exit::Synchronous(esr),
+            world::SYNCHRONOUS => Exit::Synchronous(registers.esr),
             world::INTERRUPT => Exit::Interrupt,
             _ => Exit::SystemError,
         };
         percpu::this().set_exit_reason(exit.reason());
+        trace!(vmm::vcpu_run_exit {
+            vm_id,
+            vcpu_id,
+            reason: exit.reason(),
+            pc: self.pc(),
+            esr: exit.syndrome(),
+            far: if exit.is_abort() { self.fault_virtual_address() } else { 0 },
+            gpa: if exit.is_abort() { self.fault_address() } else { 0 },
+        });
         if exit == Exit::Interrupt {
-            super::irq::handle_pending();
+            irq::handle_pending(Some(self.name));
         }
         sysreg::restore_interrupts(daif);
         exit
@@ -282,6 +321,12 @@ impl Vcpu {
     /// Makes `interrupt` pending for the vCPU, wherever that runs.
     pub(crate) fn inject(&self, interrupt: u32) {
         debug_assert!(interrupt < INTERRUPT_LIMIT);
+        trace!(vmm::irq_inject {
+            vm_id: self.name.vm.get(),
+            vcpu_id: self.name.vcpu.get(),
+            virq: interrupt,
+            hardware: false,
+        });
         self.pending.fetch_or(1 << interrupt, Ordering::AcqRel);
         self.kick();
     }
@@ -300,6 +345,8 @@ impl Vcpu {
         if vgic::has_pending() {
             return;
         }
+        let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
+        trace!(vmm::vcpu_halt { vm_id, vcpu_id, pc: self.pc().wrapping_sub(4) });
         self.set_state(VcpuState::Halted);
         let ready = || self.pending.load(Ordering::Acquire) != 0 || stop();
         sched::block(timer_deadline(), ready);
@@ -334,5 +381,20 @@ impl Exit {
             Self::Synchronous(esr) => (esr >> 26 & 0x3f) as u32,
             Self::SystemError => SYSTEM_ERROR,
         }
+    }
+
+    /// Returns the syndrome, or 0 where there is none.
+    pub(crate) fn syndrome(self) -> u64 {
+        match self {
+            Self::Synchronous(esr) => esr,
+            Self::Interrupt | Self::SystemError => 0,
+        }
+    }
+
+    /// Tells whether an access to memory failed.
+    pub(crate) fn is_abort(self) -> bool {
+        const INSTRUCTION_ABORT: u32 = 0x20;
+        const DATA_ABORT: u32 = 0x24;
+        matches!(self.reason(), INSTRUCTION_ABORT | DATA_ABORT)
     }
 }

@@ -6,6 +6,7 @@
 use core::{arch::global_asm, fmt::Write, mem::offset_of};
 
 use aarch64_cpu::registers::{VBAR_EL2, Writeable};
+use axebpf_platform::arch;
 
 use super::{irq, panic, percpu, power, sched, sysreg};
 
@@ -152,7 +153,7 @@ pub(crate) fn init_cpu() {
 extern "C" fn handle(frame: &mut Frame, kind: u64) {
     match kind {
         INTERRUPT => {
-            irq::handle_pending();
+            irq::handle_pending(None);
             sched::preempt();
         }
         SYNCHRONOUS => handle_synchronous(frame),
@@ -160,8 +161,19 @@ extern "C" fn handle(frame: &mut Frame, kind: u64) {
     }
 }
 
+/// Handles what EL2 itself did: a read of memory that is not there, in code that expects it, goes on behind it.
 fn handle_synchronous(frame: &mut Frame) {
-    die(frame, SYNCHRONOUS)
+    const DATA_ABORT: u64 = 0x25;
+    let fixup = (class(frame.esr) == DATA_ABORT).then(|| arch::fault_fixup(frame.elr)).flatten();
+    match fixup {
+        Some(next) => frame.elr = next,
+        None => die(frame, SYNCHRONOUS),
+    }
+}
+
+/// Returns the exception class of a syndrome.
+fn class(esr: u64) -> u64 {
+    esr >> 26 & 0x3f
 }
 
 /// Reports an exception that should not have been, and switches the machine off.
@@ -174,7 +186,7 @@ fn die(frame: &Frame, kind: u64) -> ! {
         out,
         "  esr {:#018x} (class {:#04x})  far {:#018x}  hpfar {:#x}",
         frame.esr,
-        frame.esr >> 26 & 0x3f,
+        class(frame.esr),
         frame.far,
         frame.hpfar
     );

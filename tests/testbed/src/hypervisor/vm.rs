@@ -8,6 +8,7 @@ use core::{
 
 use aarch64_cpu::registers::{CNTPCT_EL0, Readable};
 use axebpf_platform::{CpuId, GuestPhys, Vcpu as VcpuName, VcpuId, VmId};
+use axebpf_tp::{trace, vmm};
 use thiserror::Error;
 
 use super::{
@@ -35,6 +36,20 @@ pub(crate) enum VmState {
     Stopping = 2,
 }
 
+/// Why a VM stops, as the tracepoint `vmm:vm_shutdown` numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum StopReason {
+    /// The guest switched itself off.
+    GuestOff = 0,
+    /// The guest asked for a reset, which the testbed does not do by itself.
+    GuestReset = 1,
+    /// The operator asked for it.
+    Operator = 2,
+    /// The guest did what it must not.
+    GuestFailed = 3,
+}
+
 /// One virtual machine.
 pub(crate) struct Vm {
     id: VmId,
@@ -49,6 +64,7 @@ pub(crate) struct Vm {
     /// Which vCPUs have passed the guest's self-check since the boot, one bit each.
     passed: AtomicU32,
     announced: AtomicBool,
+    stop_reason: AtomicU32,
 }
 
 /// What can go wrong with a VM.
@@ -131,7 +147,7 @@ impl Vm {
                 Arc::new(Vcpu::new(name, cpu, stage2.vttbr(), offset))
             })
             .collect();
-        Ok(Arc::new(Self {
+        let vm = Arc::new(Self {
             id,
             config,
             state: AtomicU32::new(VmState::Stopped as u32),
@@ -143,7 +159,27 @@ impl Vm {
             wrong: AtomicU64::new(0),
             passed: AtomicU32::new(0),
             announced: AtomicBool::new(false),
-        }))
+            stop_reason: AtomicU32::new(0),
+        });
+        vm.trace_creation();
+        Ok(vm)
+    }
+
+    fn trace_creation(&self) {
+        let vm_id = self.id.get();
+        trace!(vmm::vm_create {
+            vm_id,
+            vcpus: self.config.vcpus,
+            memory: self.config.memory.end - self.config.memory.start,
+            name: self.config.name.as_str(),
+        });
+        for vcpu in &self.vcpus {
+            trace!(vmm::vcpu_create {
+                vm_id,
+                vcpu_id: vcpu.id().get(),
+                cpu_mask: 1 << vcpu.cpu().get(),
+            });
+        }
     }
 
     /// Returns the VM's number.
@@ -211,6 +247,14 @@ impl Vm {
         }
         self.passed.store(0, Ordering::Relaxed);
         self.announced.store(false, Ordering::Relaxed);
+        for vcpu in &self.vcpus {
+            vcpu.set_state(VcpuState::Off);
+        }
+        trace!(vmm::vm_boot {
+            vm_id: self.id.get(),
+            vcpus: self.config.vcpus,
+            entry: self.config.entry,
+        });
         let started = self.load_image(image).and_then(|()| self.start_vcpu(0, self.config.entry, 0));
         if started.is_err() {
             self.state.store(stopped, Ordering::Release);
@@ -230,6 +274,12 @@ impl Vm {
             unsafe { core::ptr::copy_nonoverlapping(content.as_ptr(), target as *mut u8, content.len()) };
             cache::clean(target..target + PAGE);
         }
+        trace!(vmm::image_load {
+            vm_id: self.id.get(),
+            gpa: at,
+            size: image.len() as u64,
+            name: "guest",
+        });
         Ok(())
     }
 
@@ -238,7 +288,7 @@ impl Vm {
         let no_vcpu = VmError::NoVcpu { vm: self.id, vcpu: number };
         let vcpu = self.vcpu(number).ok_or(no_vcpu)?.clone();
         let vm = find(self.id).ok_or(VmError::NoVm { vm: self.id })?;
-        if !vcpu.claim() {
+        if !vcpu.change_state(VcpuState::Off, VcpuState::Ready) {
             return Err(VmError::AlreadyOn { vm: self.id, vcpu: vcpu.id() });
         }
         // SAFETY: the vCPU has just been claimed, and its task is made below.
@@ -260,8 +310,9 @@ impl Vm {
     }
 
     /// Asks all vCPUs to end. The VM is stopped when the last one has.
-    pub(crate) fn stop(&self) {
+    pub(crate) fn stop(&self, reason: StopReason) {
         let (running, stopping) = (VmState::Running as u32, VmState::Stopping as u32);
+        self.stop_reason.store(reason as u32, Ordering::Relaxed);
         let _ = self.state.compare_exchange(running, stopping, Ordering::AcqRel, Ordering::Relaxed);
         for vcpu in &self.vcpus {
             vcpu.kick();
@@ -270,20 +321,48 @@ impl Vm {
 
     /// Says that one vCPU has ended.
     fn vcpu_ended(&self, vcpu: &Vcpu) {
-        vcpu.set_state(VcpuState::Off);
+        let state = if self.is_stopping() { VcpuState::Stopped } else { VcpuState::Off };
+        vcpu.set_state(state);
         if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let reason = self.stop_reason.load(Ordering::Relaxed);
+            trace!(vmm::vm_shutdown { vm_id: self.id.get(), reason });
             self.state.store(VmState::Stopped as u32, Ordering::Release);
         }
     }
 
     /// Maps the page at `at`, if it is not mapped already.
     pub(crate) fn map(&self, at: GuestPhys) -> Result<MappedPage, Stage2Error> {
-        self.stage2.lock().map(at)
+        const READ_WRITE_EXECUTE: u32 = 7;
+        let mapped = self.stage2.lock().map(at)?;
+        if let MappedPage::New(hpa) = mapped {
+            trace!(vmm::memory_map {
+                vm_id: self.id.get(),
+                gpa: at.get(),
+                hpa,
+                size: PAGE,
+                flags: READ_WRITE_EXECUTE,
+            });
+        }
+        Ok(mapped)
     }
 
     /// Unmaps the page at `at` and tells whether there was one. Called by a vCPU of the VM.
     pub(crate) fn unmap(&self, at: GuestPhys) -> bool {
-        self.memory().contains(&at.get()) && self.stage2.lock().unmap(at)
+        let unmapped = self.memory().contains(&at.get()) && self.stage2.lock().unmap(at);
+        if unmapped {
+            trace!(vmm::memory_unmap { vm_id: self.id.get(), gpa: at.get(), size: PAGE });
+        }
+        unmapped
+    }
+
+    fn trace_destruction(&self) {
+        let vm_id = self.id.get();
+        for vcpu in &self.vcpus {
+            trace!(vmm::vcpu_destroy { vm_id, vcpu_id: vcpu.id().get() });
+        }
+        let memory = self.memory();
+        trace!(vmm::memory_unmap { vm_id, gpa: memory.start, size: memory.end - memory.start });
+        trace!(vmm::vm_destroy { vm_id });
     }
 
     /// Takes the guest's word that it computed `checksum` from `seed`, and checks it.
@@ -328,7 +407,9 @@ static VMS: Lock<Vec<Arc<Vm>>> = Lock::new(Vec::new());
 /// Makes a VM as `description` says, and lists it.
 pub(crate) fn create(description: &str) -> Result<Arc<Vm>, VmError> {
     let config = VmConfig::parse(description)?;
+    let size = description.len() as u64;
     let vm = Vm::new(config)?;
+    trace!(vmm::config_load { vm_id: vm.id().get(), size, name: vm.name() });
     VMS.lock().push(vm.clone());
     Ok(vm)
 }
@@ -350,5 +431,6 @@ pub(crate) fn destroy(id: VmId) -> Result<(), VmError> {
         return Err(VmError::NotStopped { vm: id, state: vm.state() });
     }
     VMS.lock().retain(|other| other.id() != id);
+    vm.trace_destruction();
     Ok(())
 }

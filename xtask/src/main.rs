@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod build_image;
 mod build_programs;
 mod demo;
@@ -15,6 +16,8 @@ mod process;
 mod programs;
 mod push;
 mod setup;
+mod soak;
+mod test;
 mod toolchain;
 mod tools;
 mod workspace;
@@ -35,6 +38,9 @@ enum Command {
     Ksyms(ksyms::Args),
     Push(push::Args),
     Demo(demo::Args),
+    Test(test::Args),
+    Soak(soak::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,5 +62,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Ksyms(args) => ksyms::run(args),
         Command::Push(args) => push::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Soak(args) => soak::run(args),
+        Command::Bench(args) => bench::run(args),
     }
 }

@@ -3,8 +3,11 @@
 use std::{
     ffi::OsStr,
     fmt,
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
 };
 
 use anyhow::{Context, Result, bail};
@@ -26,6 +29,41 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` failed ({status})", shown(command));
     }
     Ok(())
+}
+
+/// Like [`run`], and gives each line that the command writes to `read` too.
+pub(crate) fn run_and_read(command: &mut Command, mut read: impl FnMut(&str)) -> Result<()> {
+    println!("    $ {}", shown(command));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| cannot_run(command))?;
+    let (lines, received) = mpsc::channel();
+    forward(child.stdout.take(), &lines);
+    forward(child.stderr.take(), &lines);
+    drop(lines);
+    for line in received {
+        println!("{line}");
+        read(&line);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", shown(command));
+    }
+    Ok(())
+}
+
+/// Sends the lines that come out of `pipe`, from a thread of their own.
+fn forward(pipe: Option<impl Read + Send + 'static>, lines: &mpsc::Sender<String>) {
+    let Some(pipe) = pipe else { return };
+    let lines = lines.clone();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+            // Nobody listens any more when the command's end has been seen.
+            let _ = lines.send(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
 }
 
 /// Runs `command` and returns what it wrote to standard output.

@@ -1,0 +1,158 @@
+//! `cargo xtask test`.
+
+mod stage;
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use self::stage::{Outcome, Stage};
+use crate::{
+    build_image, build_programs,
+    process::say,
+    tools::{self, Tool},
+    workspace,
+};
+
+/// Runs all tests: those on the host, the shipped programs against their sources, and the hypervisor under QEMU.
+///
+/// Goes on after a failure, and ends with a summary.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only the tests that need no hypervisor: no QEMU, no eBPF compilers.
+    #[arg(long, conflicts_with = "el2")]
+    host: bool,
+    /// Only the tests of the hypervisor under QEMU.
+    #[arg(long)]
+    el2: bool,
+}
+
+/// The features that the host's tests are built with, beyond the default ones. `axhal` cannot be: it needs a bare
+/// aarch64 machine, for which `.ci/run` checks it.
+pub(crate) const HOST_FEATURES: &str = "axebpf/precompiled-ebpf,axebpf/guest-kprobe,axebpf-platform/mock,\
+     axebpf-symbols/encode,axebpf-vm/rbpf";
+
+/// The combinations of features that users of the facade may choose.
+pub(crate) const FACADE_FEATURES: [&str; 8] = [
+    "",
+    "symbols",
+    "tracepoint-support",
+    "runtime",
+    "runtime,symbols",
+    "runtime,precompiled-ebpf",
+    "hprobe",
+    "runtime,precompiled-ebpf,guest-kprobe",
+];
+
+/// The packages whose protocols loom explores, and the option that selects the tests that do.
+const LOOM: [[&str; 2]; 2] = [["axebpf-hit", "--test=loom"], ["axebpf-maps", "--lib"]];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut stages = Vec::new();
+    if !args.el2 {
+        host(&mut stages)?;
+    }
+    if !args.host {
+        el2(
+            &mut stages,
+            if args.el2 {
+                Programs::AsTheyAre
+            } else {
+                Programs::Check
+            },
+        )?;
+    }
+    summarise(&stages)
+}
+
+/// Prints what each stage came to, and fails if one failed.
+fn summarise(stages: &[Stage]) -> Result<()> {
+    println!();
+    say("summary");
+    for stage in stages {
+        println!("    {stage}");
+    }
+    let failed: Vec<&str> = stages
+        .iter()
+        .filter(|stage| stage.outcome == Outcome::Failed)
+        .map(Stage::name)
+        .collect();
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    println!("    all passed");
+    Ok(())
+}
+
+fn host(stages: &mut Vec<Stage>) -> Result<()> {
+    tools::ensure(&[Tool::Nextest])?;
+    let mut tests = cargo("nextest");
+    tests.args(["run", "--no-fail-fast", "--features", HOST_FEATURES]);
+    stages.push(Stage::run("host tests", &mut tests));
+    let mut docs = cargo("test");
+    docs.args(["--doc", "--no-fail-fast", "--features", HOST_FEATURES]);
+    stages.push(Stage::run("examples in the docs", &mut docs));
+    for features in FACADE_FEATURES {
+        let mut facade = cargo("test");
+        facade.args([
+            "-p",
+            "axebpf",
+            "--no-default-features",
+            "--features",
+            features,
+        ]);
+        let features = if features.is_empty() {
+            "no features"
+        } else {
+            features
+        };
+        stages.push(Stage::run(format!("axebpf with {features}"), &mut facade));
+    }
+    for [package, tests] in LOOM {
+        let mut loom = cargo("test");
+        loom.args(["-p", package, "--release", tests]);
+        loom.arg("--target-dir")
+            .arg(workspace::target().join("loom"));
+        loom.env("RUSTFLAGS", "--cfg loom");
+        stages.push(Stage::run(format!("{package} under loom"), &mut loom));
+    }
+    Ok(())
+}
+
+/// Whether the programs in the tree are compared with their sources.
+#[derive(PartialEq, Eq)]
+enum Programs {
+    Check,
+    AsTheyAre,
+}
+
+fn el2(stages: &mut Vec<Stage>, programs: Programs) -> Result<()> {
+    tools::ensure(&Tool::RUN)?;
+    tools::ensure(&Tool::TEST)?;
+    if programs == Programs::Check {
+        tools::ensure(&Tool::PROGRAMS)?;
+        stages.push(Stage::call(
+            "programs as in the tree",
+            build_programs::check,
+        ));
+    }
+    let image = match build_image::build() {
+        Ok(image) => image,
+        Err(error) => {
+            stages.push(Stage::call("the hypervisor's image", || Err(error)));
+            return Ok(());
+        }
+    };
+    let mut tests = cargo("nextest");
+    tests
+        .args(["run", "-p", "axebpf-e2e", "--no-fail-fast"])
+        .env("AXEBPF_IMAGE", image);
+    stages.push(Stage::run("hypervisor at EL2 under QEMU", &mut tests));
+    Ok(())
+}
+
+fn cargo(subcommand: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(workspace::root()).arg(subcommand);
+    cargo
+}

@@ -1,0 +1,100 @@
+//! What can be done with an instruction that a probe displaces.
+
+use thiserror::Error;
+
+use crate::Insn;
+use crate::word::Word;
+use crate::{branch, immediate, memory_access, register};
+
+/// How a displaced instruction is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It does the same wherever it is executed: it neither reads nor writes the program counter, and it
+    /// needs nothing that a trap destroys.
+    OutOfLine,
+    /// It depends on its address, or simulating it is simpler.
+    Simulate(Insn),
+    /// It cannot be displaced.
+    Refuse(Refusal),
+}
+
+/// Why an instruction cannot be displaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It is unallocated, or newer than this decoder, or of a part of the instruction set that is not decoded yet.
+    #[error("it is no instruction that is known here")]
+    Unknown,
+    /// Its effect is CONSTRAINED UNPREDICTABLE, such as a load of a pair into one register.
+    #[error("its effect is unpredictable")]
+    Unpredictable,
+    /// It generates an exception: `SVC`, `HVC`, `SMC`, `BRK`, `HLT`, `DCPS`, `UDF`.
+    #[error("it generates an exception")]
+    Exception,
+    /// It returns from an exception: `ERET` and its kind, `DRPS`.
+    #[error("it returns from an exception")]
+    ExceptionReturn,
+    /// It is a load or store exclusive; the trap clears the monitor, so the sequence could never succeed.
+    #[error("it is part of an exclusive sequence, which no probe can interrupt")]
+    Exclusive,
+    /// It branches with pointer authentication.
+    #[error("it branches with pointer authentication")]
+    AuthenticatedBranch,
+    /// It writes the processor state, on which the probe itself depends while it displaces the instruction.
+    #[error("it writes the processor state")]
+    ProcessorState,
+    /// It accesses a system register whose value may be another one during a hit.
+    #[error("it accesses a system register that a probe may change")]
+    SystemRegister,
+    /// It is a cache, TLB or address-translation operation, or another system instruction.
+    #[error("it is a system instruction")]
+    SystemInstruction,
+    /// It works on vector or floating-point registers, which are not decoded yet.
+    #[error("it works on vector or floating-point registers")]
+    Vector,
+}
+
+/// Says how `word` can be executed when a probe displaces it.
+///
+/// What is not known to be right out of line is refused. Encodings are those of ARM ARM C4.
+///
+/// # Examples
+///
+/// ```
+/// use axebpf_a64::{Class, Refusal, classify};
+///
+/// // add x0, x1, x2
+/// assert_eq!(classify(0x8b02_0020), Class::OutOfLine);
+/// // nop
+/// assert!(matches!(classify(0xd503_201f), Class::Simulate(_)));
+/// // ldxr x0, [x1]
+/// assert_eq!(classify(0xc85f_7c20), Class::Refuse(Refusal::Exclusive));
+/// ```
+#[must_use]
+pub fn classify(word: u32) -> Class {
+    let word = Word(word);
+    match word.bits(28, 25) {
+        0b1000 | 0b1001 => immediate::classify(word),
+        0b1010 | 0b1011 => branch::classify(word),
+        0b0100 | 0b0110 | 0b1100 | 0b1110 => memory_access::classify(word),
+        0b0101 | 0b1101 => register::classify(word),
+        0b0111 | 0b1111 | 0b0010 => Class::Refuse(Refusal::Vector),
+        // `UDF`; the rest of this group is unallocated or SME.
+        0b0000 if word.is(0xffff_0000, 0) => Class::Refuse(Refusal::Exception),
+        _ => Class::Refuse(Refusal::Unknown),
+    }
+}
+
+impl Class {
+    /// The class of what is not known.
+    pub(crate) const UNKNOWN: Self = Self::Refuse(Refusal::Unknown);
+
+    /// Takes an encoding as position-independent if it is `allocated`.
+    pub(crate) const fn out_of_line_if(allocated: bool) -> Self {
+        if allocated {
+            Self::OutOfLine
+        } else {
+            Self::UNKNOWN
+        }
+    }
+}

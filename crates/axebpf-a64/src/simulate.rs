@@ -1,0 +1,350 @@
+//! Executing an instruction on a set of registers.
+
+use thiserror::Error;
+
+use crate::insn::{AddSub, BranchIf, Insn, LandingPad, Literal, MoveWide, Width};
+use crate::{Flags, PtRegs, RegSp};
+
+/// Memory as the simulated instruction sees it.
+///
+/// Addresses are those that the instruction computes, data is little-endian. The implementation answers for the rights
+/// of the interrupted code.
+pub trait Memory {
+    /// Reads `bytes.len()` bytes (4 or 8) at `addr`.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryFault`] if the interrupted code could not have read there.
+    fn read(&mut self, addr: u64, bytes: &mut [u8]) -> Result<(), MemoryFault>;
+
+    /// Writes `bytes` (4, 8 or 16 of them) at `addr`, all or none.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryFault`] if the interrupted code could not have written there.
+    fn write(&mut self, addr: u64, bytes: &[u8]) -> Result<(), MemoryFault>;
+}
+
+/// Memory that the simulated instruction cannot access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("cannot access memory at {addr:#x}")]
+pub struct MemoryFault {
+    /// The address that the instruction used.
+    pub addr: u64,
+}
+
+/// Whether indirect branches have to find landing pads where the instruction is (`FEAT_BTI`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BranchTargets {
+    /// The processor does not have them; `BTYPE` is always zero.
+    Unimplemented,
+    /// The page of the instruction is not guarded.
+    Unguarded,
+    /// The page of the instruction is guarded.
+    Guarded,
+}
+
+/// Why an instruction was not executed. Neither registers nor memory have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SimulateError {
+    /// It faults on memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryFault),
+    /// It accesses memory through a stack pointer that is not a multiple of 16, which faults where that is checked.
+    #[error("the stack pointer is {sp:#x}, which is no multiple of 16")]
+    StackAlignment {
+        /// The stack pointer.
+        sp: u64,
+    },
+    /// It is no landing pad for the indirect branch that came here, and its page is guarded.
+    #[error("no landing pad for an indirect branch of type {btype}")]
+    BranchTarget {
+        /// `PSTATE.BTYPE`, 1 to 3.
+        btype: u8,
+    },
+}
+
+/// The link register.
+const LR: usize = 30;
+
+/// Executes `insn`, which is at `regs.pc`, on `regs` and `memory`.
+///
+/// Afterwards `regs.pc` is the address of the next instruction, and `BTYPE` is what the instruction leaves there. `PSTATE.SS` is
+/// left alone.
+///
+/// # Errors
+///
+/// [`SimulateError`] if the instruction would have taken an exception. Nothing has changed then.
+///
+/// # Examples
+///
+/// ```
+/// use axebpf_a64::{BranchTargets, Class, Memory, MemoryFault, PtRegs, classify, simulate};
+///
+/// /// Memory that is nowhere.
+/// struct Nowhere;
+///
+/// impl Memory for Nowhere {
+///     fn read(&mut self, addr: u64, _: &mut [u8]) -> Result<(), MemoryFault> {
+///         Err(MemoryFault { addr })
+///     }
+///     fn write(&mut self, addr: u64, _: &[u8]) -> Result<(), MemoryFault> {
+///         Err(MemoryFault { addr })
+///     }
+/// }
+///
+/// let mut regs = PtRegs { pc: 0x8000_0000, ..PtRegs::default() };
+/// // bl .+8
+/// let Class::Simulate(insn) = classify(0x9400_0002) else { unreachable!() };
+/// simulate(insn, &mut regs, &mut Nowhere, BranchTargets::Unimplemented)?;
+/// assert_eq!(regs.pc, 0x8000_0008);
+/// assert_eq!(regs.return_address(), 0x8000_0004);
+/// # Ok::<(), axebpf_a64::SimulateError>(())
+/// ```
+pub fn simulate(
+    insn: Insn,
+    regs: &mut PtRegs,
+    memory: &mut impl Memory,
+    targets: BranchTargets,
+) -> Result<(), SimulateError> {
+    let btype = regs.btype();
+    if targets == BranchTargets::Guarded && !accepts(insn, btype) {
+        return Err(SimulateError::BranchTarget { btype });
+    }
+    let next = regs.pc.wrapping_add(4);
+    let target = branch_target(insn, regs);
+    if target.is_none() {
+        compute(insn, regs, memory)?;
+    }
+    if matches!(insn, Insn::BranchLink { .. } | Insn::BranchLinkReg { .. }) {
+        regs.regs[LR] = next;
+    }
+    regs.pc = target.unwrap_or(next);
+    regs.set_btype(btype_after(insn, targets));
+    Ok(())
+}
+
+/// Tells whether `insn` may follow the indirect branch that `btype` stands for (ARM ARM, `BTypeCompatible_BTI`).
+fn accepts(insn: Insn, btype: u8) -> bool {
+    match (btype, insn) {
+        (0, _) => true,
+        (1, Insn::Bti(pad)) => pad != LandingPad::None,
+        (2, Insn::Bti(pad)) => matches!(pad, LandingPad::Call | LandingPad::Both),
+        (3, Insn::Bti(pad)) => matches!(pad, LandingPad::Jump | LandingPad::Both),
+        _ => false,
+    }
+}
+
+/// Returns `BTYPE` after `insn`.
+fn btype_after(insn: Insn, targets: BranchTargets) -> u8 {
+    match (insn, targets) {
+        (_, BranchTargets::Unimplemented) => 0,
+        (Insn::BranchLinkReg { .. }, _) => 2,
+        // A jump through X16 or X17 is what a linker's veneer does, and may go where calls go.
+        (Insn::BranchReg { target }, BranchTargets::Guarded)
+            if !matches!(target.index(), 16 | 17) =>
+        {
+            3
+        }
+        (Insn::BranchReg { .. }, _) => 1,
+        _ => 0,
+    }
+}
+
+/// Returns where `insn` branches to, or `None` if it does not branch.
+fn branch_target(insn: Insn, regs: &PtRegs) -> Option<u64> {
+    let taken = |offset: i64| Some(regs.pc.wrapping_add_signed(offset));
+    match insn {
+        Insn::Branch { offset } | Insn::BranchLink { offset } => taken(offset),
+        Insn::BranchCond { cond, offset } if cond.holds(regs.flags()) => taken(offset),
+        Insn::CompareBranch {
+            reg,
+            width,
+            when,
+            offset,
+        } if fits(truncate(regs.get(reg), width), when) => taken(offset),
+        Insn::TestBranch {
+            reg,
+            bit,
+            when,
+            offset,
+        } if fits(regs.get(reg) >> bit & 1, when) => taken(offset),
+        Insn::BranchReg { target } | Insn::BranchLinkReg { target } | Insn::Ret { target } => {
+            Some(regs.get(target))
+        }
+        _ => None,
+    }
+}
+
+/// Tells whether `value` is such that a branch `when` branches.
+fn fits(value: u64, when: BranchIf) -> bool {
+    match when {
+        BranchIf::Zero => value == 0,
+        BranchIf::NonZero => value != 0,
+    }
+}
+
+/// Does what `insn` does to registers and memory, apart from branching.
+fn compute(insn: Insn, regs: &mut PtRegs, memory: &mut impl Memory) -> Result<(), SimulateError> {
+    match insn {
+        Insn::Adr { dest, offset } => regs.set(dest, regs.pc.wrapping_add_signed(offset)),
+        Insn::Adrp { dest, offset } => {
+            regs.set(dest, (regs.pc & !0xfff).wrapping_add_signed(offset));
+        }
+        Insn::MoveWide {
+            op,
+            dest,
+            width,
+            imm,
+            shift,
+        } => {
+            let value = move_wide(op, regs.get(dest), u64::from(imm) << shift, 0xffff << shift);
+            regs.set(dest, truncate(value, width));
+        }
+        Insn::AddSub {
+            op,
+            dest,
+            left,
+            width,
+            imm,
+        } => {
+            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
+            regs.set_sp(dest, sum.value);
+        }
+        Insn::AddSubFlags {
+            op,
+            dest,
+            left,
+            width,
+            imm,
+        } => {
+            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
+            regs.set(dest, sum.value);
+            regs.set_flags(sum.flags);
+        }
+        Insn::LoadLiteral {
+            literal,
+            dest,
+            offset,
+        } => {
+            let value = load(memory, regs.pc.wrapping_add_signed(offset), literal)?;
+            regs.set(dest, value);
+        }
+        Insn::StorePre { .. } | Insn::StorePairPre { .. } => store(insn, regs, memory)?,
+        // What only branches, and what does nothing.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Returns the low bits of `value` that `width` has.
+fn truncate(value: u64, width: Width) -> u64 {
+    match width {
+        Width::W => value & 0xffff_ffff,
+        Width::X => value,
+    }
+}
+
+/// Computes what a move of the bits in `mask` makes of `old`.
+fn move_wide(op: MoveWide, old: u64, bits: u64, mask: u64) -> u64 {
+    match op {
+        MoveWide::Zero => bits,
+        MoveWide::Not => !bits,
+        MoveWide::Keep => old & !mask | bits,
+    }
+}
+
+/// The result of an addition or a subtraction.
+struct Sum {
+    value: u64,
+    flags: Flags,
+}
+
+impl Sum {
+    /// Computes `left` plus or minus `right` in `width` bits (ARM ARM, `AddWithCarry`).
+    fn of(op: AddSub, left: u64, right: u64, width: Width) -> Self {
+        let bits = match width {
+            Width::W => 32,
+            Width::X => 64,
+        };
+        let (left, right) = (truncate(left, width), truncate(right, width));
+        // Subtracting is adding the complement and one.
+        let (right, carry) = match op {
+            AddSub::Add => (right, 0),
+            AddSub::Sub => (truncate(!right, width), 1),
+        };
+        let exact = u128::from(left) + u128::from(right) + carry;
+        let value = truncate(exact as u64, width);
+        let sign = |v: u64| v >> (bits - 1) & 1;
+        let overflow = sign(left) == sign(right) && sign(value) != sign(left);
+        let nzcv = (sign(value) as u8) << 3
+            | u8::from(value == 0) << 2
+            | u8::from(exact >> bits != 0) << 1
+            | u8::from(overflow);
+        Self {
+            value,
+            flags: Flags::from_nzcv(nzcv),
+        }
+    }
+}
+
+/// Loads `literal` from `addr`.
+fn load(memory: &mut impl Memory, addr: u64, literal: Literal) -> Result<u64, MemoryFault> {
+    let mut bytes = [0; 8];
+    let len = match literal {
+        Literal::Doubleword => 8,
+        Literal::Word | Literal::SignedWord => 4,
+    };
+    memory.read(addr, &mut bytes[..len])?;
+    let value = u64::from_le_bytes(bytes);
+    Ok(match literal {
+        Literal::SignedWord => i64::from(value as i32).cast_unsigned(),
+        Literal::Word | Literal::Doubleword => value,
+    })
+}
+
+/// Executes a store with pre-indexing.
+fn store(insn: Insn, regs: &mut PtRegs, memory: &mut impl Memory) -> Result<(), SimulateError> {
+    let (values, width, base, offset) = match insn {
+        Insn::StorePre {
+            value,
+            width,
+            base,
+            offset,
+        } => ([Some(value), None], width, base, offset),
+        Insn::StorePairPre {
+            first,
+            second,
+            width,
+            base,
+            offset,
+        } => ([Some(first), Some(second)], width, base, offset),
+        _ => return Ok(()),
+    };
+    let addr = pre_indexed(regs, base, offset)?;
+    let mut bytes = [0; 16];
+    let size = match width {
+        Width::W => 4,
+        Width::X => 8,
+    };
+    let mut len = 0;
+    for reg in values.into_iter().flatten() {
+        let value = regs.get(reg).to_le_bytes();
+        bytes[len..len + size].copy_from_slice(&value[..size]);
+        len += size;
+    }
+    memory.write(addr, &bytes[..len])?;
+    regs.set_sp(base, addr);
+    Ok(())
+}
+
+/// Returns the address of an access that adds `offset` to `base` first.
+fn pre_indexed(regs: &PtRegs, base: RegSp, offset: i64) -> Result<u64, SimulateError> {
+    let value = regs.get_sp(base);
+    // The check is on the stack pointer before the offset is added.
+    if base.is_sp() && !value.is_multiple_of(16) {
+        return Err(SimulateError::StackAlignment { sp: value });
+    }
+    Ok(value.wrapping_add_signed(offset))
+}

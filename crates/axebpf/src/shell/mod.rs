@@ -122,7 +122,11 @@ impl<'a> Shell<'a> {
     fn try_line(&self, io: &mut dyn Io, line: &str) -> Result<(), Complaint> {
         let line = parse::parse(line)?;
         if line.words.is_empty() {
-            return Ok(());
+            return match line.filter {
+                None => Ok(()),
+                Some(_) => Err(Complaint::new("there is no command before `if`")
+                    .hint("usage: trace enable GLOB if FILTER")),
+            };
         }
         let mut session = Session { shell: self, io };
         if line.words.iter().any(|word| word.text == "--help") {

@@ -42,7 +42,8 @@ pub(crate) struct TestIo {
     pub(crate) input: VecDeque<u8>,
     /// After how many polls the operator interrupts; 0 for never.
     pub(crate) patience: usize,
-    polls: usize,
+    /// How often it was polled.
+    pub(crate) polls: usize,
 }
 
 impl TestIo {

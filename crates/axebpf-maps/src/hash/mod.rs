@@ -29,6 +29,8 @@ mod table;
 use core::ptr::NonNull;
 
 use crate::hash::table::Table;
+#[cfg(all(test, loom))]
+pub(crate) use crate::hash::{free::FreeList, node::Node};
 use crate::storage::{Copies, Place, ValueSource, Values};
 use crate::sync::Effort;
 use crate::{MapError, MapFlags, MapSpec, UpdateFlags, limits};

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use axebpf_hit::HitGuard;
 
 use crate::event::Event;
-use crate::field::{HEADER_LEN, MAX_RECORD_LEN, TraceField};
+use crate::field::{HEADER_LEN, MAX_RECORD_LEN};
+use crate::field_type::TraceField;
 use crate::filter::Filter;
 
 /// Is told of the firings of an event.

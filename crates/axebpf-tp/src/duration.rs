@@ -1,7 +1,7 @@
 //! What an event's duration is: a field, or the time since another event.
 
 use crate::event::Event;
-use crate::field::Field;
+use crate::field::{Field, same};
 
 /// Tells where the duration of an event comes from.
 #[derive(Clone, Copy, Debug)]
@@ -70,20 +70,4 @@ const fn has(fields: &[Field], name: &str) -> bool {
         i += 1;
     }
     false
-}
-
-/// Compares two strings at compile time.
-const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
 }

@@ -1,7 +1,6 @@
 //! What an event's fields can be, and where they lie in its record.
 
 use core::fmt;
-use core::marker::PhantomData;
 
 /// Counts the bytes of the header that every record starts with (Linux's `struct trace_entry`).
 pub const HEADER_LEN: usize = 8;
@@ -317,91 +316,50 @@ pub const fn record_len(fields: &[Field]) -> usize {
     len
 }
 
-/// A type that an event's field can have.
+/// Counts the registers that the arguments of one event may travel in; a string takes two.
+const MAX_WORDS: usize = 16;
+
+/// Returns where the arguments of a field lie in the array that its record is made from, in bytes.
 ///
-/// Implemented for `u8` to `u64`, `i8` to `i64`, `bool`, [`Hex`] and [`Str`].
-pub trait TraceField {
-    /// What `trace!` takes for the field.
-    type Arg<'a>: Copy;
-
-    /// How the field is stored and printed.
-    const TYPE: FieldType;
-
-    /// Writes `arg` to `to`, which has [`FieldType::size`] bytes and is all zeroes.
-    #[doc(hidden)]
-    fn store(arg: Self::Arg<'_>, to: &mut [u8]);
-}
-
-macro_rules! integer_field {
-    ($($ty:ident => $kind:expr),* $(,)?) => {$(
-        impl TraceField for $ty {
-            type Arg<'a> = $ty;
-            const TYPE: FieldType = $kind;
-
-            fn store(arg: $ty, to: &mut [u8]) {
-                to.iter_mut().zip(arg.to_ne_bytes()).for_each(|(to, from)| *to = from);
-            }
+/// # Panics
+///
+/// At compile time, when the event has more arguments than there are registers for.
+#[doc(hidden)]
+#[must_use]
+pub const fn word_offset(fields: &[Field], name: &str) -> usize {
+    let mut offset = 0;
+    let mut found = 0;
+    let mut words = 0;
+    while offset < fields.len() {
+        words += if matches!(fields[offset].ty, FieldType::Chars { .. }) {
+            2
+        } else {
+            1
+        };
+        if same(fields[offset].name, name) {
+            found = offset;
         }
-    )*};
-}
-
-integer_field! {
-    u8 => FieldType::Unsigned { size: 1, radix: Radix::Decimal },
-    u16 => FieldType::Unsigned { size: 2, radix: Radix::Decimal },
-    u32 => FieldType::Unsigned { size: 4, radix: Radix::Decimal },
-    u64 => FieldType::Unsigned { size: 8, radix: Radix::Decimal },
-    i8 => FieldType::Signed { size: 1 },
-    i16 => FieldType::Signed { size: 2 },
-    i32 => FieldType::Signed { size: 4 },
-    i64 => FieldType::Signed { size: 8 },
-}
-
-impl TraceField for bool {
-    type Arg<'a> = bool;
-    const TYPE: FieldType = FieldType::Bool;
-
-    fn store(arg: bool, to: &mut [u8]) {
-        u8::store(u8::from(arg), to);
+        offset += 1;
     }
+    assert!(
+        words <= MAX_WORDS,
+        "an event has at most 16 fields; a string counts for two"
+    );
+    16 * found
 }
 
-/// Declares an unsigned field that is printed in hexadecimal: an address, a register, a mask.
-///
-/// `trace!` takes the plain integer for it, so `pc: Hex<u64>` is given a `u64`.
-#[derive(Clone, Copy, Debug)]
-pub struct Hex<T>(PhantomData<T>);
-
-macro_rules! hex_field {
-    ($($ty:ident),*) => {$(
-        impl TraceField for Hex<$ty> {
-            type Arg<'a> = $ty;
-            const TYPE: FieldType =
-                FieldType::Unsigned { size: size_of::<$ty>(), radix: Radix::Hex };
-
-            fn store(arg: $ty, to: &mut [u8]) {
-                $ty::store(arg, to);
-            }
+/// Compares two strings at compile time.
+pub(crate) const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
         }
-    )*};
-}
-
-hex_field!(u8, u16, u32, u64);
-
-/// Declares a string field: a NUL-terminated `char name[N]` in the record.
-///
-/// `trace!` takes a `&str` for it. What is longer than `N - 1` bytes is cut at a character boundary.
-#[derive(Clone, Copy, Debug)]
-pub struct Str<const N: usize>(());
-
-impl<const N: usize> TraceField for Str<N> {
-    type Arg<'a> = &'a str;
-    const TYPE: FieldType = {
-        assert!(N >= 1, "a string field needs room for its NUL");
-        FieldType::Chars { len: N }
-    };
-
-    fn store(arg: &str, to: &mut [u8]) {
-        let kept = &arg.as_bytes()[..arg.floor_char_boundary(N - 1)];
-        to.iter_mut().zip(kept).for_each(|(to, from)| *to = *from);
+        i += 1;
     }
+    true
 }

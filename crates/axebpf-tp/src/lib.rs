@@ -12,6 +12,7 @@ mod duration;
 mod error;
 mod event;
 mod field;
+mod field_type;
 mod filter;
 mod format;
 mod interval;
@@ -25,6 +26,9 @@ mod similar;
 mod site;
 mod stats;
 mod subscribe;
+#[cfg(feature = "twins")]
+#[allow(unsafe_code, reason = "`define_event!` adds to a section of the image")]
+pub mod twins;
 
 pub use catalogue::{shell, vmm};
 pub use collector::Recording;
@@ -33,9 +37,8 @@ pub use dispatch::{TraceHandler, TraceHit};
 pub use duration::{Duration, Pairing};
 pub use error::TpError;
 pub use event::Event;
-pub use field::{
-    Field, FieldType, FieldValue, HEADER_LEN, Hex, MAX_RECORD_LEN, Radix, Str, TraceField,
-};
+pub use field::{Field, FieldType, FieldValue, HEADER_LEN, MAX_RECORD_LEN, Radix};
+pub use field_type::{Hex, Str, TraceField};
 pub use filter::{Filter, FilterError};
 pub use recorder::{Entry, Overflow, RECORDER, Reader, Recorder};
 pub use registry::{events, find, find_by_id, init, matching};
@@ -48,5 +51,7 @@ pub use subscribe::{Subscription, subscribe};
 pub mod __private {
     pub use crate::dispatch::RecordBuffer;
     pub use crate::event::EventSpec;
-    pub use crate::field::{lay_out, record_len};
+    pub use crate::field::{lay_out, record_len, word_offset};
+    #[cfg(all(target_arch = "aarch64", target_os = "none"))]
+    pub use crate::site::enter_report;
 }

@@ -80,13 +80,7 @@ macro_rules! define_event {
 
             #[inline(always)]
             fn fire(self) {
-                #[cold]
-                #[inline(never)]
-                fn fire() {
-                    $crate::__private::RecordBuffer::<{ $crate::HEADER_LEN }>::default()
-                        .dispatch(&$name);
-                }
-                fire();
+                $crate::__event_fire! { self $name $type [] }
             }
         }
     };
@@ -128,23 +122,7 @@ macro_rules! define_event {
 
             #[inline(always)]
             fn fire(self) {
-                #[cold]
-                #[inline(never)]
-                fn fire($($field: <$ty as $crate::TraceField>::Arg<'_>),+) {
-                    const FIELDS: &[$crate::Field] =
-                        <$type<'static> as $crate::Tracepoint>::FIELDS;
-                    let mut record = $crate::__private::RecordBuffer::<
-                        { $crate::__private::record_len(FIELDS) },
-                    >::default();
-                    let mut fields = FIELDS.iter();
-                    $(
-                        if let Some(at) = fields.next() {
-                            record.put::<$ty>(at.offset(), $field);
-                        }
-                    )+
-                    record.dispatch(&$name);
-                }
-                fire($(self.$field),+);
+                $crate::__event_fire! { self $name $type [$($field: $ty),+] }
             }
         }
     };
@@ -177,6 +155,68 @@ macro_rules! __event_static {
             ".popsection",
             event = sym $name,
         );
+    };
+}
+
+/// Fills the record of an event in and hands it on, out of line.
+///
+/// On bare-metal aarch64 the way there is no call that the compiler knows of, which would make it move what lives in
+/// caller-saved registers out of the way even while nobody listens. The arguments go to the stack, and
+/// `enter_report` saves all registers, so that the tracepoint changes none.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __event_fire {
+    ($this:tt $name:ident $type:ident [$($field:ident : $ty:ty),*]) => {
+        const FIELDS: &[$crate::Field] = <$type as $crate::Tracepoint>::FIELDS;
+
+        #[cold]
+        #[inline(never)]
+        #[allow(unused_mut, unused_variables)]
+        extern "C-unwind" fn report(words: &[[u64; 2]; FIELDS.len()]) {
+            let mut record = $crate::__private::RecordBuffer::<
+                { $crate::__private::record_len(FIELDS) },
+            >::default();
+            let mut fields = FIELDS.iter().zip(words);
+            $(
+                if let Some((field, words)) = fields.next() {
+                    // SAFETY: The words are those of the argument of this field, which `fire` still borrows.
+                    let argument = unsafe { <$ty as $crate::TraceField>::from_words(*words) };
+                    record.put::<$ty>(field.offset(), argument);
+                }
+            )*
+            record.dispatch(&$name);
+        }
+
+        #[cfg(all(target_arch = "aarch64", target_os = "none"))]
+        // SAFETY: Puts the words of all arguments into an array below the stack pointer, which it gives back, and calls
+        // `report` with it through `enter_report`, which restores every register but x16 and x30; those are restored
+        // here. What subscribers write, they may write at any time from other CPUs (`TraceHandler` is `Sync`), so that as
+        // far as this function can tell, no memory is written.
+        unsafe {
+            ::core::arch::asm!(
+                "sub sp, sp, #{size}",
+                "stp x16, x30, [sp, #{saved}]",
+                $(concat!("stp {:x}, {:x}, [sp, #{}] // ", stringify!($field)),)*
+                "adrp x16, {report}",
+                "add x16, x16, :lo12:{report}",
+                "bl {enter}",
+                "ldp x16, x30, [sp, #{saved}]",
+                "add sp, sp, #{size}",
+                $(
+                    in(reg) <$ty as $crate::TraceField>::low($this.$field),
+                    in(reg) <$ty as $crate::TraceField>::high($this.$field),
+                    const $crate::__private::word_offset(FIELDS, stringify!($field)),
+                )*
+                size = const 16 * FIELDS.len() + 16,
+                saved = const 16 * FIELDS.len(),
+                report = sym report,
+                enter = sym $crate::__private::enter_report,
+                options(readonly, preserves_flags)
+            );
+        }
+
+        #[cfg(not(all(target_arch = "aarch64", target_os = "none")))]
+        report(&[$(<$ty as $crate::TraceField>::words($this.$field)),*]);
     };
 }
 

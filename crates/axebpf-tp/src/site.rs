@@ -13,6 +13,31 @@
 use crate::event::Event;
 use crate::field::Field;
 
+/// Saves and restores the vector registers of a target whose code may use them, 512 bytes below the stack pointer.
+#[cfg(all(target_arch = "aarch64", target_os = "none", target_feature = "neon"))]
+macro_rules! vectors {
+    (save) => {
+        ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, \
+         23, 24, 25, 26, 27, 28, 29, 30, 31\nstr q\\n, [sp, #-16]!\n.endr"
+    };
+    (restore) => {
+        ".irp n, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, \
+         11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0\nldr q\\n, [sp], #16\n.endr"
+    };
+}
+
+/// There are no vector registers to save.
+#[cfg(all(
+    target_arch = "aarch64",
+    target_os = "none",
+    not(target_feature = "neon")
+))]
+macro_rules! vectors {
+    ($what:ident) => {
+        ""
+    };
+}
+
 /// An event as a type: what `define_event!` makes for `trace!` to fill in.
 pub trait Tracepoint {
     /// The fields, laid out.
@@ -68,4 +93,49 @@ pub fn is_listened_to<T: Tracepoint>() -> bool {
 #[must_use]
 pub fn is_listened_to<T: Tracepoint>() -> bool {
     T::event().enabled()
+}
+
+/// Calls the function in x16 with the address that the stack pointer has, and changes no register.
+///
+/// Only for the expansion of `define_event!`, which saves x16 and x30 itself.
+///
+/// # Safety
+///
+/// x16 holds a function that takes a pointer to what the stack pointer points to.
+#[doc(hidden)]
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[unsafe(naked)]
+pub unsafe extern "C" fn enter_report() {
+    core::arch::naked_asm!(
+        "stp x29, x30, [sp, #-176]!",
+        "mov x29, sp",
+        "stp x0, x1, [sp, #16]",
+        "stp x2, x3, [sp, #32]",
+        "stp x4, x5, [sp, #48]",
+        "stp x6, x7, [sp, #64]",
+        "stp x8, x9, [sp, #80]",
+        "stp x10, x11, [sp, #96]",
+        "stp x12, x13, [sp, #112]",
+        "stp x14, x15, [sp, #128]",
+        "stp x17, x18, [sp, #144]",
+        "mrs x17, nzcv",
+        "str x17, [sp, #160]",
+        "add x0, sp, #176",
+        vectors!(save),
+        "blr x16",
+        vectors!(restore),
+        "ldr x17, [sp, #160]",
+        "msr nzcv, x17",
+        "ldp x0, x1, [sp, #16]",
+        "ldp x2, x3, [sp, #32]",
+        "ldp x4, x5, [sp, #48]",
+        "ldp x6, x7, [sp, #64]",
+        "ldp x8, x9, [sp, #80]",
+        "ldp x10, x11, [sp, #96]",
+        "ldp x12, x13, [sp, #112]",
+        "ldp x14, x15, [sp, #128]",
+        "ldp x17, x18, [sp, #144]",
+        "ldp x29, x30, [sp], #176",
+        "ret",
+    )
 }

@@ -1,6 +1,6 @@
 //! The events of the hypervisor's shell.
 
-use crate::field::Str;
+use crate::field_type::Str;
 
 crate::define_event! {
     /// The shell is ready for its first command.

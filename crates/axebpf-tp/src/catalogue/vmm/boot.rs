@@ -1,6 +1,6 @@
 //! How the hypervisor comes up.
 
-use crate::field::{Hex, Str};
+use crate::field_type::{Hex, Str};
 
 crate::define_event! {
     /// The virtual machine monitor is initialised: VMs can be created.

@@ -1,6 +1,6 @@
 //! Interrupts, timers, and the signals between CPUs.
 
-use crate::field::Hex;
+use crate::field_type::Hex;
 
 crate::define_event! {
     /// A physical interrupt arrives while a guest runs, or while the hypervisor does.

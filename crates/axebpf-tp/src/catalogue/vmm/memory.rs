@@ -1,6 +1,6 @@
 //! Stage-2 memory and emulated devices.
 
-use crate::field::Hex;
+use crate::field_type::Hex;
 
 crate::define_event! {
     /// A range of a VM's memory is mapped.

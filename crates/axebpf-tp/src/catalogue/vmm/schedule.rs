@@ -1,6 +1,6 @@
 //! Physical CPUs and what runs on them.
 
-use crate::field::Hex;
+use crate::field_type::Hex;
 
 crate::define_event! {
     /// A physical CPU has come up and runs the hypervisor.

@@ -1,6 +1,6 @@
 //! The life of a virtual CPU, and the way into its guest and back.
 
-use crate::field::Hex;
+use crate::field_type::Hex;
 
 crate::define_event! {
     /// A vCPU exists.

@@ -1,6 +1,6 @@
 //! The life of a virtual machine.
 
-use crate::field::{Hex, Str};
+use crate::field_type::{Hex, Str};
 
 crate::define_event! {
     /// A VM exists: its memory and vCPUs can be set up.

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build_image;
 mod build_programs;
+mod check_bare_metal;
 mod demo;
 mod events;
 mod ksyms;
@@ -41,6 +42,7 @@ enum Command {
     Test(test::Args),
     Soak(soak::Args),
     Bench(bench::Args),
+    CheckBareMetal(check_bare_metal::Args),
 }
 
 fn main() -> ExitCode {
@@ -65,5 +67,6 @@ fn run(command: &Command) -> Result<()> {
         Command::Test(args) => test::run(args),
         Command::Soak(args) => soak::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::CheckBareMetal(args) => check_bare_metal::run(args),
     }
 }

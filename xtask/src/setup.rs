@@ -19,7 +19,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let all: Vec<Tool> = [&Tool::PROGRAMS[..], &Tool::IMAGE, &Tool::RUN, &Tool::TEST].concat();
+    let all: Vec<Tool> = [
+        &Tool::PROGRAMS[..],
+        &Tool::IMAGE,
+        &Tool::RUN,
+        &Tool::TEST,
+        &Tool::LINT,
+    ]
+    .concat();
     say("checking the tools");
     if !args.check {
         tools::ensure(&all)?;

@@ -85,7 +85,7 @@ fn summarise(stages: &[Stage]) -> Result<()> {
 }
 
 fn host(stages: &mut Vec<Stage>) -> Result<()> {
-    tools::ensure(&[Tool::Nextest])?;
+    tools::ensure(&Tool::TEST)?;
     let mut tests = cargo("nextest");
     tests.args(["run", "--no-fail-fast", "--features", HOST_FEATURES]);
     stages.push(Stage::run("host tests", &mut tests));

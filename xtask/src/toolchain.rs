@@ -59,13 +59,16 @@ impl Toolchain {
 
     /// Returns cargo, for `subcommand`, with the options and variables that make it build for the target.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
-        let mut cargo = Command::new(&self.compiler.cargo);
+        let mut cargo = match subcommand {
+            // PATH may lead to the clippy of another compiler.
+            "clippy" => Command::new(self.clippy()),
+            _ => Command::new(&self.compiler.cargo),
+        };
         // What the cargo that runs this program set would select its own toolchain again.
+        cargo.env_remove("RUSTUP_TOOLCHAIN");
         cargo
-            .env_remove("RUSTUP_TOOLCHAIN")
-            .env_remove("RUSTC")
-            .env_remove("CARGO");
-        cargo.env("RUSTC", &self.compiler.rustc);
+            .env("CARGO", &self.compiler.cargo)
+            .env("RUSTC", &self.compiler.rustc);
         cargo.arg(subcommand).args(["--target", self.target]);
         if self.library == Library::Sources {
             cargo.env("RUSTC_BOOTSTRAP", "1");
@@ -75,6 +78,11 @@ impl Toolchain {
             cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
         }
         cargo
+    }
+
+    /// Returns where the compiler's own clippy is, or would be.
+    pub(crate) fn clippy(&self) -> PathBuf {
+        self.compiler.cargo.with_file_name("cargo-clippy")
     }
 
     /// Returns the compiler's version, such as `1.96.0`.

@@ -19,8 +19,6 @@ pub(crate) enum Tool {
     Clang,
     /// Strips objects and makes raw images.
     Objcopy,
-    /// Shows the instructions of an image.
-    Objdump,
     /// Links images.
     Lld,
     /// The headers `bpf_helpers.h` and `bpf_tracing.h`.
@@ -31,6 +29,8 @@ pub(crate) enum Tool {
     BpfLinker,
     /// Compiles Rust for the hypervisor.
     BareMetalRust,
+    /// Lints Rust for the hypervisor.
+    BareMetalClippy,
     /// Runs the images.
     Qemu,
     /// Runs tests.
@@ -61,19 +61,22 @@ impl Tool {
     /// What running the image needs.
     pub(crate) const RUN: [Self; 1] = [Self::Qemu];
     /// What testing needs beside these.
-    pub(crate) const TEST: [Self; 2] = [Self::Nextest, Self::Objdump];
+    pub(crate) const TEST: [Self; 1] = [Self::Nextest];
+
+    /// What linting needs beside these.
+    pub(crate) const LINT: [Self; 1] = [Self::BareMetalClippy];
 
     /// Returns the tool's name and what it is for.
     pub(crate) fn description(self) -> &'static str {
         match self {
             Self::Clang => "clang 22, compiles eBPF programs in C",
             Self::Objcopy => "llvm-objcopy, strips objects and makes raw images",
-            Self::Objdump => "llvm-objdump, shows the instructions of an image",
             Self::Lld => "ld.lld, links images",
             Self::LibbpfHeaders => "libbpf's headers for eBPF programs in C",
             Self::EbpfRust => "a Rust compiler for bpfel-unknown-none",
             Self::BpfLinker => "bpf-linker, links eBPF programs in Rust",
             Self::BareMetalRust => "a Rust compiler for aarch64-unknown-none-softfloat",
+            Self::BareMetalClippy => "clippy of that compiler",
             Self::Qemu => "qemu-system-aarch64, runs the images",
             Self::Nextest => "cargo-nextest, runs the tests",
         }
@@ -84,12 +87,13 @@ impl Tool {
         match self {
             Self::Clang => &["clang-22", "clang-21", "clang-20", "clang"],
             Self::Objcopy => &["llvm-objcopy-22", "llvm-objcopy", "llvm-objcopy-19"],
-            Self::Objdump => &["llvm-objdump-22", "llvm-objdump", "llvm-objdump-19"],
             Self::Lld => &["ld.lld-22", "ld.lld", "ld.lld-19"],
             Self::BpfLinker => &["bpf-linker"],
             Self::Qemu => &["qemu-system-aarch64"],
             Self::Nextest => &["cargo-nextest"],
-            Self::LibbpfHeaders | Self::EbpfRust | Self::BareMetalRust => &[],
+            Self::LibbpfHeaders | Self::EbpfRust | Self::BareMetalRust | Self::BareMetalClippy => {
+                &[]
+            }
         }
     }
 
@@ -104,6 +108,9 @@ impl Tool {
             Self::BareMetalRust => {
                 Toolchain::find(BARE_METAL).map(|toolchain| toolchain.describe().into())
             }
+            Self::BareMetalClippy => Toolchain::find(BARE_METAL)
+                .map(|toolchain| toolchain.clippy())
+                .filter(|clippy| clippy.is_file()),
             _ => self
                 .programs()
                 .iter()
@@ -129,6 +136,9 @@ impl Tool {
     pub(crate) fn version(self) -> Result<String> {
         let text = match self {
             Self::EbpfRust => return toolchain(EBPF)?.version(),
+            Self::BareMetalClippy => {
+                output(Command::new(self.path()?).args(["clippy", "--version"]))?
+            }
             Self::BareMetalRust => return toolchain(BARE_METAL)?.version(),
             Self::LibbpfHeaders => return libbpf_version(&self.path()?),
             _ => output(Command::new(self.path()?).arg("--version"))?,
@@ -144,11 +154,12 @@ impl Tool {
     fn install(self) -> Install {
         match self {
             Self::Clang => Install::Apt(&["clang-22"]),
-            Self::Objcopy | Self::Objdump => Install::Apt(&["llvm-22"]),
+            Self::Objcopy => Install::Apt(&["llvm-22"]),
             Self::Lld => Install::Apt(&["lld-22"]),
             Self::LibbpfHeaders => Install::Apt(&["libbpf-dev"]),
             Self::EbpfRust => Install::Apt(&["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"]),
             Self::BareMetalRust => Install::Apt(&["rustc-web", "cargo-web", "rust-web-src"]),
+            Self::BareMetalClippy => Install::Apt(&["rust-web-clippy"]),
             Self::Qemu => Install::Apt(&["qemu-system-arm"]),
             Self::BpfLinker => Install::BpfLinker,
             Self::Nextest => Install::Cargo("cargo-nextest"),

@@ -9,6 +9,8 @@ extern crate std;
 mod addr;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub mod arch;
+#[cfg(all(feature = "axhal", target_arch = "aarch64", target_os = "none"))]
+pub mod axhal;
 mod counter;
 mod error;
 #[cfg(feature = "host")]
@@ -27,7 +29,7 @@ pub use counter::ticks_to_ns;
 pub use error::{ExecError, ReadFault, TextError};
 pub use ids::{CpuId, VcpuId, VmId};
 pub use maintenance::{CacheGeometry, Maintenance};
-pub use par::is_normal as is_normal_translation;
+pub use par::{is_normal as is_normal_translation, translated_address};
 pub use traits::{
     Clock, Console, CoreSync, Cpus, CurrentVcpu, ExecMemory, ExecRegion, InterruptState,
     Interrupts, Platform, ReadMemory, TextPatch, Vcpu,

@@ -4,7 +4,7 @@ use core::arch::global_asm;
 
 use super::{mask_interrupts, restore_interrupts};
 use crate::pages::read_pages;
-use crate::{HostVirt, ReadFault, is_normal_translation};
+use crate::{HostPhys, HostVirt, ReadFault, is_normal_translation, translated_address};
 
 // The labels are global because Rust names them, and hidden because nobody else does. `bti c` is a hint that does
 // nothing on CPUs, and in pages, without branch targets.
@@ -43,26 +43,37 @@ global_asm!(
     "mov x0, x2",
     "ret",
     ".size axebpf_read_copy, . - axebpf_read_copy",
-    // The argument is an address; returns what PAR_EL1 says about reading it at EL2, and keeps PAR_EL1. An abort on the
-    // translation table walk itself counts as a failed translation.
+    // The argument is an address; both return what PAR_EL1 says about it at EL2, for reading and for writing, and keep
+    // PAR_EL1. An abort on the translation table walk itself counts as a failed translation.
     ".hidden axebpf_read_translate",
+    ".hidden axebpf_read_translate_for_writing",
     ".hidden axebpf_read_walk",
+    ".hidden axebpf_read_walk_for_writing",
     ".hidden axebpf_read_walk_failed",
-    ".globl axebpf_read_translate, axebpf_read_walk, axebpf_read_walk_failed",
+    ".globl axebpf_read_translate, axebpf_read_translate_for_writing",
+    ".globl axebpf_read_walk, axebpf_read_walk_for_writing, axebpf_read_walk_failed",
     ".type axebpf_read_translate, %function",
     "axebpf_read_translate:",
     "bti c",
     "mrs x1, par_el1",
     "axebpf_read_walk:",
     "at s1e2r, x0",
-    "isb",
+    "4: isb",
     "mrs x0, par_el1",
-    "4: msr par_el1, x1",
+    "5: msr par_el1, x1",
     "ret",
     "axebpf_read_walk_failed:",
     "mov x0, #1",
-    "b 4b",
+    "b 5b",
     ".size axebpf_read_translate, . - axebpf_read_translate",
+    ".type axebpf_read_translate_for_writing, %function",
+    "axebpf_read_translate_for_writing:",
+    "bti c",
+    "mrs x1, par_el1",
+    "axebpf_read_walk_for_writing:",
+    "at s1e2w, x0",
+    "b 4b",
+    ".size axebpf_read_translate_for_writing, . - axebpf_read_translate_for_writing",
     ".popsection",
 );
 
@@ -72,7 +83,9 @@ unsafe extern "C" {
     fn axebpf_read_load_byte();
     fn axebpf_read_copy_end();
     fn axebpf_read_translate(addr: u64) -> u64;
+    fn axebpf_read_translate_for_writing(addr: u64) -> u64;
     fn axebpf_read_walk();
+    fn axebpf_read_walk_for_writing();
     fn axebpf_read_walk_failed();
 }
 
@@ -85,9 +98,11 @@ unsafe extern "C" {
 #[must_use]
 pub fn fault_fixup(elr: u64) -> Option<u64> {
     let place = |label: unsafe extern "C" fn()| label as usize as u64;
-    if elr == place(axebpf_read_load_dword) || elr == place(axebpf_read_load_byte) {
+    let loads = [axebpf_read_load_dword, axebpf_read_load_byte].map(place);
+    let walks = [axebpf_read_walk, axebpf_read_walk_for_writing].map(place);
+    if loads.contains(&elr) {
         Some(place(axebpf_read_copy_end))
-    } else if elr == place(axebpf_read_walk) {
+    } else if walks.contains(&elr) {
         Some(place(axebpf_read_walk_failed))
     } else {
         None
@@ -99,13 +114,34 @@ pub fn fault_fixup(elr: u64) -> Option<u64> {
 /// Asks the MMU (`AT S1E2R`); `PAR_EL1` is afterwards what it was.
 #[must_use]
 pub fn is_normal_memory(addr: HostVirt) -> bool {
+    is_normal_translation(ask_mmu(axebpf_read_translate, addr))
+}
+
+/// Returns the physical address of `addr` as EL2 reads it, or `None` where it cannot.
+///
+/// As [`is_normal_memory`] does, but for devices, too.
+#[must_use]
+pub fn translate(addr: HostVirt) -> Option<HostPhys> {
+    translated_address(ask_mmu(axebpf_read_translate, addr), addr)
+}
+
+/// Returns the physical address of `addr` as EL2 writes it, or `None` where it cannot.
+///
+/// Asks the MMU (`AT S1E2W`); `PAR_EL1` is afterwards what it was.
+#[must_use]
+pub fn translate_for_writing(addr: HostVirt) -> Option<HostPhys> {
+    translated_address(ask_mmu(axebpf_read_translate_for_writing, addr), addr)
+}
+
+/// Returns the `PAR_EL1` of a translation by one of the two functions above.
+fn ask_mmu(translate: unsafe extern "C" fn(u64) -> u64, addr: HostVirt) -> u64 {
     // An interrupt handler that translates an address would come between the translation and its result.
     let interrupts = mask_interrupts();
-    // SAFETY: Follows the C calling convention and changes no memory and no system register for good. May abort at
-    // `axebpf_read_walk`, which the vector mends through `fault_fixup`.
-    let par = unsafe { axebpf_read_translate(addr.get()) };
+    // SAFETY: Both follow the C calling convention and change no memory and no system register for good. They may
+    // abort at the walk, which the vector mends through `fault_fixup`.
+    let par = unsafe { translate(addr.get()) };
     restore_interrupts(interrupts);
-    is_normal_translation(par)
+    par
 }
 
 /// Copies `dst.len()` bytes from `src`, of Normal memory only. For [`ReadMemory`](crate::ReadMemory).
@@ -128,3 +164,20 @@ pub fn read_memory(src: HostVirt, dst: &mut [u8]) -> Result<(), ReadFault> {
         piece.len() - left
     })
 }
+
+// The aborts that `fault_fixup` mends, for the exception table of `ax-cpu`: where from and where to, each relative to the
+// word that says so.
+#[cfg(feature = "axhal")]
+global_asm!(
+    ".pushsection __nofault_ex_table, \"a\"",
+    ".balign 4",
+    ".word axebpf_read_load_dword - .",
+    ".word axebpf_read_copy_end - .",
+    ".word axebpf_read_load_byte - .",
+    ".word axebpf_read_copy_end - .",
+    ".word axebpf_read_walk - .",
+    ".word axebpf_read_walk_failed - .",
+    ".word axebpf_read_walk_for_writing - .",
+    ".word axebpf_read_walk_failed - .",
+    ".popsection",
+);

@@ -43,5 +43,5 @@ mod memory;
 mod text;
 
 pub use cpu::{mask_interrupts, now_ns, restore_interrupts, synchronize_context};
-pub use memory::{fault_fixup, is_normal_memory, read_memory};
+pub use memory::{fault_fixup, is_normal_memory, read_memory, translate, translate_for_writing};
 pub use text::{cache_geometry, publish_text, write_text};

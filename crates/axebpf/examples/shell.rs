@@ -34,9 +34,21 @@ fn fire(count: u64) {
         let reason = if round % 3 == 0 { 36 } else { 22 };
         advance_mock_time(50_000);
         let (esr, far, gpa) = (u64::from(reason) << 26, 0, 0);
-        trace!(vmm::vcpu_run_exit { vm_id, vcpu_id, reason, pc: 0x4008_0000, esr, far, gpa });
+        trace!(vmm::vcpu_run_exit {
+            vm_id,
+            vcpu_id,
+            reason,
+            pc: 0x4008_0000,
+            esr,
+            far,
+            gpa
+        });
         advance_mock_time(700 * (round % 17));
-        trace!(vmm::vcpu_run_enter { vm_id, vcpu_id, pc: 0x4008_0000 });
+        trace!(vmm::vcpu_run_enter {
+            vm_id,
+            vcpu_id,
+            pc: 0x4008_0000
+        });
     }
 }
 

@@ -286,8 +286,8 @@ fn objects_load_show_and_unload() {
     let insns = |session: &Session| session.root.programs().unwrap()[0].program.insn_count();
     let loaded = session.ok("prog load count --as pings --budget 1000");
     let listing = format!(
-        "ID  OBJECT   PROGRAM  INSNS  LINKS  SECTION\n \
-         1  1:pings  count       {}  -      tracepoint/facade/ping\n",
+        "ID  OBJECT   PROGRAM  INSNS  LINKS  TARGET\n \
+         1  1:pings  count       {}  -      facade:ping\n",
         insns(&session)
     );
     assert_eq!(
@@ -356,7 +356,10 @@ fn links_attach_count_and_detach() {
          \x20                                  value >= 2\n \
          2  1:count     5       0       0  tracepoint:shell_test:linked\n"
     );
-    session.complains("prog unload count", &["object 1 is in use by 2 links"]);
+    session.complains(
+        "prog unload count",
+        &["object 1 is in use by 2 links", "--force"],
+    );
     session.complains(
         "link attach count shell_test:linked if value >= 2 &&",
         &["the filter", "expected"],

@@ -62,7 +62,29 @@ impl Complaint {
 
 impl From<crate::Error> for Complaint {
     fn from(error: crate::Error) -> Self {
-        Self::new(error.to_string())
+        let complaint = Self::new(error.to_string());
+        match error {
+            #[cfg(feature = "tracepoint-support")]
+            crate::Error::Tracepoint(error) => error.into(),
+            #[cfg(feature = "tracepoint-support")]
+            crate::Error::Filter(_) => {
+                complaint.hint("`trace format EVENT` shows the fields of an event")
+            }
+            #[cfg(all(feature = "runtime", feature = "tracepoint-support"))]
+            crate::Error::NoEvent { name } => {
+                let known = axebpf_tp::events().map(axebpf_tp::Event::full_name);
+                Self::unknown("tracepoint", &name, known, "trace list")
+            }
+            #[cfg(feature = "runtime")]
+            crate::Error::Busy { .. } => {
+                complaint.hint("`link detach` detaches them; so does `prog unload --force`")
+            }
+            #[cfg(feature = "runtime")]
+            crate::Error::NoTarget { .. } => {
+                complaint.hint("say where: link attach PROGRAM vmm:vm_create")
+            }
+            _ => complaint,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     CommandResult, Session,
     args::Args,
     command::{self, Command, Commands, GROUPS, Group},
-    table::{LINE_WIDTH, wrap},
+    table::LINE_WIDTH,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -93,10 +93,26 @@ fn explain(session: &mut Session<'_>, command: &Command) -> CommandResult {
 /// Writes how a command is called; further lines are indented.
 fn write_usage(out: &mut dyn Write, lead: &str, usage: &str) -> fmt::Result {
     const INDENT: &str = "        ";
-    let mut lead = lead;
-    for piece in wrap(usage, LINE_WIDTH - INDENT.len()) {
-        writeln!(out, "{lead}{piece}")?;
-        lead = INDENT;
+    out.write_str(lead)?;
+    let mut column = lead.len();
+    for (index, part) in parts(usage).enumerate() {
+        if column + 1 + part.len() > LINE_WIDTH {
+            write!(out, "\n{INDENT}{part}")?;
+            column = INDENT.len() + part.len();
+        } else {
+            let blank = if index == 0 { "" } else { " " };
+            write!(out, "{blank}{part}")?;
+            column += blank.len() + part.len();
+        }
     }
-    Ok(())
+    writeln!(out)
+}
+
+/// Cuts a usage into words, what is in brackets being one.
+fn parts(usage: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0;
+    usage.split(move |c: char| {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        c == ' ' && depth == 0
+    })
 }

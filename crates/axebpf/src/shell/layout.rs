@@ -70,6 +70,21 @@ impl Layout {
         }
     }
 
+    /// Returns what orders keys as an operator expects: their numbers, then the other bytes.
+    pub(crate) fn order(&self, bytes: &[u8]) -> Vec<u64> {
+        let mut rest = bytes;
+        let mut order = Vec::with_capacity(self.0.len());
+        for field in &self.0 {
+            let Some((head, tail)) = rest.split_at_checked(field.size) else {
+                break;
+            };
+            order.push(field.order(head));
+            rest = tail;
+        }
+        order.extend(rest.iter().map(|byte| u64::from(*byte)));
+        order
+    }
+
     /// Writes `bytes` as this layout says.
     pub(crate) fn show(&self, bytes: &[u8]) -> String {
         let mut text = String::new();
@@ -160,12 +175,24 @@ impl Field {
         Ok(Self { style, size })
     }
 
+    fn signed(self, bytes: &[u8]) -> i64 {
+        let shift = 64 - 8 * self.size as u32;
+        (raw(bytes) << shift).cast_signed() >> shift
+    }
+
+    fn order(self, bytes: &[u8]) -> u64 {
+        match self.style {
+            // The sign bit turned over puts the negative numbers first.
+            Style::Signed => self.signed(bytes).cast_unsigned() ^ 1 << 63,
+            Style::Unsigned | Style::Hex => raw(bytes),
+        }
+    }
+
     fn show(self, bytes: &[u8], text: &mut String) {
         let raw = raw(bytes);
-        let shift = 64 - 8 * self.size as u32;
         let shown = match self.style {
             Style::Unsigned => write!(text, "{raw}"),
-            Style::Signed => write!(text, "{}", (raw << shift).cast_signed() >> shift),
+            Style::Signed => write!(text, "{}", self.signed(bytes)),
             Style::Hex => write!(text, "{raw:#x}"),
         };
         debug_assert!(shown.is_ok(), "a String takes everything");
@@ -278,6 +305,16 @@ mod tests {
         assert_eq!(layout.show(&bytes), "1,-2,0x10,aabb");
         assert_eq!(layout.read("1,-2,0x10,aabb", 9).unwrap(), bytes);
         assert_eq!(layout.read("hex:01feff10000000aabb", 9).unwrap(), bytes);
+    }
+
+    #[test]
+    fn keys_are_ordered_by_their_numbers() {
+        let layout = Layout::parse("s16,u32,bytes", 7).unwrap();
+        let keys = [
+            "-2,9,00", "-1,0,00", "0,256,00", "0,512,01", "0,512,02", "1,0,00",
+        ];
+        let order = keys.map(|text| layout.order(&layout.read(text, 7).unwrap()));
+        assert!(order.is_sorted());
     }
 
     #[test]

@@ -118,14 +118,23 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
             info.id.to_string(),
             spec.name.clone(),
             spec.kind.to_string(),
-            spec.key_size.to_string(),
-            spec.value_size.to_string(),
+            size(spec.key_size),
+            size(spec.value_size),
             used(&info.map),
             users,
         ]);
     }
     table.write(&mut session.out())?;
     Ok(())
+}
+
+/// A size in bytes; a ring buffer has no keys and values.
+fn size(bytes: u32) -> String {
+    if bytes == 0 {
+        "-".into()
+    } else {
+        bytes.to_string()
+    }
 }
 
 /// How full a map is, and what it lost.

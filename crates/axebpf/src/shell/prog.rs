@@ -9,7 +9,7 @@ use alloc::{
 };
 use core::fmt::Write;
 
-use axebpf_vm::ProgramStats;
+use axebpf_vm::{Program, ProgramStats};
 
 use super::{
     CommandResult, Session, SourceError,
@@ -22,7 +22,7 @@ use super::{
     table::{Align, Table},
     upload,
 };
-use crate::{LinkOptions, LoadOptions, MapId, ObjectId, ProgramInfo, Unload};
+use crate::{LinkOptions, LoadOptions, MapId, ObjectId, ProgramInfo, Target, Unload};
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -103,7 +103,7 @@ fn write_programs(session: &mut Session<'_>, programs: &[ProgramInfo]) -> Comman
         ("PROGRAM", Align::Left),
         ("INSNS", Align::Right),
         ("LINKS", Align::Left),
-        ("SECTION", Align::Left),
+        ("TARGET", Align::Left),
     ]);
     for info in programs {
         let object = session.shell.registry.object(info.object)?;
@@ -117,11 +117,20 @@ fn write_programs(session: &mut Session<'_>, programs: &[ProgramInfo]) -> Comman
             } else {
                 ids(info.links.iter())
             },
-            info.program.section().to_string(),
+            target(&info.program),
         ]);
     }
     table.write(&mut session.out())?;
     Ok(())
+}
+
+/// Where a program says that it attaches, as short as an operator can write it.
+fn target(program: &Program) -> String {
+    match program.target().map(Target::try_from) {
+        Some(Ok(Target::Tracepoint { system, name })) => format!("{system}:{name}"),
+        Some(Ok(target)) => target.to_string(),
+        _ => program.section().to_string(),
+    }
 }
 
 fn load(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {

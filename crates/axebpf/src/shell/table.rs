@@ -22,10 +22,20 @@ pub(crate) enum Align {
     Right,
 }
 
-/// A table: titles, rows, and a last column that wraps when a line grows too long.
+/// What becomes of a last cell that is too long for its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overlong {
+    /// It goes on in the next line.
+    Wrap,
+    /// Its end is left out.
+    Cut,
+}
+
+/// A table: titles, rows, and a last column that gives way when a line grows too long.
 pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
+    overlong: Overlong,
 }
 
 impl Table {
@@ -33,7 +43,15 @@ impl Table {
         Self {
             columns: columns.to_vec(),
             rows: Vec::new(),
+            overlong: Overlong::Wrap,
         }
+    }
+
+    /// Leaves out the ends of last cells that are too long, so that each row is one line.
+    #[cfg_attr(not(feature = "tracepoint-support"), allow(dead_code))]
+    pub(crate) fn cut(mut self) -> Self {
+        self.overlong = Overlong::Cut;
+        self
     }
 
     /// Adds a row; it has as many cells as the table has columns.
@@ -80,6 +98,11 @@ impl Table {
             return Ok(());
         };
         let mut cells: Vec<&str> = fixed.iter().map(String::as_str).collect();
+        if self.overlong == Overlong::Cut {
+            let shown = shortened(last, last_width);
+            cells.push(&shown);
+            return self.write_line(out, widths, &cells);
+        }
         for piece in wrap(last, last_width) {
             cells.push(piece);
             self.write_line(out, widths, &cells)?;
@@ -98,6 +121,21 @@ impl Table {
         }
         writeln!(out, "{}", line.trim_end())
     }
+}
+
+/// Returns `text`, or as many of its words as fit `width` and three dots.
+fn shortened(text: &str, width: usize) -> String {
+    const DOTS: &str = "...";
+    if text.chars().count() <= width {
+        return text.into();
+    }
+    let kept = wrap(text, width.saturating_sub(DOTS.len()))
+        .first()
+        .copied()
+        .unwrap_or("");
+    let mut short = String::from(kept);
+    short.push_str(DOTS);
+    short
 }
 
 /// Cuts `text` into pieces of at most `width` characters, after a blank or a comma where there is one.
@@ -165,6 +203,19 @@ mod tests {
             "{drawn}"
         );
         assert_eq!(drawn.matches("word").count(), 30);
+    }
+
+    #[test]
+    fn a_long_last_cell_can_be_cut() {
+        let mut table = Table::new(&[("ID", Align::Right), ("TEXT", Align::Left)]).cut();
+        table.row(vec!["1".into(), "word ".repeat(30)]);
+        let drawn = drawn(&table);
+        assert_eq!(drawn.lines().count(), 2);
+        assert!(drawn.ends_with("word...\n"), "{drawn}");
+        assert!(
+            drawn.lines().all(|line| line.len() <= LINE_WIDTH),
+            "{drawn}"
+        );
     }
 
     #[test]

@@ -67,7 +67,8 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         ("USERS", Align::Right),
         ("MISSED", Align::Right),
         ("MEANING", Align::Left),
-    ]);
+    ])
+    .cut();
     for info in matching(glob)? {
         let mut meaning = first_line(info.event.help()).to_string();
         if let Some(filter) = &info.filter {

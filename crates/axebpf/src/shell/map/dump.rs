@@ -24,6 +24,9 @@ use crate::shell::{
 /// The entries of one table: columns line up within it, and an interrupt is looked for after it.
 const BATCH: usize = 128;
 
+/// The most entries that are shown in the order of their keys.
+const SORTED: usize = 4096;
+
 pub(super) fn run(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let hist = args.flag("--hist");
     let value = args.peek_option("--value").map(Into::into);
@@ -42,7 +45,11 @@ pub(super) fn run(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResul
 fn entries(session: &mut Session<'_>, subject: &Subject, mut pace: Pace) -> CommandResult {
     let mut table = new_table(subject);
     let mut shown = 0u64;
-    for key in subject.map.keys() {
+    let mut keys = subject.map.keys();
+    // What does not fit the memory that sorting takes comes as it is.
+    let mut first = keys.by_ref().take(SORTED).collect::<Result<Vec<_>, _>>()?;
+    first.sort_by_cached_key(|key| subject.key.order(key));
+    for key in first.into_iter().map(Ok).chain(keys) {
         let key = key?;
         // An entry that was deleted meanwhile is not there.
         let Some(entry) = subject.map.read(&key)? else {

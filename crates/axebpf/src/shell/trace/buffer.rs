@@ -48,11 +48,9 @@ fn run(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         Overflow::Overwrite => "overwrites what is oldest",
         Overflow::Discard => "discards what is newest",
     };
-    writeln!(
-        session.out(),
-        "{} bytes for each CPU; a full buffer {full}; {} events lost",
-        RECORDER.size(),
-        RECORDER.lost()
-    )?;
+    let mut out = session.out();
+    writeln!(out, "size  {} bytes for each CPU", RECORDER.size())?;
+    writeln!(out, "full  {full}")?;
+    writeln!(out, "lost  {} events", RECORDER.lost())?;
     Ok(())
 }

@@ -5,7 +5,13 @@ use core::fmt::{self, Write};
 
 use axebpf_tp::{RECORDER, Reader};
 
-use crate::shell::{CommandResult, Session, args::Args, command::Command, stream::Pace};
+use crate::shell::{
+    CommandResult, Session,
+    args::Args,
+    command::Command,
+    stream::Pace,
+    table::{LINE_WIDTH, wrap},
+};
 
 pub(super) const COMMAND: Command = Command {
     name: "stream",
@@ -159,7 +165,7 @@ fn stream(
                 break;
             };
             shown += 1;
-            writeln!(session.out(), "{}", line.text)?;
+            write_line(session, &line.text)?;
             if session.io.interrupted() {
                 return summary(session, shown, lost_before);
             }
@@ -168,6 +174,21 @@ fn stream(
             return summary(session, shown, lost_before);
         }
     }
+}
+
+/// Writes one line; what does not fit goes on below, indented.
+fn write_line(session: &mut Session<'_>, text: &str) -> CommandResult {
+    const INDENT: &str = "        ";
+    if text.chars().count() <= LINE_WIDTH {
+        writeln!(session.out(), "{text}")?;
+        return Ok(());
+    }
+    let mut lead = "";
+    for piece in wrap(text, LINE_WIDTH - INDENT.len()) {
+        writeln!(session.out(), "{lead}{piece}")?;
+        lead = INDENT;
+    }
+    Ok(())
 }
 
 fn summary(session: &mut Session<'_>, shown: u64, lost_before: (u64, u64)) -> CommandResult {

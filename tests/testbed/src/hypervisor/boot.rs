@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use aarch64_rt::entry;
-use axebpf_platform::CpuId;
-use axebpf_tp::{trace, vmm};
+use axebpf::platform::CpuId;
+use axebpf::tracepoint::{trace, vmm};
 
 use super::{
     config, console::println, gic, heap, image, mmu, percpu, sched, shell, smp, stage2, sysreg, timer,
@@ -59,7 +59,7 @@ fn init_cpu() {
     timer::init_cpu();
     percpu::this().set_online();
     // A fence that began before this CPU was online does not know of it.
-    axebpf_hit::text::cpu_online();
+    axebpf::hit::text::cpu_online();
     let cpu = percpu::id().get();
     trace!(vmm::cpu_up { cpu, mpidr: percpu::this().mpidr() });
     trace!(vmm::vhal_init {

@@ -1,6 +1,6 @@
 //! Executable memory that is handed out at run time: a few pages near the text, so that branches reach both ways.
 
-use axebpf_platform::{ExecError, ExecRegion, HostVirt};
+use axebpf::platform::{ExecError, ExecRegion, HostVirt};
 
 use super::{image, lock::Lock};
 

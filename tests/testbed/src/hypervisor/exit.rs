@@ -1,7 +1,7 @@
 //! Why a guest was left, and what is done about it.
 
-use axebpf_platform::GuestPhys;
-use axebpf_tp::{trace, vmm};
+use axebpf::platform::GuestPhys;
+use axebpf::tracepoint::{trace, vmm};
 
 use super::{
     console::println,

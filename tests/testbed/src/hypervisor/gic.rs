@@ -9,8 +9,8 @@ use arm_gic::{
         registers::{Gicd, GicrSgi},
     },
 };
-use axebpf_platform::CpuId;
-use axebpf_tp::{trace, vmm};
+use axebpf::platform::CpuId;
+use axebpf::tracepoint::{trace, vmm};
 
 use super::{lock::Lock, percpu, timer, uart};
 

@@ -1,7 +1,7 @@
 //! The hypercalls of the testbed: SMCCC fast calls in the vendor-specific hypervisor range.
 
-use axebpf_platform::GuestPhys;
-use axebpf_tp::{trace, vmm};
+use axebpf::platform::GuestPhys;
+use axebpf::tracepoint::{trace, vmm};
 
 use super::{
     console::println,

@@ -1,8 +1,8 @@
 //! Physical interrupts, from wherever they interrupted.
 
 use arm_gic::{IntId, InterruptGroup, gicv3::GicCpuInterface};
-use axebpf_platform::Vcpu;
-use axebpf_tp::{trace, vmm};
+use axebpf::platform::Vcpu;
+use axebpf::tracepoint::{trace, vmm};
 
 use super::{gic, percpu, sched, timer, uart};
 
@@ -34,7 +34,7 @@ fn handle(interrupt: IntId) -> bool {
             sched::wake_console();
         }
         gic::SGI_RESCHEDULE => percpu::this().request_reschedule(),
-        gic::SGI_FENCE => axebpf_hit::text::answer(),
+        gic::SGI_FENCE => axebpf::hit::text::answer(),
         _ => return false,
     }
     true

@@ -37,7 +37,7 @@ unsafe impl RawMutex for RawLock {
             }
             while self.held.load(Ordering::Relaxed) {
                 // The caller may have masked interrupts, and the holder may be waiting for a fence.
-                axebpf_hit::text::answer();
+                axebpf::hit::text::answer();
                 core::hint::spin_loop();
             }
         }

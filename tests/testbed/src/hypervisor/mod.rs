@@ -1,5 +1,6 @@
 //! The hypervisor, one file for each of its nouns.
 
+mod bench;
 mod boot;
 mod cache;
 mod checksum;
@@ -14,18 +15,21 @@ mod heap;
 mod hypercall;
 mod image;
 mod irq;
+mod line;
 mod lock;
 mod mmio;
 mod mmu;
 mod panic;
 mod percpu;
 mod platform;
+mod pmu;
 mod power;
 mod psci;
 mod sched;
 mod shell;
 mod smp;
 mod stage2;
+mod stress;
 mod sysreg;
 mod task;
 mod timer;
@@ -35,4 +39,5 @@ mod vcpu;
 mod vectors;
 mod vgic;
 mod vm;
+mod vm_commands;
 mod world;

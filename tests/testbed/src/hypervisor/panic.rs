@@ -6,6 +6,8 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use axebpf::tracepoint::RECORDER;
+
 use super::{percpu, power, sysreg, uart};
 
 static DYING: AtomicBool = AtomicBool::new(false);
@@ -35,9 +37,15 @@ pub(crate) fn begin() {
     }
 }
 
+/// Writes what the event buffer holds: what happened last.
+pub(crate) fn dump_events() {
+    let _ = RECORDER.dump(&mut LastWords);
+}
+
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     begin();
     let _ = writeln!(LastWords, "\nhypervisor panic on cpu {}: {info}", percpu::id());
+    dump_events();
     power::off()
 }

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use aarch64_cpu::registers::{Readable, TPIDR_EL2, Writeable};
-use axebpf_platform::{CpuId, Vcpu, VcpuId, VmId};
+use axebpf::platform::{CpuId, Vcpu, VcpuId, VmId};
 
 /// How many CPUs the testbed can use.
 pub(crate) const MAX_CPUS: usize = 8;

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use axebpf_platform::{
+use axebpf::platform::{
     Clock, Console, CoreSync, CpuId, Cpus, CurrentVcpu, ExecError, ExecMemory, ExecRegion,
     HostVirt, InterruptState, Interrupts, ReadFault, ReadMemory, TextError, TextPatch, Vcpu, arch,
 };

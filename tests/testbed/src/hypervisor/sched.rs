@@ -2,11 +2,12 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use axebpf_platform::CpuId;
-use axebpf_tp::{trace, vmm};
+use axebpf::platform::CpuId;
+use axebpf::tracepoint::{trace, vmm};
 use spin::Once;
 
 use super::{
+    console::println,
     gic,
     lock::Lock,
     percpu::{self, MAX_CPUS},
@@ -147,6 +148,14 @@ pub(crate) fn block(wake_at: u64, ready: impl Fn() -> bool) {
     }
 }
 
+/// Blocks the current task for about `ns` nanoseconds.
+pub(crate) fn sleep(ns: u64) {
+    let end = timer::now_ns().saturating_add(ns);
+    while timer::now_ns() < end {
+        block(end, || false);
+    }
+}
+
 /// Makes `task` runnable again if it is blocked, and tells its CPU.
 pub(crate) fn wake(task: &Task) -> bool {
     let woken = task.change(TaskState::Blocked, TaskState::Ready);
@@ -201,6 +210,17 @@ pub(crate) fn exit() -> ! {
     current().set(TaskState::Dead);
     loop {
         schedule();
+    }
+}
+
+/// Prints the tasks of each CPU.
+pub(crate) fn print() {
+    println!("{:>4} {:>4}  {:<16} {}", "CPU", "ID", "NAME", "STATE");
+    for cpu in percpu::all() {
+        let tasks = QUEUES[cpu.index()].lock().tasks.clone();
+        for task in tasks.iter().filter(|task| !task.is_idle()) {
+            println!("{:>4} {:>4}  {:<16} {:?}", cpu.get(), task.id(), task.name(), task.state());
+        }
     }
 }
 

@@ -1,19 +1,34 @@
-//! The console's shell.
+//! The shell on the console: axebpf's commands, and a few of the testbed's own.
 
-use alloc::{boxed::Box, string::String, sync::Arc};
+use alloc::{boxed::Box, sync::Arc};
 use core::fmt::Write;
 
-use axebpf_platform::{CpuId, VmId};
-
-use super::{
-    config,
-    console::{Console, println},
-    percpu, power, sched,
-    task::Task,
-    timer, uart, vm,
+use axebpf::{
+    platform::CpuId,
+    programs::EmbeddedObjects,
+    shell::{Io, Outcome, Shell},
+    tracepoint::{shell, trace},
 };
 
-/// Starts the shell on the first CPU.
+use super::{
+    bench, console,
+    console::{Console, println},
+    line, power, sched, stress,
+    task::Task,
+    timer, tracing, uart, vm_commands,
+};
+
+/// The testbed's own commands, with what they do.
+const OWN: [(&str, &str); 6] = [
+    ("vm", "list | create | boot ID | shutdown ID | destroy ID"),
+    ("sched", "lists the tasks of each CPU"),
+    ("bench", "counts the instructions that a tracepoint costs (QEMU: -icount shift=0)"),
+    ("stress", "SECONDS: attaches, detaches and fires on two CPUs at once"),
+    ("panic", "panics, to show what a crash leaves"),
+    ("exit", "switches the machine off"),
+];
+
+/// Starts the shell as a task of the first CPU.
 pub(crate) fn start() {
     let task = Task::new("shell".into(), CpuId::new(0), None, Box::new(run));
     match task {
@@ -23,81 +38,83 @@ pub(crate) fn start() {
 }
 
 fn run() {
-    loop {
-        let _ = write!(Console, "axebpf> ");
-        let line = read_line();
-        execute(line.trim());
+    let Some(axebpf) = tracing::axebpf() else { return };
+    let mut shell = Shell::new(axebpf, &EmbeddedObjects);
+    if let Some(symbols) = tracing::symbols() {
+        shell = shell.with_symbols(symbols);
     }
-}
-
-fn read_line() -> String {
-    let mut line = String::new();
+    let commands = Shell::commands().count() + OWN.len();
+    trace!(shell::shell_init { commands: commands as u32 });
     loop {
-        match uart::read() {
-            None => sched::block(timer::NEVER, uart::has_input),
-            Some(b'\r' | b'\n') => {
-                println!();
-                return line;
-            }
-            Some(8 | 127) => {
-                if line.pop().is_some() {
-                    let _ = write!(Console, "\x08 \x08");
-                }
-            }
-            Some(byte) if byte.is_ascii_graphic() || byte == b' ' => {
-                line.push(byte.into());
-                uart::write(&[byte]);
-            }
-            Some(_) => {}
+        // The console cannot fail.
+        let _ = write!(Console, "axebpf> ");
+        let line = line::read();
+        if !line.trim().is_empty() {
+            execute(&shell, line.trim());
         }
     }
 }
 
-fn execute(line: &str) {
+fn execute(shell: &Shell<'_>, line: &str) {
+    /// What a failed command returns: Linux's EINVAL.
+    const FAILED: i32 = -22;
+    let start = timer::now_ns();
+    let succeeded = dispatch(shell, line);
+    trace!(shell::shell_command {
+        result: if succeeded { 0 } else { FAILED },
+        line,
+        duration_ns: timer::now_ns().saturating_sub(start),
+    });
+}
+
+/// Runs one line and tells whether it succeeded.
+fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
     let mut words = line.split_whitespace();
     match words.next() {
-        None => {}
+        Some("vm") => vm_commands::run(words),
+        Some("sched") => {
+            sched::print();
+            true
+        }
+        Some("bench") => bench::run().map_err(|error| println!("error: {error}")).is_ok(),
+        Some("stress") => stress::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(5)),
+        Some("panic") => panic!("the operator asked for it"),
         Some("exit") => power::off(),
-        Some("vm") => vm_command(words.next(), words.next()),
-        Some(other) => println!("unknown command `{other}`"),
+        first => {
+            let done = shell.run_line(&mut ConsoleIo, line) == Outcome::Done;
+            if first == Some("help") && words.next().is_none() {
+                help();
+            }
+            done
+        }
     }
 }
 
-fn vm_command(verb: Option<&str>, id: Option<&str>) {
-    let id = id.and_then(|id| id.parse().ok()).map(VmId::new);
-    let result = match (verb, id) {
-        (Some("list") | None, _) => {
-            list();
-            Ok(())
-        }
-        (Some("create"), _) => {
-            vm::create(config::BUILT_IN).map(|vm| println!("vm {} created", vm.id()))
-        }
-        (Some("boot"), Some(id)) => vm::find(id)
-            .ok_or(vm::VmError::NoVm { vm: id })
-            .and_then(|vm| vm.boot(config::GUEST_IMAGE)),
-        (Some("shutdown"), Some(id)) => {
-            vm::find(id).ok_or(vm::VmError::NoVm { vm: id }).map(|vm| vm.stop(vm::StopReason::Operator))
-        }
-        (Some("destroy"), Some(id)) => vm::destroy(id),
-        _ => {
-            println!("usage: vm list | create | boot ID | shutdown ID | destroy ID");
-            Ok(())
-        }
-    };
-    if let Err(error) = result {
-        println!("error: {error}");
+fn help() {
+    println!();
+    for (name, what) in OWN {
+        println!("{name:<16}{what}");
     }
 }
 
-fn list() {
-    println!("{:>4}  {:<12} {:<9} {:>5} {:>7} {:>10} {:>6}", "ID", "NAME", "STATE", "VCPUS", "PAGES", "REPORTS", "WRONG");
-    for vm in vm::all() {
-        let reports = vm.reports();
-        println!(
-            "{:>4}  {:<12} {:<9} {:>5} {:>7} {:>10} {:>6}",
-            vm.id().get(), vm.name(), vm.state().name(), vm.vcpus().len(), vm.pages(), reports.right, reports.wrong
-        );
+/// The console, as axebpf's shell sees it.
+struct ConsoleIo;
+
+impl Io for ConsoleIo {
+    fn write(&mut self, text: &str) {
+        console::write_text(text.as_bytes());
     }
-    let _ = percpu::count();
+
+    fn interrupted(&mut self) -> bool {
+        const CONTROL_C: u8 = 3;
+        core::iter::from_fn(uart::read).any(|byte| byte == CONTROL_C)
+    }
+
+    fn read(&mut self) -> Option<u8> {
+        uart::read()
+    }
+
+    fn idle(&mut self) {
+        sched::sleep(1_000_000);
+    }
 }

@@ -1,7 +1,7 @@
 //! Starting the other CPUs.
 
 use aarch64_rt::{Stack, start_core};
-use axebpf_platform::CpuId;
+use axebpf::platform::CpuId;
 use smccc::Smc;
 
 use super::{boot, console::println, heap, percpu};

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::arch::asm;
 
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, Readable, VTCR_EL2, VTTBR_EL2, Writeable};
-use axebpf_platform::GuestPhys;
+use axebpf::platform::GuestPhys;
 
 use super::{cache, heap, sysreg};
 

@@ -9,16 +9,6 @@ pub(crate) struct DaifState(u64);
 impl DaifState {
     /// Everything masked, as on exception entry.
     pub(crate) const MASKED: Self = Self(0xf << 6);
-
-    /// Returns the bits of the `DAIF` register.
-    pub(crate) fn bits(self) -> u64 {
-        self.0
-    }
-
-    /// Takes what [`bits`](Self::bits) returned.
-    pub(crate) fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
 }
 
 /// Masks interrupts and returns what was masked before.

@@ -7,7 +7,7 @@ use core::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use axebpf_platform::CpuId;
+use axebpf::platform::CpuId;
 
 use super::{heap, lock::Lock, sched, sysreg, timer, vcpu::Vcpu};
 
@@ -131,6 +131,12 @@ impl Task {
     /// Tells whether the task is idle's.
     pub(crate) fn is_idle(&self) -> bool {
         self.stack.is_none()
+    }
+
+    /// Returns what the task is doing.
+    pub(crate) fn state(&self) -> TaskState {
+        let states = [TaskState::Ready, TaskState::Running, TaskState::Blocked];
+        states.into_iter().find(|&state| self.is(state)).unwrap_or(TaskState::Dead)
     }
 
     /// Tells whether the task is in `state`.

@@ -6,7 +6,7 @@ use aarch64_cpu::registers::{
     CNTFRQ_EL0, CNTHCTL_EL2, CNTPCT_EL0, CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVOFF_EL2, Readable, ReadWriteable, Writeable,
 };
 use arm_gic::IntId;
-use axebpf_tp::{trace, vmm};
+use axebpf::tracepoint::{trace, vmm};
 
 use super::{
     percpu::{self, MAX_CPUS},

@@ -1,6 +1,21 @@
 //! Tracing of the hypervisor itself: where axebpf comes in.
 
-use super::{console::println, platform::PLATFORM};
+use axebpf::{
+    Axebpf,
+    symbols::{SymbolTable, reserve_symbol_section},
+    tracepoint::TracepointManager,
+};
+use spin::Once;
+
+use super::{
+    console::println,
+    platform::{PLATFORM, TestbedPlatform},
+};
+
+reserve_symbol_section! {
+    /// The symbols of this image, which `cargo xtask ksyms` puts here after the link.
+    static SYMBOLS: 1 << 20;
+}
 
 /// Events that happen before anybody can type a command, and are therefore recorded from the beginning.
 const AT_BOOT: [&str; 7] = [
@@ -13,23 +28,38 @@ const AT_BOOT: [&str; 7] = [
     "shell:shell_init",
 ];
 
-/// Installs the platform, prepares the tracepoints, and enables those of the boot.
+static AXEBPF: Once<Axebpf<TestbedPlatform>> = Once::new();
+static SYMBOL_TABLE: Once<SymbolTable<'static>> = Once::new();
+
+/// Makes the root object, and enables the tracepoints of the boot.
 ///
-/// Called once, when the image runs at its final mapping, the heap works and interrupts do not fire yet; all later code may
-/// pass tracepoints.
+/// Called once, when the image runs at its final mapping, the heap works and the CPU knows its number; all later code may
+/// pass tracepoints. Tracing is no reason not to boot: what goes wrong is said, and the rest goes on.
 pub(crate) fn init() {
-    if let Err(error) = axebpf_hit::install(&PLATFORM) {
-        println!("tracing does not start: {error}");
-        return;
+    match Axebpf::new(&PLATFORM) {
+        Ok(axebpf) => AXEBPF.call_once(|| axebpf),
+        Err(error) => return println!("axebpf does not start: {error}"),
+    };
+    match SYMBOLS.open() {
+        Ok(table) => {
+            SYMBOL_TABLE.call_once(|| table);
+        }
+        Err(error) => println!("no symbols: {error}"),
     }
-    if let Err(error) = axebpf_tp::init() {
-        println!("tracepoints do not work: {error}");
-        return;
-    }
-    let manager = axebpf_tp::TracepointManager::global();
+    let manager = TracepointManager::global();
     for name in AT_BOOT {
         if let Err(error) = manager.enable(name) {
             println!("{name} is not recorded: {error}");
         }
     }
+}
+
+/// Returns the root object, if it could be made.
+pub(crate) fn axebpf() -> Option<&'static Axebpf<TestbedPlatform>> {
+    AXEBPF.get()
+}
+
+/// Returns the symbols of this image, if the image has them.
+pub(crate) fn symbols() -> Option<&'static SymbolTable<'static>> {
+    SYMBOL_TABLE.get()
 }

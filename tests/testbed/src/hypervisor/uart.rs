@@ -10,12 +10,15 @@ use super::lock::Lock;
 /// The UART's interrupt on QEMU virt.
 pub(crate) const INTERRUPT: IntId = IntId::spi(1);
 
+/// The interrupts of the receiver: enough has come, or something and then nothing for a while.
+const RECEIVED: Interrupts = Interrupts::RXI.union(Interrupts::RTI);
+
 const BASE: *mut PL011Registers = 0x0900_0000 as *mut PL011Registers;
 
 static UART: Lock<Option<Uart<'static>>> = Lock::new(None);
 static INPUT: Lock<Input> = Lock::new(Input { bytes: [0; 1024], head: 0, len: 0 });
 
-/// What was typed and not read yet. What does not fit is lost, as on any serial line.
+/// What was typed and not read yet.
 struct Input {
     bytes: [u8; 1024],
     head: usize,
@@ -23,8 +26,12 @@ struct Input {
 }
 
 impl Input {
+    fn is_full(&self) -> bool {
+        self.len == self.bytes.len()
+    }
+
     fn push(&mut self, byte: u8) {
-        if self.len < self.bytes.len() {
+        if !self.is_full() {
             let at = (self.head + self.len) % self.bytes.len();
             self.bytes[at] = byte;
             self.len += 1;
@@ -53,7 +60,7 @@ pub(crate) fn init() {
 /// Lets the UART interrupt when it has received something.
 pub(crate) fn enable_input() {
     if let Some(uart) = UART.lock().as_mut() {
-        uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
+        uart.set_interrupt_masks(RECEIVED);
     }
 }
 
@@ -92,18 +99,29 @@ pub(crate) fn handle_interrupt() {
     let mut input = INPUT.lock();
     if let Some(uart) = UART.lock().as_mut() {
         // A byte with a framing error is dropped like one that never came.
-        while !uart.is_rx_fifo_empty() {
+        while !input.is_full() && !uart.is_rx_fifo_empty() {
             if let Ok(Some(byte)) = uart.read_word() {
                 input.push(byte);
             }
         }
-        uart.clear_interrupts(Interrupts::RXI | Interrupts::RTI);
+        uart.clear_interrupts(RECEIVED);
+        if input.is_full() {
+            // The rest waits in the UART, and the sender for the UART, until somebody has read.
+            uart.set_interrupt_masks(Interrupts::empty());
+        }
     }
 }
 
 /// Returns the next byte that was typed.
 pub(crate) fn read() -> Option<u8> {
-    INPUT.lock().pop()
+    let mut input = INPUT.lock();
+    let was_full = input.is_full();
+    let byte = input.pop();
+    drop(input);
+    if was_full {
+        enable_input();
+    }
+    byte
 }
 
 /// Tells whether something was typed that nobody has read.

@@ -10,14 +10,14 @@ use aarch64_cpu::registers::{
     CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVCT_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MDCR_EL2, MIDR_EL1,
     Readable, VMPIDR_EL2, VTTBR_EL2, Writeable,
 };
-use axebpf_platform::{CpuId, EXIT_REASON_IRQ, Vcpu as VcpuName, VcpuId, VmId};
-use axebpf_tp::{trace, vmm};
+use axebpf::platform::{CpuId, EXIT_REASON_IRQ, Vcpu as VcpuName, VcpuId, VmId};
+use axebpf::tracepoint::{trace, vmm};
 
 use super::{
     context::{SystemRegisters, VectorRegisters},
     gic, irq,
     lock::Lock,
-    percpu, sched, sysreg,
+    percpu, pmu, sched, sysreg,
     task::Task,
     timer,
     vgic::{self, Vgic},
@@ -102,8 +102,10 @@ pub(crate) fn init_cpu() {
     );
     // All reserved ones, which also traps SVE; advanced SIMD is the guest's.
     CPTR_EL2.set(0x33ff);
-    // Performance monitors are for EL2.
-    MDCR_EL2.write(MDCR_EL2::TPM::SET + MDCR_EL2::TPMCR::SET);
+    // Performance monitors are for EL2; all counters are in the range that PMCR_EL0 switches on.
+    MDCR_EL2.write(
+        MDCR_EL2::TPM::SET + MDCR_EL2::TPMCR::SET + MDCR_EL2::HPMN.val(pmu::counters()),
+    );
     sysreg::set_virtual_processor_id(MIDR_EL1.get());
     sysreg::context_barrier();
 }
@@ -373,7 +375,7 @@ pub(crate) fn inject_timer() {
 }
 
 impl Exit {
-    /// Returns the reason as `axebpf_platform` numbers it: the exception class, or [`EXIT_REASON_IRQ`].
+    /// Returns the reason as `axebpf::platform` numbers it: the exception class, or [`EXIT_REASON_IRQ`].
     pub(crate) fn reason(self) -> u32 {
         const SYSTEM_ERROR: u32 = 0x2f;
         match self {

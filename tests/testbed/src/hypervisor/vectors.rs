@@ -6,7 +6,7 @@
 use core::{arch::global_asm, fmt::Write, mem::offset_of};
 
 use aarch64_cpu::registers::{VBAR_EL2, Writeable};
-use axebpf_platform::arch;
+use axebpf::platform::arch;
 
 use super::{irq, panic, percpu, power, sched, sysreg};
 
@@ -195,5 +195,6 @@ fn die(frame: &Frame, kind: u64) -> ! {
         let end = if number % 3 == 2 || number == 30 { "\n" } else { "" };
         let _ = write!(out, "  x{number:<2} {value:#018x}{end}");
     }
+    panic::dump_events();
     power::off()
 }

@@ -7,8 +7,8 @@ use core::{
 };
 
 use aarch64_cpu::registers::{CNTPCT_EL0, Readable};
-use axebpf_platform::{CpuId, GuestPhys, Vcpu as VcpuName, VcpuId, VmId};
-use axebpf_tp::{trace, vmm};
+use axebpf::platform::{CpuId, GuestPhys, Vcpu as VcpuName, VcpuId, VmId};
+use axebpf::tracepoint::{trace, vmm};
 use thiserror::Error;
 
 use super::{

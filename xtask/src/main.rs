@@ -12,7 +12,9 @@ mod build_programs;
 mod check_bare_metal;
 mod demo;
 mod events;
+mod features;
 mod ksyms;
+mod lint;
 mod process;
 mod programs;
 mod push;
@@ -42,6 +44,7 @@ enum Command {
     Test(test::Args),
     Soak(soak::Args),
     Bench(bench::Args),
+    Lint(lint::Args),
     CheckBareMetal(check_bare_metal::Args),
 }
 
@@ -67,6 +70,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Test(args) => test::run(args),
         Command::Soak(args) => soak::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Lint(args) => lint::run(args),
         Command::CheckBareMetal(args) => check_bare_metal::run(args),
     }
 }

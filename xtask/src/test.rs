@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use self::stage::{Outcome, Stage};
 use crate::{
     build_image, build_programs,
+    features::{FACADE, HOST},
     process::say,
     tools::{self, Tool},
     workspace,
@@ -26,23 +27,6 @@ pub(crate) struct Args {
     #[arg(long)]
     el2: bool,
 }
-
-/// The features that the host's tests are built with, beyond the default ones. `axhal` cannot be: it needs a bare
-/// aarch64 machine, for which `.ci/run` checks it.
-pub(crate) const HOST_FEATURES: &str = "axebpf/precompiled-ebpf,axebpf/guest-kprobe,axebpf-platform/mock,\
-     axebpf-symbols/encode,axebpf-vm/rbpf";
-
-/// The combinations of features that users of the facade may choose.
-pub(crate) const FACADE_FEATURES: [&str; 8] = [
-    "",
-    "symbols",
-    "tracepoint-support",
-    "runtime",
-    "runtime,symbols",
-    "runtime,precompiled-ebpf",
-    "hprobe",
-    "runtime,precompiled-ebpf,guest-kprobe",
-];
 
 /// The packages whose protocols loom explores, and the option that selects the tests that do.
 const LOOM: [[&str; 2]; 2] = [["axebpf-hit", "--test=loom"], ["axebpf-maps", "--lib"]];
@@ -87,12 +71,12 @@ fn summarise(stages: &[Stage]) -> Result<()> {
 fn host(stages: &mut Vec<Stage>) -> Result<()> {
     tools::ensure(&Tool::TEST)?;
     let mut tests = cargo("nextest");
-    tests.args(["run", "--no-fail-fast", "--features", HOST_FEATURES]);
+    tests.args(["run", "--no-fail-fast", "--features", HOST]);
     stages.push(Stage::run("host tests", &mut tests));
     let mut docs = cargo("test");
-    docs.args(["--doc", "--no-fail-fast", "--features", HOST_FEATURES]);
+    docs.args(["--doc", "--no-fail-fast", "--features", HOST]);
     stages.push(Stage::run("examples in the docs", &mut docs));
-    for features in FACADE_FEATURES {
+    for features in FACADE {
         let mut facade = cargo("test");
         facade.args([
             "-p",

@@ -3,7 +3,7 @@
 //! All state belongs to the calling thread, so tests that run side by side do not see each other. A CPU number is held
 //! by one live thread at a time, as on a machine: a thread that asks holds the lowest free one, and
 //! [`set_mock_cpu_id`] waits for the number that it is given. What cannot be set is as on
-//! [`host`](crate::host).
+//! [`host`](mod@crate::host).
 //!
 //! # Examples
 //!

@@ -200,7 +200,7 @@ pub(crate) fn run(
             Code::Rsh64X => x64!(|a: u64, b| a.wrapping_shr(b as u32)),
             Code::Arsh64K => k64!(|a, b| (a as i64).wrapping_shr(b as u32) as u64),
             Code::Arsh64X => x64!(|a, b| (a as i64).wrapping_shr(b as u32) as u64),
-            Code::Mov64K | Code::Function => dst!() = op.imm,
+            Code::Mov64K => dst!() = op.imm,
             Code::Mov64X => dst!() = src!(),
             Code::Neg64 => dst!() = dst!().wrapping_neg(),
             Code::Movsx8To64 => dst!() = src!() as i8 as u64,
@@ -357,7 +357,7 @@ pub(crate) fn run(
             Code::StoreX16 => store!(u16, src!()),
             Code::StoreX32 => store!(u32, src!()),
             Code::StoreX64 => store!(u64, src!()),
-            Code::Imm64 => {
+            Code::Imm64 | Code::Function => {
                 dst!() = op.imm;
                 pc += 1;
             }

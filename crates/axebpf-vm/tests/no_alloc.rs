@@ -1,0 +1,109 @@
+//! A run allocates nothing: a counting allocator stands by.
+#![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axebpf_hit::HitGuard;
+use axebpf_platform::mock::MOCK;
+use axebpf_vm::{Context, LoadOptions, ObjectFile, PrintkFull, PrintkRecord, PrintkSink, RunEnv};
+
+thread_local! {
+    static COUNTED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+struct Counting;
+
+fn count() {
+    COUNTED.with(|counted| counted.set(counted.get().map(|count| count + 1)));
+}
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is the one that is needed.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's promise is the one that is needed.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Counts allocations and deallocations of this thread during `work`.
+fn allocations(work: impl FnOnce()) -> u64 {
+    COUNTED.set(Some(0));
+    work();
+    COUNTED.replace(None).expect("still counting")
+}
+
+#[derive(Default)]
+struct Ignore(AtomicU64);
+
+impl PrintkSink for Ignore {
+    fn record(&self, _guard: &HitGuard, _record: PrintkRecord<'_>) -> Result<(), PrintkFull> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 2);
+}
+
+#[test]
+fn runs_do_not_allocate() {
+    const OBJECTS: [&[u8]; 4] = [
+        include_bytes!("objects/counters.o"),
+        include_bytes!("objects/calls.o"),
+        include_bytes!("objects/ring.o"),
+        include_bytes!("objects/legacy.o"),
+    ];
+    axebpf_hit::install(&MOCK).expect("the only platform");
+    let context = [7u8; 64];
+    let sink = Ignore::default();
+    let env = RunEnv::new().with_printk(&sink);
+    for object in OBJECTS {
+        let file = ObjectFile::parse(object).expect("a readable object");
+        let object = file
+            .load(&LoadOptions::new())
+            .expect("an acceptable object");
+        for program in object.programs() {
+            for _ in 0..3 {
+                let guard = axebpf_hit::enter().expect("no hit in a hit");
+                let mut result = Ok(0);
+                let allocated =
+                    allocations(|| result = program.run(&guard, Context::new(&context), &env));
+                assert_eq!(allocated, 0, "{} allocated", program.name());
+                result.expect("a run to the end");
+            }
+        }
+    }
+    assert_eq!(sink.0.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn stopped_runs_do_not_allocate() {
+    axebpf_hit::install(&MOCK).expect("the only platform");
+    let program = support::program(&[support::load64(0, 1, 0), support::EXIT]);
+    let program = program.expect("an acceptable program");
+    let guard = axebpf_hit::enter().expect("no hit in a hit");
+    let allocated = allocations(|| {
+        assert!(
+            program
+                .run(&guard, Context::new(&[]), &RunEnv::new())
+                .is_err()
+        );
+    });
+    assert_eq!(allocated, 0);
+}

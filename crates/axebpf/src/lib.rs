@@ -72,7 +72,6 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use axebpf::tracepoint::TracepointManager;
 //!
-//! axebpf::hit::install(&axebpf::platform::mock::MOCK)?;
 //! axebpf::init()?;
 //! let manager = TracepointManager::global();
 //! manager.enable("vmm:vm_create")?;

@@ -24,7 +24,7 @@ impl<P: Platform> Axebpf<P> {
     ///
     /// # Errors
     ///
-    /// [`Error::Hit`] when another platform is installed or this one has too many CPUs, and [`Error::Tracepoint`] when the
+    /// [`Error::Hit`] when another platform is installed or this one has too many CPUs, and `Error::Tracepoint` when the
     /// tracepoints of the image are inconsistent.
     pub fn new(platform: &'static P) -> Result<Self, Error> {
         axebpf_hit::install(platform)?;

@@ -2,7 +2,7 @@
 //!
 //! Any console can host it: the hypervisor reads its lines as ever, and gives those that start with one of
 //! [`Shell::commands`] to [`Shell::run_line`], with an [`Io`] to write to. Objects come from an [`ObjectSource`] or, over
-//! the console itself, by [`upload`].
+//! the console itself, by `upload`.
 //!
 //! `help` lists the commands, `help COMMAND` explains one. Output is laid out for 80 columns. Errors say what was wrong
 //! and, in the line below, what would be right.

@@ -1,0 +1,162 @@
+//! Translation table descriptors of the 4 KiB granule (ARM ARM D8.3).
+
+use crate::regime::{Stage1, TableRights, shift_of};
+
+/// The bits of a descriptor that are an address.
+const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
+
+/// What a descriptor is.
+pub(crate) enum Kind {
+    Invalid,
+    /// It points to the table of the next level.
+    Table,
+    /// It maps a block or a page.
+    Leaf,
+    /// It has a form that its level does not have.
+    Reserved,
+}
+
+/// A descriptor and the level on which it was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Descriptor {
+    pub(crate) bits: u64,
+    pub(crate) level: u32,
+}
+
+impl Descriptor {
+    /// Tells whether bit `n` is set.
+    fn bit(self, n: u32) -> bool {
+        self.bits >> n & 1 != 0
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        match (self.bits & 0b11, self.level) {
+            (0b11, 3) => Kind::Leaf,
+            (0b11, _) => Kind::Table,
+            (0b01, 1 | 2) => Kind::Leaf,
+            (0b01, _) => Kind::Reserved,
+            _ => Kind::Invalid,
+        }
+    }
+
+    /// Returns the address in the descriptor of a table.
+    pub(crate) fn table(self) -> u64 {
+        self.bits & ADDRESS
+    }
+
+    /// Returns the address in the descriptor of a block or a page.
+    pub(crate) fn output(self) -> u64 {
+        self.bits & ADDRESS & !((1 << shift_of(self.level)) - 1)
+    }
+
+    /// Tells whether the access flag is set.
+    pub(crate) fn is_accessed(self) -> bool {
+        self.bit(10)
+    }
+}
+
+/// What the tables on the way to a page forbid.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Limits {
+    read_only: bool,
+    not_for_user: bool,
+    privileged_xn: bool,
+    user_xn: bool,
+}
+
+impl Limits {
+    /// Adds what the descriptor of a table forbids.
+    pub(crate) fn add(&mut self, table: Descriptor, table_rights: TableRights) {
+        if table_rights == TableRights::Ignored {
+            return;
+        }
+        self.privileged_xn |= table.bit(59);
+        self.user_xn |= table.bit(60);
+        self.not_for_user |= table.bit(61);
+        self.read_only |= table.bit(62);
+    }
+}
+
+/// What the guest's tables allow its kernel and its programs.
+///
+/// Features that take rights away depending on more than the tables (`PAN`, `UAO`, memory tagging) are not considered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Rights(u8);
+
+const WRITE: u8 = 1;
+const USER: u8 = 2;
+const PRIVILEGED_EXECUTE: u8 = 4;
+const USER_EXECUTE: u8 = 8;
+
+impl Rights {
+    /// What is possible where nothing is translated.
+    pub(crate) const ALL: Self = Self(WRITE | USER | PRIVILEGED_EXECUTE | USER_EXECUTE);
+
+    /// Returns the rights of a leaf, under what the tables on the way forbid (ARM ARM D8.4).
+    pub(crate) fn of(leaf: Descriptor, limits: Limits, stage1: &Stage1) -> Self {
+        let user = leaf.bit(6) && !limits.not_for_user;
+        let write = !leaf.bit(7) && !limits.read_only;
+        let xn_by_write = write && stage1.write_implies_xn();
+        // The kernel never executes what a program can write.
+        let privileged_xn = leaf.bit(53) || limits.privileged_xn || xn_by_write || user && write;
+        let user_xn = leaf.bit(54) || limits.user_xn || xn_by_write && user;
+        let mut rights = 0;
+        for (right, is_given) in [
+            (WRITE, write),
+            (USER, user),
+            (PRIVILEGED_EXECUTE, !privileged_xn),
+            (USER_EXECUTE, !user_xn),
+        ] {
+            if is_given {
+                rights |= right;
+            }
+        }
+        Self(rights)
+    }
+
+    const fn has(self, right: u8) -> bool {
+        self.0 & right != 0
+    }
+
+    /// Tells whether the guest's kernel may write. It may always read.
+    #[must_use]
+    pub const fn privileged_write(self) -> bool {
+        self.has(WRITE)
+    }
+
+    /// Tells whether the guest's kernel may execute.
+    #[must_use]
+    pub const fn privileged_execute(self) -> bool {
+        self.has(PRIVILEGED_EXECUTE)
+    }
+
+    /// Tells whether the guest's programs may read.
+    #[must_use]
+    pub const fn user_read(self) -> bool {
+        self.has(USER)
+    }
+
+    /// Tells whether the guest's programs may write.
+    #[must_use]
+    pub const fn user_write(self) -> bool {
+        self.has(USER) && self.has(WRITE)
+    }
+
+    /// Tells whether the guest's programs may execute, even where they may not read.
+    #[must_use]
+    pub const fn user_execute(self) -> bool {
+        self.has(USER_EXECUTE)
+    }
+}
+
+impl core::fmt::Debug for Rights {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Rights")
+            .field("privileged_write", &self.privileged_write())
+            .field("privileged_execute", &self.privileged_execute())
+            .field("user_read", &self.user_read())
+            .field("user_write", &self.user_write())
+            .field("user_execute", &self.user_execute())
+            .finish()
+    }
+}

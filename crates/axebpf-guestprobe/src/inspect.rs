@@ -1,0 +1,63 @@
+//! Deciding whether a place in a guest may be probed.
+
+use axebpf_a64::{Class, Insn, classify};
+use axebpf_platform::GuestPhys;
+
+use crate::{Access, GuestMemory, GuestProbe, GuestProbeError, Stage1};
+
+/// How a displaced instruction is to be executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Execution {
+    /// It does the same wherever it is executed.
+    OutOfLine,
+    /// It can be simulated.
+    Simulate(Insn),
+}
+
+/// The instruction at a probe point of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Displaced {
+    /// The probe.
+    pub probe: GuestProbe,
+    /// Where the instruction is in the guest's memory.
+    pub at: GuestPhys,
+    /// The instruction as it was read.
+    pub word: u32,
+    /// How it is to be executed.
+    pub execution: Execution,
+}
+
+/// Finds out whether `probe` is possible in a guest with the given translation and memory, and how its instruction would be executed.
+///
+/// Changes nothing. The guest may change its mind at any time after.
+///
+/// # Errors
+///
+/// [`GuestProbeError`] if the address is not mapped, is not executable by the guest's kernel, or has an instruction
+/// that cannot be read or displaced.
+pub fn inspect(
+    probe: &GuestProbe,
+    stage1: &Stage1,
+    memory: &impl GuestMemory,
+) -> Result<Displaced, GuestProbeError> {
+    let at = probe.at();
+    let found = stage1.translate(memory, at, Access::Fetch)?;
+    if !found.rights.privileged_execute() {
+        return Err(GuestProbeError::NotExecutable { at });
+    }
+    let mut bytes = [0; 4];
+    memory.read_guest(found.at, &mut bytes)?;
+    // Instructions are little-endian whatever data is (ARM ARM B2.8.1).
+    let word = u32::from_le_bytes(bytes);
+    let execution = match classify(word) {
+        Class::OutOfLine => Execution::OutOfLine,
+        Class::Simulate(insn) => Execution::Simulate(insn),
+        Class::Refuse(why) => return Err(GuestProbeError::Refused { at, word, why }),
+    };
+    Ok(Displaced {
+        probe: *probe,
+        at: found.at,
+        word,
+        execution,
+    })
+}

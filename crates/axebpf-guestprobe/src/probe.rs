@@ -1,0 +1,80 @@
+//! Places in a guest that can be probed, and the ways to do it.
+
+use axebpf_platform::{GuestVirt, VmId};
+
+use crate::GuestProbeError;
+
+/// Whether a probe fires before an instruction or when a function returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProbeKind {
+    /// Before the instruction, which at offset 0 is the entry of the function.
+    Entry,
+    /// When the function returns to its caller.
+    Return,
+}
+
+/// How the guest is made to leave to EL2 at the probed instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProbeMode {
+    /// `BRK` in a copy of the page that the guest executes and does not see when it reads (execute-only stage 2).
+    HiddenBrk,
+    /// `BRK` in the guest's own memory, where the guest can see it. Needs `MDCR_EL2.TDE`.
+    Brk,
+    /// `HVC` in the guest's own memory. Needs no debug exceptions; does not reach EL2 at an entry that a landing pad guards.
+    Hvc,
+    /// The page is not executable in stage 2. Changes no memory; each fetch from the page leaves the guest.
+    Stage2Fault,
+}
+
+/// A probe in a guest's kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GuestProbe {
+    vm: VmId,
+    at: GuestVirt,
+    kind: ProbeKind,
+    mode: ProbeMode,
+}
+
+impl GuestProbe {
+    /// Names the instruction at `at` in the kernel of `vm`; for [`ProbeKind::Return`] the first one of the function.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestProbeError::Misaligned`] if no instruction can be there.
+    pub fn new(
+        vm: VmId,
+        at: GuestVirt,
+        kind: ProbeKind,
+        mode: ProbeMode,
+    ) -> Result<Self, GuestProbeError> {
+        if !at.is_aligned(4) {
+            return Err(GuestProbeError::Misaligned { at });
+        }
+        Ok(Self { vm, at, kind, mode })
+    }
+
+    /// Returns the virtual machine.
+    #[must_use]
+    pub fn vm(&self) -> VmId {
+        self.vm
+    }
+
+    /// Returns the instruction that has to trap.
+    #[must_use]
+    pub fn at(&self) -> GuestVirt {
+        self.at
+    }
+
+    /// Returns when the probe fires.
+    #[must_use]
+    pub fn kind(&self) -> ProbeKind {
+        self.kind
+    }
+
+    /// Returns how the guest is made to leave.
+    #[must_use]
+    pub fn mode(&self) -> ProbeMode {
+        self.mode
+    }
+}

@@ -1,0 +1,187 @@
+//! Walking a guest's stage-1 translation tables.
+
+use axebpf_platform::{GuestPhys, GuestVirt};
+
+use crate::descriptor::{Descriptor, Kind, Limits, Rights};
+use crate::regime::{PAGE_BITS, Regime, shift_of};
+use crate::{GuestMemory, GuestMemoryFault, Stage1, WalkFault, WalkProblem};
+
+/// What for an address is translated, which decides whether its top byte may be ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To fetch an instruction.
+    Fetch,
+    /// To read or write data.
+    Data,
+}
+
+/// Where a virtual address of a guest leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translation {
+    /// The guest-physical address.
+    pub at: GuestPhys,
+    /// The number of bytes from there on that are certainly mapped together: up to the end of the page or block.
+    pub contiguous: u64,
+    /// What the tables allow.
+    pub rights: Rights,
+}
+
+/// The number of bits of an address where nothing is translated.
+const FLAT_BITS: u32 = 48;
+
+impl Stage1 {
+    /// Translates `at`.
+    ///
+    /// Reads at most four descriptors. It sees what the tables say now, while a vCPU may still use what they
+    /// said before.
+    ///
+    /// # Errors
+    ///
+    /// [`WalkFault`] says where the walk ended and why.
+    pub fn translate(
+        &self,
+        memory: &impl GuestMemory,
+        at: GuestVirt,
+        access: Access,
+    ) -> Result<Translation, WalkFault> {
+        let found = if self.is_enabled() {
+            self.regime(at, access)
+                .and_then(|regime| self.walk(&regime, memory, at))
+        } else {
+            flat(at)
+        };
+        found.map_err(|problem| WalkFault { at, problem })
+    }
+
+    /// Copies `bytes.len()` bytes from the virtual address `at`, page by page.
+    ///
+    /// # Errors
+    ///
+    /// [`WalkFault`] for the first page that is not mapped or not there. `bytes` is then all zeroes.
+    pub fn read(
+        &self,
+        memory: &impl GuestMemory,
+        at: GuestVirt,
+        bytes: &mut [u8],
+    ) -> Result<(), WalkFault> {
+        let result = self.read_pages(memory, at, bytes);
+        if result.is_err() {
+            bytes.fill(0);
+        }
+        result
+    }
+
+    /// Copies what [`read`](Self::read) copies, up to the first fault.
+    fn read_pages(
+        &self,
+        memory: &impl GuestMemory,
+        start: GuestVirt,
+        bytes: &mut [u8],
+    ) -> Result<(), WalkFault> {
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = start.checked_add(done as u64).ok_or(WalkFault {
+                at: start,
+                problem: WalkProblem::OutOfRange,
+            })?;
+            let found = self.translate(memory, at, Access::Data)?;
+            let left = bytes.len() - done;
+            let len = usize::try_from(found.contiguous).map_or(left, |n| n.min(left));
+            memory
+                .read_guest(found.at, &mut bytes[done..done + len])
+                .map_err(|fault| WalkFault {
+                    at,
+                    problem: WalkProblem::Memory { fault },
+                })?;
+            done += len;
+        }
+        Ok(())
+    }
+
+    /// Goes through the tables of a range.
+    fn walk(
+        &self,
+        regime: &Regime,
+        memory: &impl GuestMemory,
+        at: GuestVirt,
+    ) -> Result<Translation, WalkProblem> {
+        let input = at.get() & (u64::MAX >> (64 - regime.input_bits));
+        let mut limits = Limits::default();
+        let mut table = regime.first_table();
+        for level in regime.first_level()..=3 {
+            check_size(regime, level, table)?;
+            let shift = shift_of(level);
+            let index = input >> shift & 0x1ff;
+            let bits =
+                read_descriptor(memory, table + 8 * index).map_err(|fault| WalkProblem::Table {
+                    level: level as u8,
+                    fault,
+                })?;
+            let descriptor = Descriptor { bits, level };
+            match descriptor.kind() {
+                Kind::Table => {
+                    limits.add(descriptor, regime.table_rights);
+                    table = descriptor.table();
+                }
+                Kind::Leaf => {
+                    check_size(regime, level, descriptor.output())?;
+                    if !descriptor.is_accessed() && !self.sets_access_flag() {
+                        return Err(WalkProblem::AccessFlag { level: level as u8 });
+                    }
+                    let offset = input & ((1 << shift) - 1);
+                    return Ok(Translation {
+                        at: GuestPhys::new(descriptor.output() | offset),
+                        contiguous: (1 << shift) - offset,
+                        rights: Rights::of(descriptor, limits, self),
+                    });
+                }
+                Kind::Invalid => return Err(WalkProblem::Invalid { level: level as u8 }),
+                Kind::Reserved => {
+                    return Err(WalkProblem::Reserved {
+                        level: level as u8,
+                        descriptor: bits,
+                    });
+                }
+            }
+        }
+        // On level 3 no descriptor is one of a table, so the loop has ended there.
+        Err(WalkProblem::Invalid { level: 3 })
+    }
+}
+
+/// Translates an address where nothing is translated.
+fn flat(at: GuestVirt) -> Result<Translation, WalkProblem> {
+    let output = at.get();
+    if output >> FLAT_BITS != 0 {
+        return Err(WalkProblem::AddressSize {
+            level: 0,
+            output: GuestPhys::new(output),
+            bits: FLAT_BITS as u8,
+        });
+    }
+    let page = 1 << PAGE_BITS;
+    Ok(Translation {
+        at: GuestPhys::new(output),
+        contiguous: page - output % page,
+        rights: Rights::ALL,
+    })
+}
+
+/// Checks that an address is no larger than the guest says its addresses are.
+fn check_size(regime: &Regime, level: u32, output: u64) -> Result<(), WalkProblem> {
+    if output >> regime.output_bits != 0 {
+        return Err(WalkProblem::AddressSize {
+            level: level as u8,
+            output: GuestPhys::new(output),
+            bits: regime.output_bits as u8,
+        });
+    }
+    Ok(())
+}
+
+/// Reads the descriptor at `at`.
+fn read_descriptor(memory: &impl GuestMemory, at: u64) -> Result<u64, GuestMemoryFault> {
+    let mut bytes = [0; 8];
+    memory.read_guest(GuestPhys::new(at), &mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}

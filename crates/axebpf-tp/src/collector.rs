@@ -34,7 +34,10 @@ struct Collector {
 enum Source {
     None,
     Field(&'static Field),
-    Since(Arc<Starts>),
+    Since {
+        start: &'static Event,
+        starts: Arc<Starts>,
+    },
 }
 
 impl TraceHandler for Collector {
@@ -42,7 +45,7 @@ impl TraceHandler for Collector {
         let duration = match &self.duration {
             Source::None => None,
             Source::Field(field) => field.value(hit.record).and_then(nanoseconds),
-            Source::Since(starts) => starts.end(hit),
+            Source::Since { starts, .. } => starts.end(hit),
         };
         self.stats.record(hit.guard, hit.time_ns, duration);
         if self.recording == Recording::On {
@@ -83,7 +86,8 @@ impl Collection {
             RECORDER.prepare()?;
         }
         let stats = event.stats.try_call_once(|| EventStats::new(cpus))?;
-        let (duration, note) = source(event, cpus)?;
+        let duration = Source::of(event, cpus)?;
+        let note = duration.start_note();
         let collector = Collector {
             stats,
             duration,
@@ -130,20 +134,24 @@ impl Collection {
     }
 }
 
-/// Finds out where the duration of the event comes from, and what has to be noted of which event for it.
-fn source(
-    event: &'static Event,
-    cpus: u32,
-) -> Result<(Source, Option<(&'static Event, StartNote)>), TpError> {
-    match event.duration() {
-        Duration::None => Ok((Source::None, None)),
-        Duration::Field(name) => Ok((event.field(name).map_or(Source::None, Source::Field), None)),
-        Duration::Since { start, pairing } => {
-            let starts = Arc::new(Starts::new(start, event, pairing, cpus)?);
-            Ok((
-                Source::Since(starts.clone()),
-                Some((start, StartNote(starts))),
-            ))
+impl Source {
+    /// Finds out where the duration of the event comes from.
+    fn of(event: &'static Event, cpus: u32) -> Result<Self, TpError> {
+        match event.duration() {
+            Duration::None => Ok(Self::None),
+            Duration::Field(name) => Ok(event.field(name).map_or(Self::None, Self::Field)),
+            Duration::Since { start, pairing } => {
+                let starts = Arc::new(Starts::new(start, event, pairing, cpus)?);
+                Ok(Self::Since { start, starts })
+            }
+        }
+    }
+
+    /// Returns what has to be told of which event, so that the starts of intervals are known.
+    fn start_note(&self) -> Option<(&'static Event, StartNote)> {
+        match self {
+            Self::Since { start, starts } => Some((start, StartNote(starts.clone()))),
+            Self::None | Self::Field(_) => None,
         }
     }
 }

@@ -21,6 +21,7 @@ fn the_whole_catalogue_is_listed() {
         .list_tracepoints()
         .into_iter()
         .map(|info| info.name)
+        .filter(|name| name.starts_with("vmm:") || name.starts_with("shell:"))
         .collect();
     let mut expected = Vec::from(
         [

@@ -8,7 +8,7 @@ use axebpf_platform::CpuId;
 use crate::event::Event;
 use crate::field::{HEADER_LEN, MAX_RECORD_LEN, read_unsigned};
 use crate::recorder::Recorder;
-use crate::recorder::ring::{EntryHead, Found};
+use crate::recorder::ring::{EntryHead, Found, NUMBERS};
 use crate::registry;
 
 /// Reads the event buffer, the entries of all CPUs merged in the order of time.
@@ -18,11 +18,35 @@ use crate::registry;
 #[derive(Debug)]
 pub struct Reader<'r> {
     recorder: &'r Recorder,
-    /// The position in the buffer of each CPU.
-    positions: [u64; MAX_CPUS],
+    /// Where it is in the buffer of each CPU.
+    cursors: [Cursor; MAX_CPUS],
+    missed: u64,
     /// The size of the buffer that the positions are meant for.
     size: usize,
     buffer: [u8; MAX_RECORD_LEN],
+}
+
+/// Where a reader is in the buffer of one CPU.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    position: u64,
+    /// The number of the entry that comes next, once that is known.
+    number: Option<u64>,
+}
+
+impl Cursor {
+    const OLDEST: Self = Self {
+        position: 0,
+        number: None,
+    };
+
+    /// Goes on behind an entry, and returns how many were skipped before it.
+    fn pass(&mut self, entry: EntryHead) -> u64 {
+        let expected = self.number.unwrap_or(entry.number);
+        self.position = entry.end();
+        self.number = Some((entry.number + 1) % NUMBERS);
+        entry.number.wrapping_sub(expected) % NUMBERS
+    }
 }
 
 /// One recorded firing.
@@ -42,7 +66,8 @@ impl Recorder {
     pub fn reader(&self) -> Reader<'_> {
         Reader {
             recorder: self,
-            positions: [0; MAX_CPUS],
+            cursors: [Cursor::OLDEST; MAX_CPUS],
+            missed: 0,
             size: self.size(),
             buffer: [0; MAX_RECORD_LEN],
         }
@@ -52,20 +77,27 @@ impl Recorder {
     #[must_use]
     pub fn follow(&self) -> Reader<'_> {
         let mut reader = self.reader();
-        for (position, ring) in reader.positions.iter_mut().zip(self.rings()) {
-            *position = ring.end();
+        for (cursor, ring) in reader.cursors.iter_mut().zip(self.rings()) {
+            let (position, number) = (ring.end(), Some(ring.next_number()));
+            *cursor = Cursor { position, number };
         }
         reader
     }
 
     /// Writes all entries to `out`, a line each: for the operator after a panic.
     ///
+    /// Ends even if other CPUs go on recording: after as many entries as there can be at a time.
+    ///
     /// # Errors
     ///
     /// What `out` returns.
     pub fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let mut reader = self.reader();
-        while let Some(entry) = reader.next_entry() {
+        let most: usize = self.rings().iter().map(|ring| ring.most_entries()).sum();
+        for _ in 0..most {
+            let Some(entry) = reader.next_entry() else {
+                break;
+            };
             writeln!(out, "{entry}")?;
         }
         match self.lost() {
@@ -84,14 +116,13 @@ impl Reader<'_> {
         let size = self.recorder.size();
         if size != self.size {
             // The buffer was replaced; the new one starts over.
-            self.positions = [0; MAX_CPUS];
+            self.cursors = [Cursor::OLDEST; MAX_CPUS];
             self.size = size;
         }
         let rings = self.recorder.rings();
         loop {
             let (index, head) = self.oldest()?;
-            let position = self.positions.get_mut(index)?;
-            *position = head.end();
+            self.missed += self.cursors.get_mut(index)?.pass(head);
             let ring = rings.get(index)?;
             if ring.copy(head, &mut self.buffer).is_some() {
                 return Some(Entry {
@@ -100,7 +131,16 @@ impl Reader<'_> {
                     record: &self.buffer[..head.len],
                 });
             }
+            // Overwritten while it was copied.
+            self.missed += 1;
         }
+    }
+
+    /// Counts the entries that this reader did not get, although they came after the first that it did: overwritten before it
+    /// read them, discarded, or cleared.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
     }
 
     /// Finds the oldest of the entries that come next on each CPU.
@@ -109,8 +149,8 @@ impl Reader<'_> {
             .recorder
             .rings()
             .iter()
-            .zip(&self.positions)
-            .map(|(ring, at)| ring.peek(*at));
+            .zip(&self.cursors)
+            .map(|(ring, cursor)| ring.peek(cursor.position));
         let heads = heads.enumerate().filter_map(|(index, found)| match found {
             Found::Entry(head) => Some((index, head)),
             Found::Nothing => None,

@@ -10,10 +10,10 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::error::TpError;
-use crate::field::MAX_RECORD_LEN;
+use crate::field::{HEADER_LEN, MAX_RECORD_LEN};
 use crate::recorder::Overflow;
 
-/// How many words precede a record: its length in bytes, and its time.
+/// How many words precede a record: one for its length in bytes and its number, and one for its time.
 const HEADER_WORDS: u64 = 2;
 
 /// A buffer of words, a power of two of them.
@@ -26,6 +26,8 @@ pub(super) struct Ring {
     tail: AtomicU64,
     /// How many entries were overwritten before anyone cleared them, or not written for want of room.
     lost: AtomicU64,
+    /// How many entries there were, those that were not written included.
+    count: AtomicU64,
 }
 
 /// What a reader found at a position.
@@ -43,6 +45,8 @@ pub(super) struct EntryHead {
     pub(super) at: u64,
     /// The length of the record in bytes.
     pub(super) len: usize,
+    /// How many entries came before it, modulo 2^48.
+    pub(super) number: u64,
     /// When it was written.
     pub(super) time_ns: u64,
 }
@@ -52,6 +56,22 @@ impl EntryHead {
     pub(super) const fn end(self) -> u64 {
         self.at + entry_words(self.len)
     }
+}
+
+/// How many bits of an entry's first word hold the length; the number has the others.
+const LEN_BITS: u32 = 16;
+
+/// The numbers of entries wrap here.
+pub(super) const NUMBERS: u64 = 1 << (u64::BITS - LEN_BITS);
+
+/// Packs the first word of an entry.
+const fn pack(len: usize, number: u64) -> u64 {
+    len as u64 | number << LEN_BITS
+}
+
+/// Takes the length out of the first word of an entry.
+const fn len_of(first: u64) -> usize {
+    (first & ((1 << LEN_BITS) - 1)) as usize
 }
 
 /// Returns how many words an entry takes.
@@ -74,6 +94,7 @@ impl Ring {
             head: AtomicU64::new(0),
             tail: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            count: AtomicU64::new(0),
         })
     }
 
@@ -86,12 +107,14 @@ impl Ring {
     pub(super) fn push(&self, time_ns: u64, record: &[u8], overflow: Overflow) {
         let need = entry_words(record.len());
         let head = self.head.load(Ordering::Relaxed);
+        let number = self.count.load(Ordering::Relaxed);
+        self.count.store(number.wrapping_add(1), Ordering::Relaxed);
         if !self.make_room(head + need, overflow) {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         self.word(head)
-            .store(record.len() as u64, Ordering::Relaxed);
+            .store(pack(record.len(), number), Ordering::Relaxed);
         self.word(head + 1).store(time_ns, Ordering::Relaxed);
         for (position, bytes) in (head + HEADER_WORDS..).zip(record.chunks(8)) {
             let mut word = [0; 8];
@@ -114,7 +137,7 @@ impl Ring {
         }
         let mut overwritten = 0;
         while end - tail > size {
-            let len = self.word(tail).load(Ordering::Relaxed) as usize;
+            let len = len_of(self.word(tail).load(Ordering::Relaxed));
             tail += entry_words(len);
             overwritten += 1;
         }
@@ -133,12 +156,14 @@ impl Ring {
             if at >= self.head.load(Ordering::Acquire) {
                 return Found::Nothing;
             }
-            let len = self.word(at).load(Ordering::Relaxed) as usize;
+            let first = self.word(at).load(Ordering::Relaxed);
             let time_ns = self.word(at + 1).load(Ordering::Relaxed);
             if self.is_whole(at) {
+                let len = len_of(first).min(MAX_RECORD_LEN);
                 return Found::Entry(EntryHead {
                     at,
-                    len: len.min(MAX_RECORD_LEN),
+                    len,
+                    number: first >> LEN_BITS,
                     time_ns,
                 });
             }
@@ -175,6 +200,16 @@ impl Ring {
     /// Returns where the next entry goes.
     pub(super) fn end(&self) -> u64 {
         self.head.load(Ordering::Acquire)
+    }
+
+    /// Returns how many entries it can hold if they are as small as can be.
+    pub(super) fn most_entries(&self) -> usize {
+        self.words.len() / entry_words(HEADER_LEN) as usize
+    }
+
+    /// Returns the number of the next entry.
+    pub(super) fn next_number(&self) -> u64 {
+        self.count.load(Ordering::Relaxed) % NUMBERS
     }
 
     /// Counts the entries that were lost since the ring was last cleared.

@@ -5,8 +5,35 @@
 //! **management side** reads, writes, removes and iterates; it may wait, inside a guard of its own.
 //!
 //! Semantics, flags and error numbers are Linux's (`kernel/bpf/{arraymap,hashtab,ringbuf}.c`), with these
-//! differences: all memory is allocated at creation; an update of an existing hash entry writes in place; iteration is
-//! by slot; nobody is woken by a ring buffer. The modules say how each kind is protected.
+//! differences: all memory is allocated at creation, whatever `BPF_F_NO_PREALLOC` says; an update of an existing
+//! hash entry writes in place, so that pointers from lookups stay live; iteration is by slot, and indifferent to what
+//! others change; a record of a ring buffer has at most [`MAX_RECORD_LEN`] bytes; a ring buffer wakes nobody.
+//!
+//! # Memory
+//!
+//! A map has one [`Arena`], which holds nothing but values, each aligned to 8 and as long at its address as the map
+//! exists. A slot whose entry was deleted serves the next key, as in Linux. The arena is given back when the
+//! [`Map`] is dropped; its owner first makes sure that no hit is left that could use it (`axebpf_hit::quiesce`).
+//!
+//! # Who may do what at the same time
+//!
+//! | | hits, on any CPU | management side |
+//! |---|---|---|
+//! | array kinds | everything, no lock | everything, no lock |
+//! | hash kinds: look up, read | no lock; after 16 changes under its eyes, as below | the same |
+//! | hash kinds: update, delete | the bucket's lock, tried 1024 times, then [`MapError::Busy`], counted | waits for the lock in a guard of its own |
+//! | hash kinds: keys | | no lock |
+//! | ring buffer: reserve, submit, discard | no lock; reserving is tried 4096 times | |
+//! | ring buffer: consume | | no lock that a hit can want; one consumer at a time |
+//!
+//! Values are shared memory. Whole are: each aligned word; for hash kinds, what [`Map::read`] returns, with
+//! respect to updates and deletions, though not to stores that a program makes through a pointer; and records.
+//!
+//! # Limits
+//!
+//! [`Map::create`] refuses, with the limit in the error: keys above [`MAX_KEY_SIZE`], values above
+//! [`MAX_VALUE_SIZE`] or [`MAX_PER_CPU_VALUE_SIZE`], ring buffers outside of [`MIN_RING_SIZE`] to
+//! [`MAX_RING_SIZE`] or of no power of two ([`RingBuf::size_for`] rounds), and maps above [`MAX_MAP_BYTES`] in all.
 //!
 //! # Examples
 //!
@@ -31,6 +58,28 @@
 //!     let key = key?;
 //!     assert_eq!(exits.read(&key)?, Some(1_u64.to_ne_bytes().to_vec()));
 //! }
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! A stream of records, with a reservation filled in place:
+//!
+//! ```
+//! use axebpf_maps::{Map, MapSpec};
+//! use axebpf_platform::host::HOST;
+//!
+//! axebpf_hit::install(&HOST)?;
+//! let events = Map::create(&MapSpec::ring(4096).named("events"), 1)?;
+//! let ring = events.ring().ok_or("it is one")?;
+//!
+//! {
+//!     let guard = axebpf_hit::enter()?;
+//!     ring.output(&guard, b"an event")?;
+//!     let record = ring.reserve(&guard, 16)?;
+//!     // An engine lets the program write the `record.len` bytes at `record.ptr`, and then:
+//!     ring.discard(&guard, record.ptr)?;
+//! }
+//!
+//! ring.consume(|record| assert_eq!(record, b"an event"))?;
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 #![no_std]

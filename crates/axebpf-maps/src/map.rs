@@ -114,6 +114,17 @@ impl Map {
         }
     }
 
+    /// Returns the bytes of memory that the map takes, bookkeeping included.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.arena().len as u64
+            + match &self.store {
+                Store::Array(_) => 0,
+                Store::Hash(_) => Hash::bookkeeping_for(&self.spec),
+                Store::Ring(ring) => ring.bookkeeping(),
+            }
+    }
+
     /// Returns the ring buffer that this map is, if it is one.
     #[must_use]
     pub fn ring(&self) -> Option<&RingBuf> {

@@ -117,6 +117,11 @@ impl Words {
         base.map_addr(|base| base.saturating_add(offset))
     }
 
+    /// Returns the address of the first byte, and exposes its provenance: who knows the address may make a pointer.
+    pub(crate) fn expose(&self) -> usize {
+        self.address(0).as_ptr().expose_provenance()
+    }
+
     pub(crate) fn byte_len(&self) -> usize {
         self.0.len() * LINE_WORDS * WORD
     }
@@ -129,7 +134,7 @@ impl Words {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Arena {
-    /// The address of the first value; aligned to 64.
+    /// The address of the first value; aligned to 64. Its provenance, for the whole arena, is exposed.
     pub base: usize,
     /// The length in bytes.
     pub len: usize,
@@ -224,7 +229,7 @@ impl Values {
     }
 
     pub(crate) fn arena(&self) -> Arena {
-        let base = self.words.address(0).addr().get();
+        let base = self.words.expose();
         let len = self.words.byte_len();
         Arena {
             base,

@@ -214,3 +214,19 @@ fn the_largest_sizes_work() {
     create(&MapSpec::new(MapKind::PerCpuArray, 4, 32 << 10, 100));
     create(&MapSpec::new(MapKind::Hash, 512, 1, 100_000));
 }
+
+#[test]
+fn maps_tell_how_much_memory_they_take() {
+    assert_eq!(
+        create(&MapSpec::new(MapKind::Array, 4, 8, 100)).memory(),
+        104 * 8
+    );
+    assert_eq!(
+        create(&MapSpec::new(MapKind::PerCpuArray, 4, 8, 100)).memory(),
+        3 * 104 * 8
+    );
+    // Two areas, and a bit for each 8 bytes of the first.
+    assert_eq!(create(&MapSpec::ring(4096)).memory(), 2 * 4096 + 64);
+    let hash = create(&MapSpec::new(MapKind::Hash, 4, 8, 1000)).memory();
+    assert!((16_000..100_000).contains(&hash), "{hash}");
+}

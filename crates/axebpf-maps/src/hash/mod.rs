@@ -44,8 +44,7 @@ pub(crate) struct Hash {
 impl Hash {
     pub(crate) fn new(spec: &MapSpec, copies: Copies, seed: u64) -> Result<Self, MapError> {
         let values = Values::bytes_for(spec.value_size, spec.max_entries, copies);
-        let table = Table::bytes_for(spec.key_size, spec.max_entries);
-        limits::check_total(values.saturating_add(table))?;
+        limits::check_total(values.saturating_add(Self::bookkeeping_for(spec)))?;
         let seed = if spec.flags.contains(MapFlags::ZERO_SEED) {
             0
         } else {
@@ -55,6 +54,11 @@ impl Hash {
             table: Table::new(spec.key_size, spec.max_entries, seed)?,
             values: Values::new(spec.value_size, spec.max_entries, copies)?,
         })
+    }
+
+    /// Returns the bytes that the hash takes besides its values.
+    pub(crate) fn bookkeeping_for(spec: &MapSpec) -> u64 {
+        Table::bytes_for(spec.key_size, spec.max_entries)
     }
 
     pub(crate) fn values(&self) -> &Values {

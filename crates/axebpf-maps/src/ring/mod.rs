@@ -23,6 +23,7 @@
 
 mod consumer;
 mod live;
+mod record;
 
 use core::ptr::NonNull;
 
@@ -30,6 +31,7 @@ use axebpf_hit::HitGuard;
 
 pub use crate::ring::consumer::Consumer;
 use crate::ring::live::LiveSet;
+pub use crate::ring::record::{RingPositions, RingRecord};
 use crate::storage::{Arena, ValueSource, Words};
 use crate::sync::{AtomicBool, AtomicU64, Ordering, spin_loop};
 use crate::{MAX_RING_SIZE, MIN_RING_SIZE, MapError, limits};
@@ -46,36 +48,6 @@ pub(crate) const DISCARD: u32 = 1 << 30;
 const RESERVE_TRIES: u32 = 4096;
 #[cfg(loom)]
 const RESERVE_TRIES: u32 = 3;
-
-/// A reserved record: memory that only its owner writes until it is submitted or discarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a record that is neither submitted nor discarded blocks the consumer for good"]
-pub struct RingRecord {
-    /// The first byte; aligned to 8.
-    pub ptr: NonNull<u8>,
-    /// The length in bytes.
-    pub len: u32,
-}
-
-/// How far producers and the consumer of a ring buffer are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RingPositions {
-    /// The bytes that the ring buffer holds (`BPF_RB_RING_SIZE`).
-    pub size: u64,
-    /// The position up to which everything was consumed (`BPF_RB_CONS_POS`).
-    pub consumer: u64,
-    /// The position up to which everything is reserved (`BPF_RB_PROD_POS`).
-    pub producer: u64,
-}
-
-impl RingPositions {
-    /// Returns the bytes between consumer and producer, headers included (`BPF_RB_AVAIL_DATA`).
-    #[must_use]
-    pub const fn available(&self) -> u64 {
-        self.producer - self.consumer
-    }
-}
 
 /// A queue of records, written in hits on all CPUs, read by one consumer at a time.
 #[derive(Debug)]
@@ -127,11 +99,16 @@ impl RingBuf {
     pub(crate) fn arena(&self) -> Arena {
         let len = self.words.byte_len();
         Arena {
-            base: self.words.address(0).addr().get(),
+            base: self.words.expose(),
             len,
             stride: len,
             value_size: len,
         }
+    }
+
+    /// Returns the bytes that the ring buffer takes besides its records.
+    pub(crate) fn bookkeeping(&self) -> u64 {
+        self.size / HEADER / 8
     }
 
     /// Returns the most bytes that a record of this ring buffer can have.

@@ -254,20 +254,15 @@ pub enum FieldValue<'r> {
     Text(&'r [u8]),
 }
 
-/// Reads a little- or big-endian integer of up to eight bytes in the machine's own order.
+/// Reads an integer of 1, 2, 4 or 8 bytes in the machine's own order; 0 for any other length.
 pub(crate) fn read_unsigned(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    if cfg!(target_endian = "little") {
-        word.iter_mut()
-            .zip(bytes)
-            .for_each(|(to, from)| *to = *from);
-    } else {
-        word.iter_mut()
-            .rev()
-            .zip(bytes.iter().rev())
-            .for_each(|(to, from)| *to = *from);
+    match *bytes {
+        [byte] => byte.into(),
+        [a, b] => u16::from_ne_bytes([a, b]).into(),
+        [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]).into(),
+        [a, b, c, d, e, f, g, h] => u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+        _ => 0,
     }
-    u64::from_ne_bytes(word)
 }
 
 /// Returns what lies before the first NUL.

@@ -71,7 +71,9 @@ macro_rules! integer_field {
             }
 
             fn store(arg: $ty, to: &mut [u8]) {
-                to.iter_mut().zip(arg.to_ne_bytes()).for_each(|(to, from)| *to = from);
+                if let Some(to) = to.first_chunk_mut() {
+                    *to = arg.to_ne_bytes();
+                }
             }
         }
     )*};

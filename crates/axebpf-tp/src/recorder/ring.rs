@@ -116,11 +116,11 @@ impl Ring {
         self.word(head)
             .store(pack(record.len(), number), Ordering::Relaxed);
         self.word(head + 1).store(time_ns, Ordering::Relaxed);
-        for (position, bytes) in (head + HEADER_WORDS..).zip(record.chunks(8)) {
-            let mut word = [0; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
+        // Records are a multiple of eight bytes long.
+        let (words, _) = record.as_chunks();
+        for (position, word) in (head + HEADER_WORDS..).zip(words) {
             self.word(position)
-                .store(u64::from_ne_bytes(word), Ordering::Relaxed);
+                .store(u64::from_ne_bytes(*word), Ordering::Relaxed);
         }
         self.head.store(head + need, Ordering::Release);
     }
@@ -177,9 +177,9 @@ impl Ring {
         buffer: &'b mut [u8; MAX_RECORD_LEN],
     ) -> Option<&'b [u8]> {
         let record = &mut buffer[..entry.len];
-        for (position, bytes) in (entry.at + HEADER_WORDS..).zip(record.chunks_mut(8)) {
-            let word = self.word(position).load(Ordering::Relaxed).to_ne_bytes();
-            bytes.copy_from_slice(&word[..bytes.len()]);
+        let (words, _) = record.as_chunks_mut();
+        for (position, word) in (entry.at + HEADER_WORDS..).zip(words) {
+            *word = self.word(position).load(Ordering::Relaxed).to_ne_bytes();
         }
         self.is_whole(entry.at).then_some(record)
     }

@@ -15,6 +15,8 @@
 //! - Loops that wait for another CPU with interrupts masked call [`answer`] too. A lock that is spun on with interrupts
 //!   masked must not be held over [`write_fenced`].
 //! - A CPU that comes online calls [`cpu_online`] first.
+//! - A CPU that goes offline executes no text that may be patched once
+//!   [`is_online`](axebpf_platform::Cpus::is_online) no longer names it.
 //! - None of these functions, nor what they call in the platform, is ever patched.
 
 mod fence;

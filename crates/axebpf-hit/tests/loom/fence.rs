@@ -34,7 +34,7 @@ fn execute_once(done: &AtomicBool) {
 
 #[test]
 fn no_cpu_executes_what_is_being_written_or_was_there_before() {
-    explore(3, 0, || {
+    explore(5, 0, || {
         power_on(0);
         let done = Arc::new(AtomicBool::new(false));
         let other = start(1, &done);
@@ -48,7 +48,7 @@ fn no_cpu_executes_what_is_being_written_or_was_there_before() {
 
 #[test]
 fn a_cpu_that_comes_online_is_not_missed() {
-    explore(4, 0, || {
+    explore(6, 0, || {
         power_on(0);
         let done = Arc::new(AtomicBool::new(false));
         let other = {
@@ -71,7 +71,7 @@ fn a_cpu_that_comes_online_is_not_missed() {
 
 #[test]
 fn initiators_answer_each_other() {
-    explore(2, 0, || {
+    explore(3, 0, || {
         power_on(0);
         power_on(1);
         let other = thread::spawn(|| {
@@ -93,7 +93,7 @@ fn initiators_answer_each_other() {
 
 #[test]
 fn a_fence_that_was_given_up_writes_nothing_and_its_answers_count_for_no_other() {
-    explore(3, IMPATIENT_NS, || {
+    explore(4, IMPATIENT_NS, || {
         power_on(0);
         power_on(1);
         let other = thread::spawn(|| {
@@ -119,7 +119,7 @@ fn a_fence_that_was_given_up_writes_nothing_and_its_answers_count_for_no_other()
 
 #[test]
 fn hits_and_fences_and_quiescence_do_not_wait_for_each_other() {
-    explore(2, 0, || {
+    explore(3, 0, || {
         power_on(0);
         power_on(1);
         let other = thread::spawn(|| {

@@ -40,7 +40,7 @@ fn hit(cpu: u32, cell: &Snapshot<Watched>) {
 
 #[test]
 fn nothing_is_freed_that_a_hit_reads() {
-    explore(4, 0, || {
+    explore(6, 0, || {
         let cell = Arc::new(Snapshot::empty());
         cell.publish(Watched::boxed(1)).reclaim().unwrap();
         let hits: Vec<_> = (1..3)
@@ -68,7 +68,7 @@ fn a_dropped_value_is_freed_after_the_hits_that_read_it() {
         }
     }
 
-    explore(4, 0, || {
+    explore(6, 0, || {
         let cell = Arc::new(Snapshot::empty());
         let value = FreedOnDrop(Watched(UnsafeCell::new(1)));
         cell.publish(Some(Box::new(value))).reclaim().unwrap();
@@ -89,7 +89,7 @@ fn a_dropped_value_is_freed_after_the_hits_that_read_it() {
 
 #[test]
 fn quiesce_orders_any_memory_that_hits_use() {
-    explore(4, 0, || {
+    explore(6, 0, || {
         let retired = Arc::new(loom::sync::atomic::AtomicBool::new(false));
         let memory = Arc::new(Watched(UnsafeCell::new(0)));
         let hits = {
@@ -111,7 +111,7 @@ fn quiesce_orders_any_memory_that_hits_use() {
 
 #[test]
 fn hits_on_one_cpu_have_its_values_to_themselves() {
-    explore(4, 0, || {
+    explore(6, 0, || {
         let values = Arc::new(PerCpu::from_fn(|_| UnsafeCell::new(0_u32)));
         let count = |values: &PerCpu<UnsafeCell<u32>>| {
             become_cpu(0);
@@ -133,7 +133,7 @@ fn hits_on_one_cpu_have_its_values_to_themselves() {
 
 #[test]
 fn a_hit_in_a_hit_is_missed() {
-    explore(2, 0, || {
+    explore(3, 0, || {
         become_cpu(0);
         let guard = enter().unwrap();
         assert!(in_hit());

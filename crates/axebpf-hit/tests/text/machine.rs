@@ -151,6 +151,13 @@ impl TextPatch for Machine {
 
     unsafe fn write_text(&self, at: HostVirt, bytes: &[u8]) -> Result<(), TextError> {
         self.check_text(at, bytes.len())?;
+        let interrupts = self.mask();
+        self.restore(interrupts);
+        assert_ne!(
+            interrupts,
+            InterruptState(0),
+            "an interrupt could come while the others are stopped"
+        );
         if self.fails() {
             return Err(TextError::Unsupported);
         }

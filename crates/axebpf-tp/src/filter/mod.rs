@@ -14,6 +14,7 @@
 //! takes the next character as it is; `~` matches a glob (`*`, `?`, `[a-z]`, `[!a-z]`). A `bool` field is compared with
 //! `true`, `false` or a number.
 
+mod check;
 mod code;
 mod error;
 mod lexer;

@@ -10,7 +10,6 @@ use axebpf_symbols::Glob;
 use crate::event::Event;
 use crate::field::{Field, FieldType};
 use crate::filter::Filter;
-use crate::filter::code::{Comparison, Condition, Test};
 use crate::filter::error::FilterError;
 use crate::filter::lexer::{Lexer, Token, TokenKind};
 
@@ -25,6 +24,56 @@ pub(super) enum Expr {
     Not(Box<Expr>),
     /// A test of one field.
     Test(Test),
+}
+
+/// A test of one field.
+#[derive(Clone, Debug)]
+pub(super) struct Test {
+    pub(super) field: &'static Field,
+    pub(super) condition: Condition,
+}
+
+/// What a test asks.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    /// Whether the number compares so with another.
+    Compares(Comparison, i128),
+    /// Whether the bits under the mask are these.
+    MaskedIs { mask: u64, bits: u64 },
+    /// Whether the bits under the mask are others.
+    MaskedIsNot { mask: u64, bits: u64 },
+    /// Whether the string is this one.
+    Is(Box<[u8]>),
+    /// Whether the string is another one.
+    IsNot(Box<[u8]>),
+    /// Whether the string matches.
+    Matches(Glob),
+}
+
+/// How two numbers compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    /// Returns the comparison that an operator stands for.
+    pub(super) fn of(operator: &str) -> Option<Self> {
+        Some(match operator {
+            "==" => Self::Equal,
+            "!=" => Self::NotEqual,
+            "<" => Self::Less,
+            "<=" => Self::LessOrEqual,
+            ">" => Self::Greater,
+            ">=" => Self::GreaterOrEqual,
+            _ => return None,
+        })
+    }
 }
 
 /// Parses all of `text`.

@@ -18,6 +18,7 @@ shared_static! {
 /// Functions that must only run in a hit take a reference to it. Dropping it leaves the hit and puts the interrupt
 /// mask back. A guard that is leaked keeps its CPU in the hit for good: nothing fires there any more, and nothing
 /// that was published is ever reclaimed.
+#[must_use = "dropping it leaves the hit"]
 pub struct HitGuard {
     platform: &'static dyn Platform,
     cpu: CpuId,

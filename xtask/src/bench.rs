@@ -25,16 +25,24 @@ pub(crate) struct Args {
 /// How long the measurements may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// One measurement, as the testbed's `bench` prints it: `bench NAME VALUE UNIT [BASELINE]`.
+/// The measurement that the others are compared with: the same function without a tracepoint.
+const BASELINE: &str = "plain";
+
+/// The measurement of measuring itself, which the testbed has taken off the others.
+const EMPTY: &str = "empty";
+
+/// One measurement.
 #[derive(Debug, PartialEq, Serialize)]
 struct Measurement {
+    /// What the function's tracepoint is in for, or none.
     name: String,
-    value: f64,
-    unit: String,
-    /// What the value is compared with, in the same unit.
-    baseline: Option<f64>,
+    /// What one call of the function executes at EL2.
+    value: u64,
+    unit: &'static str,
+    /// What the same function without a tracepoint executes.
+    baseline: u64,
     /// The value by the baseline.
-    ratio: Option<f64>,
+    ratio: f64,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -44,15 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut machine = Machine::boot(&image, &Options::counted())?;
     let output = machine.command_for("bench", TIMEOUT)?;
     machine.shut_down()?;
-    let measurements: Vec<Measurement> = output
-        .lines()
-        .filter_map(|line| line.strip_prefix("bench "))
-        .map(parse)
-        .collect::<Result<_>>()?;
-    ensure!(
-        !measurements.is_empty(),
-        "the testbed measured nothing; it said\n{output}"
-    );
+    let measurements = read(&output)?;
     print(&measurements);
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(&measurements)? + "\n";
@@ -62,32 +62,44 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Reads what follows `bench` on a line.
-fn parse(line: &str) -> Result<Measurement> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let (name, value, unit, baseline) = match words.as_slice() {
-        [name, value, unit] => (name, value, unit, None),
-        [name, value, unit, baseline] => (name, value, unit, Some(baseline.parse()?)),
-        _ => anyhow::bail!("the testbed printed `bench {line}`"),
-    };
-    let value: f64 = value.parse().with_context(|| format!("`bench {line}`"))?;
-    let ratio = baseline
-        .filter(|baseline| *baseline != 0.0)
-        .map(|baseline| value / baseline);
-    Ok(Measurement {
-        name: (*name).into(),
-        value,
-        unit: (*unit).into(),
-        baseline,
-        ratio,
-    })
+/// Reads the lines `bench NAME INSTRUCTIONS` that the testbed's `bench` prints.
+fn read(output: &str) -> Result<Vec<Measurement>> {
+    let counted: Vec<(&str, u64)> = output
+        .lines()
+        .filter_map(|line| line.trim_end().strip_prefix("bench "))
+        .map(|line| {
+            let (name, value) = line
+                .split_once(' ')
+                .with_context(|| format!("bench {line}"))?;
+            Ok((
+                name,
+                value.parse().with_context(|| format!("bench {line}"))?,
+            ))
+        })
+        .collect::<Result<_>>()?;
+    let baseline = counted.iter().find(|(name, _)| *name == BASELINE);
+    let (_, baseline) = *baseline
+        .with_context(|| format!("the testbed did not measure `{BASELINE}`; it said\n{output}"))?;
+    ensure!(
+        baseline != 0,
+        "the testbed counted no instructions; it said\n{output}"
+    );
+    let compared = counted.into_iter().filter(|(name, _)| *name != EMPTY);
+    Ok(compared
+        .map(|(name, value)| Measurement {
+            name: name.to_owned(),
+            value,
+            unit: "instructions",
+            baseline,
+            ratio: value as f64 / baseline as f64,
+        })
+        .collect())
 }
 
 fn print(measurements: &[Measurement]) {
-    let shown = |number: Option<f64>| number.map_or_else(|| "-".into(), |n| format!("{n:.2}"));
     println!(
-        "    {:<36} {:>12} {:<8} {:>12} {:>7}",
-        "name", "value", "unit", "baseline", "ratio"
+        "    {:<12} {:>6} {:<12} {:>8} {:>7} {:>7}",
+        "tracepoint", "value", "unit", "baseline", "ratio", "added"
     );
     for Measurement {
         name,
@@ -97,32 +109,36 @@ fn print(measurements: &[Measurement]) {
         ratio,
     } in measurements
     {
-        println!(
-            "    {name:<36} {value:>12.2} {unit:<8} {:>12} {:>7}",
-            shown(*baseline),
-            shown(*ratio)
-        );
+        let added = value.saturating_sub(*baseline);
+        println!("    {name:<12} {value:>6} {unit:<12} {baseline:>8} {ratio:>7.2} {added:>7}");
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Measurement, parse};
+    use super::read;
 
     #[test]
-    fn measurements_are_read() {
-        let read = |line| parse(line).ok();
-        let plain = Measurement {
-            name: "a".into(),
-            value: 3.0,
-            unit: "insns".into(),
-            baseline: None,
-            ratio: None,
-        };
-        assert_eq!(read("a 3 insns"), Some(plain));
-        assert_eq!(read("a 3 insns 6").and_then(|m| m.ratio), Some(0.5));
-        assert_eq!(read("a 3 insns 0").and_then(|m| m.ratio), None);
-        assert_eq!(read("a x insns"), None);
-        assert_eq!(read("a 3"), None);
+    fn measurements_are_compared_with_the_plain_function() {
+        let output = "bench empty 3\nbench plain 20\nbench disabled 21\n";
+        let measurements = read(output).unwrap_or_default();
+        let rows: Vec<_> = measurements
+            .iter()
+            .map(|m| (m.name.as_str(), m.value, m.ratio))
+            .collect();
+        assert_eq!(rows, [("plain", 20, 1.0), ("disabled", 21, 1.05)]);
+    }
+
+    #[test]
+    fn what_is_no_measurement_is_refused() {
+        for output in [
+            "",
+            "error: no",
+            "bench plain 0",
+            "bench plain x",
+            "bench disabled 3",
+        ] {
+            assert!(read(output).is_err(), "{output}");
+        }
     }
 }

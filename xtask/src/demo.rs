@@ -71,10 +71,14 @@ impl Scene {
 }
 
 /// The demonstration, in order.
-const SCENES: [Scene; 16] = [
-    scene("The hypervisor runs a VM.", "vm list", "* running *"),
+const SCENES: [Scene; 17] = [
     scene(
-        "These tracepoints are about its vCPUs.",
+        "The hypervisor runs a VM with two vCPUs.",
+        "vm list",
+        "<n> * running 2 *",
+    ),
+    scene(
+        "These tracepoints are about its vCPUs. Each costs one NOP while nobody listens.",
         "trace list vmm:vcpu_*",
         "vmm:vcpu_run_exit *",
     ),
@@ -84,35 +88,39 @@ const SCENES: [Scene; 16] = [
         "enabled 2 *",
     ),
     scene(
-        "How often, and how long the guest ran and was away:",
-        "trace stat",
-        "vmm:vcpu_run_exit * <n+> *",
+        "How often they fired, and how long the guest ran before each exit:",
+        "trace stat vmm:vcpu_run_exit --hist",
+        "vmm:vcpu_run_exit <n+> *",
     )
     .after(2)
-    .proves("built-in statistics count a running guest's exits"),
+    .proves("built-in statistics of the exits of a running guest"),
     scene(
         "The latest events, as they come:",
         "trace stream --count 6",
         "*vmm:vcpu_run_e*pc=*",
     )
-    .proves("events stream to the console"),
-    scene("Enough of that.", "trace disable vmm:*", "disabled 2 *"),
+    .proves("events streamed to the console"),
+    scene(
+        "Back to a NOP each.",
+        "trace disable vmm:*",
+        "disabled <n+> *",
+    ),
     scene(
         "An eBPF program in C counts the exits by VM, vCPU and reason.",
         "prog load exit_count --attach",
-        "*exit_count*",
+        "object <n>, exit_count: *",
     ),
     scene(
-        "Its hash map, live (reason 22 is a hypercall, 36 a data abort, 64 an interrupt):",
+        "Its hash map, live. Reason 22 is a hypercall, 36 a data abort, 64 an interrupt.",
         "map dump exits --key u32,u32,u32",
         "<n>,<n>,<n> <n+>",
     )
     .after(2)
     .proves("exit_count (C): exits by VM, vCPU and reason in a hash map"),
     scene(
-        "Two in Rust measure the time from each exit to the next entry.",
+        "Two programs in Rust measure the time from each exit to the next entry.",
         "prog load exit_latency --attach",
-        "*exit_latency*",
+        "object <n>, exit_latency: *",
     ),
     scene(
         "The histogram, in nanoseconds:",
@@ -120,38 +128,41 @@ const SCENES: [Scene; 16] = [
         "* <n+> |*#*|",
     )
     .after(2)
-    .proves("exit_latency (Rust): a log2 histogram of exit latencies"),
+    .proves("exit_latency (Rust): a histogram of exit latencies"),
     scene(
         "One in Rust sends a record for each exit through a ring buffer.",
         "prog load events --attach",
-        "*events*",
+        "object <n>, events: *",
     ),
     scene(
-        "Time, PC, CPU, VM, vCPU and reason of each:",
+        "The time, PC, CPU, VM, vCPU and reason of each:",
         "map dump EVENTS --count 6 --value u64,x64,u32,u32,u32,u32",
-        "<n+>,0x<x>,<n>,<n>,<n>,<n>",
+        "<n+>,<x>,<n>,<n>,<n>,<n>",
     )
-    .after(1)
     .proves("events (Rust): records through a ring buffer"),
+    scene(
+        "What was recorded above is not wanted any more.",
+        "trace buffer --clear",
+        "*",
+    ),
     scene(
         "And one in C prints.",
         "prog load printk --attach",
-        "*printk*",
+        "object <n>, printk: *",
     ),
-    scene("What it printed:", "trace stream --count 4", "*hypercall*")
-        .after(1)
-        .proves("printk (C): text from bpf_printk"),
+    scene("What it prints:", "trace stream --count 6", "*hypercall *")
+        .proves("printk (C): text that a program prints"),
     scene(
-        "What all this cost, link by link: runs, missed hits, errors.",
+        "Link by link: how often each ran, missed a hit, or was stopped for an error.",
         "link list",
-        "* exit_count * vmm:vcpu_run_exit*",
+        "<n> *exit_count <n+> <n> 0 *vmm:vcpu_run_exit",
     ),
     scene(
-        "Everything can go while the guest runs on.",
+        "All of it goes away again, while the guest runs on.",
         "link detach all",
         "detached link * 0 errors",
     )
-    .proves("programs detach from a running hypervisor"),
+    .proves("programs detached from a running hypervisor"),
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {

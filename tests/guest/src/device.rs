@@ -18,7 +18,11 @@ pub(crate) fn echo(vcpu: u32, value: u32) -> Result<(), u32> {
     let register = DATA + 8 * vcpu as usize;
     write(register, value);
     let answer = read(register);
-    if answer == !value { Ok(()) } else { Err(answer) }
+    if answer == !value {
+        Ok(())
+    } else {
+        Err(answer)
+    }
 }
 
 /// Asks the device for an interrupt to the executing vCPU.

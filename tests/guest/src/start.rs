@@ -31,9 +31,10 @@ entry!(main, 4);
 static mut SECOND_STACK: Stack<4> = Stack::new();
 
 fn main(_x0: u64, _x1: u64, _x2: u64, _x3: u64) -> ! {
+    let stack = &raw mut SECOND_STACK;
     // SAFETY: the stack is used by nothing but the second vCPU, which is started here, once, and it is mapped
     // by the page table that both vCPUs share.
-    let started = unsafe { start_core::<Hvc, _, 4>(1, &raw mut SECOND_STACK, || run(1)) };
+    let started = unsafe { start_core::<Hvc, _, 4>(1, stack, || run(1)) };
     if started.is_err() {
         // A VM with a single vCPU refuses this; the first one then works alone.
         hypercall::note(hypercall::Note::Alone);

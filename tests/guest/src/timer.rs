@@ -1,8 +1,6 @@
 //! The virtual timer: it wakes a vCPU about a hundred times a second.
 
-use aarch64_cpu::registers::{
-    CNTFRQ_EL0, CNTV_CTL_EL0, CNTV_TVAL_EL0, Readable, Writeable,
-};
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTV_CTL_EL0, CNTV_TVAL_EL0, Readable, Writeable};
 
 const TICKS_PER_SECOND: u64 = 100;
 

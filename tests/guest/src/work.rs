@@ -34,7 +34,9 @@ fn checksum(seed: u64) -> u64 {
     let mut state = seed;
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for _ in 0..1000 {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         hash = (hash ^ (state >> 56)).wrapping_mul(0x100_0000_01b3);
     }
     hash

@@ -103,7 +103,13 @@ fn report(name: &str, work: extern "C" fn(u64) -> u64, empty: u64) {
 
 fn with_manager(name: &str, recording: Recording, empty: u64) -> Result<(), BenchError> {
     let manager = TracepointManager::global();
-    manager.enable_with(EVENT, EnableOptions { recording, ..EnableOptions::default() })?;
+    manager.enable_with(
+        EVENT,
+        EnableOptions {
+            recording,
+            ..EnableOptions::default()
+        },
+    )?;
     report(name, bench_twin_traced, empty);
     manager.disable(EVENT)?;
     Ok(())
@@ -111,16 +117,21 @@ fn with_manager(name: &str, recording: Recording, empty: u64) -> Result<(), Benc
 
 fn with_program(name: &str, empty: u64) -> Result<(), BenchError> {
     let axebpf = tracing::axebpf().ok_or(BenchError::NoAxebpf)?;
-    let Some(object) = programs::find(name) else { return Ok(()) };
+    let Some(object) = programs::find(name) else {
+        return Ok(());
+    };
     let object = axebpf.load(name, object.elf, &LoadOptions::default())?;
-    let measured = axebpf.programs().map_err(BenchError::from).and_then(|programs| {
-        for program in programs.iter().filter(|program| program.object == object) {
-            let link = axebpf.attach(program.id, &LinkOptions::default())?;
-            report(name, bench_twin_traced, empty);
-            axebpf.detach(link)?;
-        }
-        Ok(())
-    });
+    let measured = axebpf
+        .programs()
+        .map_err(BenchError::from)
+        .and_then(|programs| {
+            for program in programs.iter().filter(|program| program.object == object) {
+                let link = axebpf.attach(program.id, &LinkOptions::default())?;
+                report(name, bench_twin_traced, empty);
+                axebpf.detach(link)?;
+            }
+            Ok(())
+        });
     axebpf.unload(object, Unload::Force)?;
     measured
 }

@@ -8,8 +8,8 @@ use axebpf::platform::CpuId;
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
-    config, console::println, gic, heap, image, mmu, percpu, sched, shell, smp, stage2, sysreg, timer,
-    tracing, uart, vcpu, vectors, vm,
+    config, console::println, gic, heap, image, mmu, percpu, sched, shell, smp, stage2, sysreg,
+    timer, tracing, traps, uart, vectors, vms,
 };
 
 /// The affinity fields of `MPIDR_EL1`.
@@ -31,7 +31,10 @@ fn main(_x0: u64, _x1: u64, _x2: u64, _x3: u64) -> ! {
     println!("axebpf testbed: EL2, {} cpus", percpu::count());
     smp::start_others(&affinities);
     let heap = image::heap();
-    trace!(vmm::vmm_init { cpus: percpu::count(), memory: heap.end - heap.start });
+    trace!(vmm::vmm_init {
+        cpus: percpu::count(),
+        memory: heap.end - heap.start
+    });
     start_guest();
     shell::start();
     sysreg::unmask_interrupts();
@@ -43,7 +46,11 @@ fn machine(boot_cpu: u64) -> Vec<u64> {
     let all = gic::affinities().expect("the GIC has redistributors");
     let mut affinities: Vec<u64> = all.take(percpu::MAX_CPUS).collect();
     // The executing CPU is number 0 in the GIC too.
-    assert_eq!(affinities.first(), Some(&boot_cpu), "the machine did not boot on its first CPU");
+    assert_eq!(
+        affinities.first(),
+        Some(&boot_cpu),
+        "the machine did not boot on its first CPU"
+    );
     affinities.truncate(percpu::MAX_CPUS);
     percpu::set_count(affinities.len());
     gic::init().expect("the GIC can be set up");
@@ -54,14 +61,17 @@ fn machine(boot_cpu: u64) -> Vec<u64> {
 /// Sets up what every CPU has of its own.
 fn init_cpu() {
     stage2::init_cpu();
-    vcpu::init_cpu();
+    traps::init_cpu();
     sched::init_cpu();
     timer::init_cpu();
     percpu::this().set_online();
     // A fence that began before this CPU was online does not know of it.
     axebpf::hit::text::cpu_online();
     let cpu = percpu::id().get();
-    trace!(vmm::cpu_up { cpu, mpidr: percpu::this().mpidr() });
+    trace!(vmm::cpu_up {
+        cpu,
+        mpidr: percpu::this().mpidr()
+    });
     trace!(vmm::vhal_init {
         cpu,
         ipa_bits: stage2::ADDRESS_BITS as u32,
@@ -81,7 +91,7 @@ pub(crate) fn secondary(cpu: CpuId, affinity: u64) {
 }
 
 fn start_guest() {
-    let booted = vm::create(config::BUILT_IN).and_then(|vm| vm.boot(config::GUEST_IMAGE));
+    let booted = vms::create(config::BUILT_IN).and_then(|vm| vm.boot(config::GUEST_IMAGE));
     if let Err(error) = booted {
         println!("the guest does not start: {error}");
     }

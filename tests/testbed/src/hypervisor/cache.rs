@@ -14,5 +14,13 @@ pub(crate) fn clean(range: Range<u64>) {
         unsafe { asm!("dc civac, {}", in(reg) line, options(nostack, preserves_flags)) }
     }
     // SAFETY: invalidating instruction caches changes no value.
-    unsafe { asm!("dsb ish", "ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags)) }
+    unsafe {
+        asm!(
+            "dsb ish",
+            "ic ialluis",
+            "dsb ish",
+            "isb",
+            options(nostack, preserves_flags)
+        )
+    }
 }

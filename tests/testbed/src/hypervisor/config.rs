@@ -87,9 +87,13 @@ impl VmConfig {
                 continue;
             }
             let line = number + 1;
-            let (key, value) = content
-                .split_once('=')
-                .ok_or_else(|| ConfigError::NotAnAssignment { line, text: content.to_string() })?;
+            let (key, value) =
+                content
+                    .split_once('=')
+                    .ok_or_else(|| ConfigError::NotAnAssignment {
+                        line,
+                        text: content.to_string(),
+                    })?;
             fields.set(line, key.trim(), value.trim())?;
         }
         fields.finish()
@@ -119,9 +123,18 @@ impl Fields {
                 self.entry = number(value);
                 self.entry.is_some()
             }
-            _ => return Err(ConfigError::UnknownKey { line, key: key.to_string() }),
+            _ => {
+                return Err(ConfigError::UnknownKey {
+                    line,
+                    key: key.to_string(),
+                });
+            }
         };
-        let bad = || ConfigError::BadValue { line, key: key.to_string(), value: value.to_string() };
+        let bad = || ConfigError::BadValue {
+            line,
+            key: key.to_string(),
+            value: value.to_string(),
+        };
         known.then_some(()).ok_or_else(bad)
     }
 
@@ -140,7 +153,9 @@ impl Fields {
 fn number(text: &str) -> Option<u64> {
     let (digits, unit) = match text.strip_suffix('M') {
         Some(digits) => (digits, 1 << 20),
-        None => text.strip_suffix('K').map_or((text, 1), |digits| (digits, 1 << 10)),
+        None => text
+            .strip_suffix('K')
+            .map_or((text, 1), |digits| (digits, 1 << 10)),
     };
     let value = match digits.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),

@@ -1,26 +1,69 @@
-//! The system and vector registers of a vCPU while it is not loaded.
+//! What a CPU holds of a vCPU while it is loaded, and memory holds while it is not.
 
 use core::arch::global_asm;
 
 use aarch64_cpu::registers::*;
+
+use super::vgic::Vgic;
+
+/// All registers of a vCPU that EL2 does not use itself, and that therefore change hands only with the vCPU.
+#[derive(Default)]
+pub(crate) struct Banked {
+    system: SystemRegisters,
+    vectors: VectorRegisters,
+    vgic: Vgic,
+    timer_control: u64,
+    timer_compare: u64,
+    /// Why the vCPU left the guest last.
+    pub(crate) exit_reason: Option<u32>,
+}
+
+impl Banked {
+    /// Returns what a vCPU starts with.
+    pub(crate) fn at_reset() -> Self {
+        Self {
+            system: SystemRegisters::at_reset(),
+            ..Self::default()
+        }
+    }
+
+    /// Puts the values into this CPU's registers.
+    pub(crate) fn load(&self) {
+        self.system.load();
+        self.vectors.load();
+        self.vgic.load();
+        CNTV_CVAL_EL0.set(self.timer_compare);
+        CNTV_CTL_EL0.set(self.timer_control);
+    }
+
+    /// Takes the values out of this CPU's registers.
+    pub(crate) fn unload(&mut self) {
+        self.timer_control = CNTV_CTL_EL0.get();
+        self.timer_compare = CNTV_CVAL_EL0.get();
+        CNTV_CTL_EL0.set(0);
+        self.vgic.unload();
+        self.vectors.unload();
+        self.system.unload();
+    }
+}
 
 macro_rules! guest_registers {
     ($($register:ident),* $(,)?) => {
         /// The EL1 and EL0 system registers of a vCPU.
         #[derive(Default)]
         #[allow(non_snake_case, reason = "the fields are named like the registers")]
-        pub(crate) struct SystemRegisters {
+        struct SystemRegisters {
             $($register: u64,)*
         }
 
         impl SystemRegisters {
             /// Puts the values into this CPU's registers.
-            pub(crate) fn load(&self) {
+            fn load(&self) {
                 $($register.set(self.$register);)*
             }
 
             /// Takes the values out of this CPU's registers.
-            pub(crate) fn unload(&mut self) {
+            fn unload(&mut self) {
                 $(self.$register = $register.get();)*
             }
         }
@@ -35,24 +78,22 @@ guest_registers! {
 
 impl SystemRegisters {
     /// Returns what a vCPU starts with: translation and caches off, all else zero.
-    pub(crate) fn at_reset() -> Self {
+    fn at_reset() -> Self {
         const SCTLR_RES1: u64 = 0x30d0_0800;
-        Self { SCTLR_EL1: SCTLR_RES1, ..Self::default() }
+        Self {
+            SCTLR_EL1: SCTLR_RES1,
+            ..Self::default()
+        }
     }
 }
 
 /// The vector registers of a vCPU. The hypervisor itself is compiled not to use them.
+#[derive(Default)]
 #[repr(C, align(16))]
-pub(crate) struct VectorRegisters {
+struct VectorRegisters {
     v: [u128; 32],
     control: u64,
     status: u64,
-}
-
-impl Default for VectorRegisters {
-    fn default() -> Self {
-        Self { v: [0; 32], control: 0, status: 0 }
-    }
 }
 
 unsafe extern "C" {
@@ -62,14 +103,14 @@ unsafe extern "C" {
 
 impl VectorRegisters {
     /// Puts the values into this CPU's registers.
-    pub(crate) fn load(&self) {
+    fn load(&self) {
         // SAFETY: the pointer is to a whole structure of the layout that the assembly expects, and EL2 keeps nothing in
         // vector registers.
         unsafe { load_vectors(self) }
     }
 
     /// Takes the values out of this CPU's registers.
-    pub(crate) fn unload(&mut self) {
+    fn unload(&mut self) {
         // SAFETY: as in `load`; the structure is borrowed mutably.
         unsafe { unload_vectors(self) }
     }
@@ -78,13 +119,38 @@ impl VectorRegisters {
 macro_rules! for_each_pair {
     ($op:literal) => {
         concat!(
-            $op, " q0, q1, [x0]\n", $op, " q2, q3, [x0, #32]\n", $op, " q4, q5, [x0, #64]\n",
-            $op, " q6, q7, [x0, #96]\n", $op, " q8, q9, [x0, #128]\n", $op, " q10, q11, [x0, #160]\n",
-            $op, " q12, q13, [x0, #192]\n", $op, " q14, q15, [x0, #224]\n",
-            $op, " q16, q17, [x0, #256]\n", $op, " q18, q19, [x0, #288]\n",
-            $op, " q20, q21, [x0, #320]\n", $op, " q22, q23, [x0, #352]\n",
-            $op, " q24, q25, [x0, #384]\n", $op, " q26, q27, [x0, #416]\n",
-            $op, " q28, q29, [x0, #448]\n", $op, " q30, q31, [x0, #480]\n",
+            $op,
+            " q0, q1, [x0]\n",
+            $op,
+            " q2, q3, [x0, #32]\n",
+            $op,
+            " q4, q5, [x0, #64]\n",
+            $op,
+            " q6, q7, [x0, #96]\n",
+            $op,
+            " q8, q9, [x0, #128]\n",
+            $op,
+            " q10, q11, [x0, #160]\n",
+            $op,
+            " q12, q13, [x0, #192]\n",
+            $op,
+            " q14, q15, [x0, #224]\n",
+            $op,
+            " q16, q17, [x0, #256]\n",
+            $op,
+            " q18, q19, [x0, #288]\n",
+            $op,
+            " q20, q21, [x0, #320]\n",
+            $op,
+            " q22, q23, [x0, #352]\n",
+            $op,
+            " q24, q25, [x0, #384]\n",
+            $op,
+            " q26, q27, [x0, #416]\n",
+            $op,
+            " q28, q29, [x0, #448]\n",
+            $op,
+            " q30, q31, [x0, #480]\n",
         )
     };
 }

@@ -21,7 +21,10 @@ pub(crate) fn alloc(len: usize) -> Result<ExecRegion, ExecError> {
         .ok_or(ExecError::Exhausted { len })?;
     *taken |= mask(first, pages);
     let start = HostVirt::new(pool.start + (first * PAGE) as u64);
-    Ok(ExecRegion { start, len: pages * PAGE })
+    Ok(ExecRegion {
+        start,
+        len: pages * PAGE,
+    })
 }
 
 /// Takes back what [`alloc`] returned.
@@ -31,6 +34,8 @@ pub(crate) fn free(region: &ExecRegion) {
 }
 
 fn mask(first: usize, pages: usize) -> u32 {
-    let ones = 1_u64.checked_shl(pages as u32).map_or(u64::MAX, |bit| bit - 1);
+    let ones = 1_u64
+        .checked_shl(pages as u32)
+        .map_or(u64::MAX, |bit| bit - 1);
     (ones << first) as u32
 }

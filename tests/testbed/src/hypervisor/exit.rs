@@ -1,6 +1,6 @@
 //! Why a guest was left, and what is done about it.
 
-use axebpf::platform::GuestPhys;
+use axebpf::platform::{EXIT_REASON_IRQ, GuestPhys};
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
@@ -8,7 +8,7 @@ use super::{
     device::{self, Effect},
     hypercall,
     mmio::{Access, AccessKind},
-    vcpu::{Exit, Vcpu},
+    vcpu::Vcpu,
     vm::{StopReason, Vm},
 };
 
@@ -19,6 +19,44 @@ const SMC: u64 = 0x17;
 const SYSTEM_REGISTER: u64 = 0x18;
 const INSTRUCTION_ABORT: u64 = 0x20;
 const DATA_ABORT: u64 = 0x24;
+
+/// Why a vCPU left the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// A physical interrupt.
+    Interrupt,
+    /// Something that the guest did, with the syndrome of it.
+    Synchronous(u64),
+    /// A system error.
+    SystemError,
+}
+
+impl Exit {
+    /// Returns the reason as `axebpf::platform` numbers it: the exception class, or [`EXIT_REASON_IRQ`].
+    pub(crate) fn reason(self) -> u32 {
+        const SYSTEM_ERROR: u32 = 0x2f;
+        match self {
+            Self::Interrupt => EXIT_REASON_IRQ,
+            Self::Synchronous(esr) => (esr >> 26 & 0x3f) as u32,
+            Self::SystemError => SYSTEM_ERROR,
+        }
+    }
+
+    /// Returns the syndrome, or 0 where there is none.
+    pub(crate) fn syndrome(self) -> u64 {
+        match self {
+            Self::Synchronous(esr) => esr,
+            Self::Interrupt | Self::SystemError => 0,
+        }
+    }
+
+    /// Tells whether an access to memory failed.
+    pub(crate) fn is_abort(self) -> bool {
+        const INSTRUCTION_ABORT: u32 = 0x20;
+        const DATA_ABORT: u32 = 0x24;
+        matches!(self.reason(), INSTRUCTION_ABORT | DATA_ABORT)
+    }
+}
 
 /// Handles `exit` of `vcpu`.
 pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, exit: Exit) {
@@ -87,7 +125,12 @@ fn attempted(esr: u64) -> u32 {
 
 fn access_device(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
     let Some(access) = Access::decode(esr) else {
-        return give_up(vm, vcpu, "access to a device that the syndrome does not describe", esr);
+        return give_up(
+            vm,
+            vcpu,
+            "access to a device that the syndrome does not describe",
+            esr,
+        );
     };
     let offset = at - device::WINDOW.start;
     let value = match access.kind {
@@ -137,15 +180,22 @@ fn send_ipi(vm: &Vm, from: &Vcpu, request: u64) {
     let interrupt = (request >> 24 & 0xf) as u32;
     trace!(vmm::ipi_send {
         from: from.id().get(),
-        targets: if request & ALL_BUT_SELF != 0 { u64::MAX } else { request & 0xffff },
+        targets: if request & ALL_BUT_SELF != 0 {
+            u64::MAX
+        } else {
+            request & 0xffff
+        },
         irq: interrupt,
         guest: true,
         vm_id: vm.id().get(),
     });
     for vcpu in vm.vcpus() {
         let bit = 1_u64.checked_shl(vcpu.id().get()).unwrap_or(0);
-        let chosen =
-            if request & ALL_BUT_SELF != 0 { vcpu.id() != from.id() } else { request & 0xffff & bit != 0 };
+        let chosen = if request & ALL_BUT_SELF != 0 {
+            vcpu.id() != from.id()
+        } else {
+            request & 0xffff & bit != 0
+        };
         if chosen {
             vcpu.inject(interrupt);
         }

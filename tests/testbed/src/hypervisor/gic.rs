@@ -46,7 +46,8 @@ pub(crate) fn init() -> Result<(), GicError> {
     gic.setup(percpu::id().index());
     gic.set_trigger(uart::INTERRUPT, None, Trigger::Level)?;
     gic.enable_interrupt(uart::INTERRUPT, None, true)?;
-    gic.distributor().set_routing(uart::INTERRUPT, Some(percpu::this().mpidr()))?;
+    gic.distributor()
+        .set_routing(uart::INTERRUPT, Some(percpu::this().mpidr()))?;
     *GIC.lock() = Some(gic);
     init_cpu()
 }
@@ -55,10 +56,17 @@ pub(crate) fn init() -> Result<(), GicError> {
 pub(crate) fn init_cpu() -> Result<(), GicError> {
     GicCpuInterface::enable_system_register_el2(true);
     let mut gic = GIC.lock();
-    let Some(gic) = gic.as_mut() else { return Ok(()) };
+    let Some(gic) = gic.as_mut() else {
+        return Ok(());
+    };
     let cpu = percpu::id().index();
     gic.init_cpu(cpu);
-    for interrupt in [SGI_FENCE, SGI_RESCHEDULE, timer::HOST_TIMER, timer::GUEST_TIMER] {
+    for interrupt in [
+        SGI_FENCE,
+        SGI_RESCHEDULE,
+        timer::HOST_TIMER,
+        timer::GUEST_TIMER,
+    ] {
         gic.enable_interrupt(interrupt, Some(cpu), true)?;
     }
     GicCpuInterface::set_priority_mask(0xff);
@@ -80,7 +88,9 @@ pub(crate) fn send(cpu: CpuId, interrupt: IntId) {
 
 /// Interrupts `cpu` as [`send`] does, without passing a tracepoint.
 pub(crate) fn send_untraced(cpu: CpuId, interrupt: IntId) {
-    let Some(target) = percpu::get(cpu).map(percpu::PerCpu::mpidr) else { return };
+    let Some(target) = percpu::get(cpu).map(percpu::PerCpu::mpidr) else {
+        return;
+    };
     let target = SgiTarget::List {
         affinity3: (target >> 32) as u8,
         affinity2: (target >> 16) as u8,

@@ -39,5 +39,7 @@ pub(crate) unsafe fn free_pages(at: u64, pages: usize) {
 }
 
 fn page_layout(pages: usize) -> Option<Layout> {
-    (pages > 0).then(|| Layout::from_size_align(pages * 4096, 4096).ok()).flatten()
+    (pages > 0)
+        .then(|| Layout::from_size_align(pages * 4096, 4096).ok())
+        .flatten()
 }

@@ -3,12 +3,7 @@
 use axebpf::platform::GuestPhys;
 use axebpf::tracepoint::{trace, vmm};
 
-use super::{
-    console::println,
-    psci,
-    vcpu::Vcpu,
-    vm::Vm,
-};
+use super::{console::println, psci, vcpu::Vcpu, vm::Vm};
 
 const REPORT: u64 = 0xc600_0001;
 const RELEASE_PAGE: u64 = 0xc600_0002;
@@ -49,7 +44,11 @@ pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu) {
 }
 
 fn release_page(vm: &Vm, at: u64) -> u64 {
-    if at % 4096 == 0 && vm.unmap(GuestPhys::new(at)) { SUCCESS } else { INVALID_PARAMETERS }
+    if at.is_multiple_of(4096) && vm.unmap(GuestPhys::new(at)) {
+        SUCCESS
+    } else {
+        INVALID_PARAMETERS
+    }
 }
 
 fn note(vm: &Vm, vcpu: &Vcpu, code: u64) {

@@ -9,6 +9,8 @@ use lock_api::{GuardNoSend, RawMutex};
 use super::sysreg::{self, DaifState};
 
 /// A value that one CPU at a time may use.
+///
+/// Guards are dropped in the reverse order of their making: each puts back the interrupt mask that it found.
 pub(crate) type Lock<T> = lock_api::Mutex<RawLock, T>;
 
 /// The lock itself, also for those who bring their own value, such as the heap.
@@ -25,9 +27,14 @@ unsafe impl Sync for DaifCell {}
 
 // SAFETY: `held` changes from false to true for one CPU at a time, with acquire and release ordering.
 unsafe impl RawMutex for RawLock {
-    #[allow(clippy::declare_interior_mutable_const, reason = "lock_api asks for it")]
-    const INIT: Self =
-        Self { held: AtomicBool::new(false), found: DaifCell(core::cell::UnsafeCell::new(DaifState::MASKED)) };
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "lock_api asks for it"
+    )]
+    const INIT: Self = Self {
+        held: AtomicBool::new(false),
+        found: DaifCell(core::cell::UnsafeCell::new(DaifState::MASKED)),
+    };
     type GuardMarker = GuardNoSend;
 
     fn lock(&self) {
@@ -45,7 +52,11 @@ unsafe impl RawMutex for RawLock {
 
     fn try_lock(&self) -> bool {
         let found = sysreg::mask_interrupts();
-        if self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        if self
+            .held
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+        {
             // SAFETY: this CPU holds the lock.
             unsafe { *self.found.0.get() = found };
             true

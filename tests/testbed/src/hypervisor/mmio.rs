@@ -27,7 +27,11 @@ impl Access {
     pub(crate) fn decode(esr: u64) -> Option<Self> {
         let bit = |number: u32| esr >> number & 1 == 1;
         bit(24).then(|| Self {
-            kind: if bit(6) { AccessKind::Write } else { AccessKind::Read },
+            kind: if bit(6) {
+                AccessKind::Write
+            } else {
+                AccessKind::Read
+            },
             size: 1 << (esr >> 22 & 3),
             register: (esr >> 16 & 31) as usize,
             sign_extend: bit(21),
@@ -39,9 +43,16 @@ impl Access {
     pub(crate) fn loaded(self, raw: u64) -> u64 {
         let unused = 64 - self.size * 8;
         let value = raw << unused;
-        let value =
-            if self.sign_extend { (value as i64 >> unused) as u64 } else { value >> unused };
-        if self.wide { value } else { value & 0xffff_ffff }
+        let value = if self.sign_extend {
+            (value as i64 >> unused) as u64
+        } else {
+            value >> unused
+        };
+        if self.wide {
+            value
+        } else {
+            value & 0xffff_ffff
+        }
     }
 
     /// Returns what a store of a register that holds `value` writes.

@@ -25,8 +25,9 @@ const VALID_PAGE: El23Attributes = El23Attributes::VALID
     .union(El23Attributes::USER_RES1);
 // `DEFAULT_MAIR` makes index 0 Device-nGnRE and index 1 Normal write-back memory.
 const DEVICE: El23Attributes = VALID_PAGE.union(El23Attributes::XN);
-const MEMORY: El23Attributes =
-    VALID_PAGE.union(El23Attributes::ATTRIBUTE_INDEX_1).union(El23Attributes::INNER_SHAREABLE);
+const MEMORY: El23Attributes = VALID_PAGE
+    .union(El23Attributes::ATTRIBUTE_INDEX_1)
+    .union(El23Attributes::INNER_SHAREABLE);
 const CODE: El23Attributes = MEMORY.union(El23Attributes::READ_ONLY);
 const CONSTANTS: El23Attributes = CODE.union(El23Attributes::XN);
 const VARIABLES: El23Attributes = MEMORY.union(El23Attributes::XN);
@@ -75,7 +76,12 @@ fn map(
     let end = range.end as usize;
     let offset = offset as usize;
     let region = MemoryRegion::new(start + offset, end + offset);
-    table.map_range(&region, PhysicalAddress(start), attributes, Constraints::empty())
+    table.map_range(
+        &region,
+        PhysicalAddress(start),
+        attributes,
+        Constraints::empty(),
+    )
 }
 
 /// Switches the executing CPU from the initial page table to the address space that [`init`] built.
@@ -84,7 +90,14 @@ pub(crate) fn activate() {
     table.mark_active();
     // SAFETY: the table identity-maps everything that the hypervisor uses: its image, the heap, its devices. It lies in
     // a static and is never changed or dropped.
-    unsafe { switch_table(table.root_address().0 as u64, DEFAULT_MAIR, tcr(), DEFAULT_SCTLR as u64) }
+    unsafe {
+        switch_table(
+            table.root_address().0 as u64,
+            DEFAULT_MAIR,
+            tcr(),
+            DEFAULT_SCTLR,
+        )
+    }
 }
 
 /// Returns `TCR_EL2`: 39 bits of address, 4 KiB pages, cacheable walks (ARM ARM D24.2.176).

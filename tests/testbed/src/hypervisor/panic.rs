@@ -45,7 +45,11 @@ pub(crate) fn dump_events() {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     begin();
-    let _ = writeln!(LastWords, "\nhypervisor panic on cpu {}: {info}", percpu::id());
+    let _ = writeln!(
+        LastWords,
+        "\nhypervisor panic on cpu {}: {info}",
+        percpu::id()
+    );
     dump_events();
     power::off()
 }

@@ -62,8 +62,11 @@ impl PerCpu {
 
     /// Says which vCPU is loaded, and why it last left the guest.
     pub(crate) fn set_vcpu(&self, vcpu: Option<Vcpu>, reason: Option<u32>) {
-        let word = vcpu.map_or(NONE, |vcpu| u64::from(vcpu.vm.get()) << 32 | u64::from(vcpu.vcpu.get()));
-        self.exit_reason.store(reason.unwrap_or(NO_REASON), Ordering::Relaxed);
+        let word = vcpu.map_or(NONE, |vcpu| {
+            u64::from(vcpu.vm.get()) << 32 | u64::from(vcpu.vcpu.get())
+        });
+        self.exit_reason
+            .store(reason.unwrap_or(NO_REASON), Ordering::Relaxed);
         self.vcpu.store(word, Ordering::Relaxed);
     }
 
@@ -75,8 +78,10 @@ impl PerCpu {
     /// Returns which vCPU is loaded.
     pub(crate) fn vcpu(&self) -> Option<Vcpu> {
         let word = self.vcpu.load(Ordering::Relaxed);
-        (word != NONE)
-            .then(|| Vcpu { vm: VmId::new((word >> 32) as u32), vcpu: VcpuId::new(word as u32) })
+        (word != NONE).then(|| Vcpu {
+            vm: VmId::new((word >> 32) as u32),
+            vcpu: VcpuId::new(word as u32),
+        })
     }
 
     /// Returns why the loaded vCPU left the guest.

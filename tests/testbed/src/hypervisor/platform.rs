@@ -80,7 +80,10 @@ impl TextPatch for TestbedPlatform {
     unsafe fn write_text(&self, at: HostVirt, bytes: &[u8]) -> Result<(), TextError> {
         self.check_text(at, bytes.len())?;
         let alias = (at.get() + mmu::ALIAS_OFFSET) as *mut u8;
-        let alias = NonNull::new(alias).ok_or(TextError::NotText { at, len: bytes.len() })?;
+        let alias = NonNull::new(alias).ok_or(TextError::NotText {
+            at,
+            len: bytes.len(),
+        })?;
         // SAFETY: `mmu` maps the alias of all text and of the pool, writable, at this offset, which is a multiple of a page; that
         // nobody executes or reads the range is what the caller promises.
         unsafe { arch::write_text(alias, at, bytes) };

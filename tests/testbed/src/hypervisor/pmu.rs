@@ -21,7 +21,9 @@ pub(crate) fn counters() -> u64 {
 pub(crate) fn counts_instructions() -> bool {
     let events: u64;
     // SAFETY: reading the register has no effect.
-    unsafe { asm!("mrs {}, pmceid0_el0", out(reg) events, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        asm!("mrs {}, pmceid0_el0", out(reg) events, options(nomem, nostack, preserves_flags))
+    };
     events >> INSTRUCTIONS & 1 == 1 && counters() > 0
 }
 
@@ -52,7 +54,9 @@ pub(crate) fn start() {
 fn read() -> u64 {
     let count: u64;
     // SAFETY: reading the counter has no effect; the barriers put the reading in its place.
-    unsafe { asm!("isb", "mrs {}, pmevcntr0_el0", "isb", out(reg) count, options(nostack, preserves_flags)) };
+    unsafe {
+        asm!("isb", "mrs {}, pmevcntr0_el0", "isb", out(reg) count, options(nostack, preserves_flags))
+    };
     count
 }
 

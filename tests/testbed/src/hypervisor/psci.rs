@@ -1,6 +1,11 @@
 //! PSCI for guests: switching vCPUs and the VM on and off (ARM DEN0022).
 
-use super::{vcpu::{Vcpu, VcpuState}, vm::{StopReason, Vm, VmError}};
+use super::{
+    vcpu::Vcpu,
+    vcpu_state::VcpuState,
+    vm::{StopReason, Vm},
+    vm_error::VmError,
+};
 
 const VERSION: u64 = 0x8400_0000;
 const CPU_OFF: u64 = 0x8400_0002;
@@ -55,7 +60,7 @@ fn affinity_info(vm: &Vm, target: u64) -> u64 {
     const ON: u64 = 0;
     const OFF: u64 = 1;
     match vm.vcpu(target) {
-        Some(vcpu) if vcpu.is_on() => ON,
+        Some(vcpu) if vcpu.state().is_on() => ON,
         Some(_) => OFF,
         None => INVALID_PARAMETERS,
     }
@@ -63,7 +68,9 @@ fn affinity_info(vm: &Vm, target: u64) -> u64 {
 
 fn features(function: u64) -> u64 {
     match function {
-        VERSION | CPU_OFF | CPU_ON | AFFINITY_INFO | SYSTEM_OFF | SYSTEM_RESET | FEATURES => SUCCESS,
+        VERSION | CPU_OFF | CPU_ON | AFFINITY_INFO | SYSTEM_OFF | SYSTEM_RESET | FEATURES => {
+            SUCCESS
+        }
         _ => NOT_SUPPORTED,
     }
 }

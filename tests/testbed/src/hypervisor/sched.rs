@@ -22,8 +22,12 @@ struct Queue {
     current: usize,
 }
 
-static QUEUES: [Lock<Queue>; MAX_CPUS] =
-    [const { Lock::new(Queue { tasks: Vec::new(), current: 0 }) }; MAX_CPUS];
+static QUEUES: [Lock<Queue>; MAX_CPUS] = [const {
+    Lock::new(Queue {
+        tasks: Vec::new(),
+        current: 0,
+    })
+}; MAX_CPUS];
 /// The task that reads the console.
 static CONSOLE: Once<Arc<Task>> = Once::new();
 
@@ -35,12 +39,18 @@ impl Queue {
             let task = &self.tasks[index];
             !task.is_idle() && (task.is(TaskState::Ready) || task.is(TaskState::Running))
         };
-        (1..=len).map(|step| (self.current + step) % len).find(|&index| runnable(index)).unwrap_or(0)
+        (1..=len)
+            .map(|step| (self.current + step) % len)
+            .find(|&index| runnable(index))
+            .unwrap_or(0)
     }
 
     /// Forgets tasks that ended. Only idle calls this, so that none of them is current.
     fn reap(&mut self) -> Option<Arc<Task>> {
-        let dead = self.tasks.iter().position(|task| task.is(TaskState::Dead))?;
+        let dead = self
+            .tasks
+            .iter()
+            .position(|task| task.is(TaskState::Dead))?;
         self.current = 0;
         Some(self.tasks.remove(dead))
     }
@@ -49,7 +59,10 @@ impl Queue {
 /// Makes what the executing CPU executes its idle task.
 pub(crate) fn init_cpu() {
     let cpu = percpu::id();
-    QUEUES[cpu.index()].lock().tasks.push(Arc::new(Task::idle(cpu)));
+    QUEUES[cpu.index()]
+        .lock()
+        .tasks
+        .push(Arc::new(Task::idle(cpu)));
 }
 
 /// Hands `task` to its CPU.
@@ -118,13 +131,34 @@ fn pick() -> Option<(*mut u64, u64)> {
 }
 
 fn trace_switch(prev: &Task, next: &Task) {
-    const NONE: u32 = u32::MAX;
     trace!(vmm::task_switch {
         prev: prev.id(),
         next: next.id(),
-        vm_id: next.vcpu().map_or(NONE, |vcpu| vcpu.vm_id().get()),
-        vcpu_id: next.vcpu().map_or(NONE, |vcpu| vcpu.id().get()),
+        vm_id: Owner::of(next).vm_id,
+        vcpu_id: Owner::of(next).vcpu_id,
     });
+}
+
+/// Whose task it is, as tracepoints say it.
+struct Owner {
+    vm_id: u32,
+    vcpu_id: u32,
+}
+
+impl Owner {
+    fn of(task: &Task) -> Self {
+        const NONE: u32 = u32::MAX;
+        task.vcpu().map_or(
+            Self {
+                vm_id: NONE,
+                vcpu_id: NONE,
+            },
+            |vcpu| Self {
+                vm_id: vcpu.vm_id().get(),
+                vcpu_id: vcpu.id().get(),
+            },
+        )
+    }
 }
 
 /// Schedules if somebody asked for it. Called where the current task can be interrupted.
@@ -177,8 +211,14 @@ fn poke(cpu: CpuId) {
 /// Returns when the next sleeper of the executing CPU is to be woken.
 pub(crate) fn next_wakeup() -> u64 {
     let queue = QUEUES[percpu::id().index()].lock();
-    let sleepers = queue.tasks.iter().filter(|task| task.is(TaskState::Blocked));
-    sleepers.map(|task| task.wake_at()).min().unwrap_or(timer::NEVER)
+    let sleepers = queue
+        .tasks
+        .iter()
+        .filter(|task| task.is(TaskState::Blocked));
+    sleepers
+        .map(|task| task.wake_at())
+        .min()
+        .unwrap_or(timer::NEVER)
 }
 
 /// Wakes the tasks of the executing CPU whose time has come.
@@ -190,10 +230,9 @@ pub(crate) fn wake_sleepers(now: u64) {
 }
 
 fn trace_wakeup(task: &Task, now: u64) {
-    const NONE: u32 = u32::MAX;
     trace!(vmm::timer_event {
-        vm_id: task.vcpu().map_or(NONE, |vcpu| vcpu.vm_id().get()),
-        vcpu_id: task.vcpu().map_or(NONE, |vcpu| vcpu.id().get()),
+        vm_id: Owner::of(task).vm_id,
+        vcpu_id: Owner::of(task).vcpu_id,
         deadline_ns: task.wake_at(),
         late_ns: now.saturating_sub(task.wake_at()),
     });
@@ -201,7 +240,20 @@ fn trace_wakeup(task: &Task, now: u64) {
 
 fn due(now: u64) -> Option<Arc<Task>> {
     let queue = QUEUES[percpu::id().index()].lock();
-    queue.tasks.iter().find(|task| task.is(TaskState::Blocked) && task.wake_at() <= now).cloned()
+    queue
+        .tasks
+        .iter()
+        .find(|task| task.is(TaskState::Blocked) && task.wake_at() <= now)
+        .cloned()
+}
+
+/// Takes the vCPU that the current task runs off the CPU, for good.
+pub(crate) fn leave_vcpu() {
+    let daif = sysreg::mask_interrupts();
+    if let Some(vcpu) = current().take_vcpu() {
+        vcpu.unload();
+    }
+    sysreg::restore_interrupts(daif);
 }
 
 /// Ends the current task.
@@ -219,7 +271,13 @@ pub(crate) fn print() {
     for cpu in percpu::all() {
         let tasks = QUEUES[cpu.index()].lock().tasks.clone();
         for task in tasks.iter().filter(|task| !task.is_idle()) {
-            println!("{:>4} {:>4}  {:<16} {:?}", cpu.get(), task.id(), task.name(), task.state());
+            println!(
+                "{:>4} {:>4}  {:<16} {:?}",
+                cpu.get(),
+                task.id(),
+                task.name(),
+                task.state()
+            );
         }
     }
 }

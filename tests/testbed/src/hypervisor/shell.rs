@@ -22,8 +22,14 @@ use super::{
 const OWN: [(&str, &str); 6] = [
     ("vm", "list | create | boot ID | shutdown ID | destroy ID"),
     ("sched", "lists the tasks of each CPU"),
-    ("bench", "counts the instructions that a tracepoint costs (QEMU: -icount shift=0)"),
-    ("stress", "SECONDS: attaches, detaches and fires on two CPUs at once"),
+    (
+        "bench",
+        "counts the instructions that a tracepoint costs (QEMU: -icount shift=0)",
+    ),
+    (
+        "stress",
+        "SECONDS: attaches, detaches and fires on two CPUs at once",
+    ),
     ("panic", "panics, to show what a crash leaves"),
     ("exit", "switches the machine off"),
 ];
@@ -38,13 +44,17 @@ pub(crate) fn start() {
 }
 
 fn run() {
-    let Some(axebpf) = tracing::axebpf() else { return };
+    let Some(axebpf) = tracing::axebpf() else {
+        return;
+    };
     let mut shell = Shell::new(axebpf, &EmbeddedObjects);
     if let Some(symbols) = tracing::symbols() {
         shell = shell.with_symbols(symbols);
     }
     let commands = Shell::commands().count() + OWN.len();
-    trace!(shell::shell_init { commands: commands as u32 });
+    trace!(shell::shell_init {
+        commands: commands as u32
+    });
     loop {
         // The console cannot fail.
         let _ = write!(Console, "axebpf> ");
@@ -76,7 +86,9 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
             sched::print();
             true
         }
-        Some("bench") => bench::run().map_err(|error| println!("error: {error}")).is_ok(),
+        Some("bench") => bench::run()
+            .map_err(|error| println!("error: {error}"))
+            .is_ok(),
         Some("stress") => stress::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(5)),
         Some("panic") => panic!("the operator asked for it"),
         Some("exit") => power::off(),

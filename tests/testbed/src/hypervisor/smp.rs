@@ -29,7 +29,9 @@ fn start(cpu: CpuId, affinity: u64) -> Result<(), smccc::psci::Error> {
     let stack = stack as *mut Stack<STACK_PAGES>;
     // SAFETY: the pages were just allocated and are never freed, so that the stack is the CPU's own for ever; they are Normal
     // memory in the initial page table and in the final one.
-    unsafe { start_core::<Smc, _, STACK_PAGES>(affinity, stack, move || boot::secondary(cpu, affinity)) }
+    unsafe {
+        start_core::<Smc, _, STACK_PAGES>(affinity, stack, move || boot::secondary(cpu, affinity))
+    }
 }
 
 /// Waits until `cpu` is up, so that CPUs come up in order.

@@ -8,7 +8,7 @@ use core::arch::asm;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, Readable, VTCR_EL2, VTTBR_EL2, Writeable};
 use axebpf::platform::GuestPhys;
 
-use super::{cache, heap, sysreg};
+use super::{cache, heap, lock::Lock, sysreg};
 
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 4096;
@@ -25,11 +25,16 @@ const INNER_SHAREABLE: u64 = 3 << 8;
 const ACCESSED: u64 = 1 << 10;
 const ADDRESS_MASK: u64 = 0xffff_ffff_f000;
 
-/// The stage 2 tables of one VM, and the pages that they map.
+/// The guest-physical address space of one VM.
 pub(crate) struct Stage2 {
-    vmid: u16,
+    vttbr: u64,
+    tables: Lock<Tables>,
+}
+
+/// The tables of an address space. They own the pages that they map.
+struct Tables {
     root: u64,
-    tables: Vec<u64>,
+    lower: Vec<u64>,
     pages: usize,
 }
 
@@ -49,43 +54,87 @@ impl Stage2 {
     pub(crate) fn new(vmid: u16) -> Result<Self, Stage2Error> {
         let at = GuestPhys::new(0);
         let root = heap::alloc_pages(1).ok_or(Stage2Error::NoMemory { at })?;
-        Ok(Self { vmid, root, tables: Vec::new(), pages: 0 })
+        let vttbr = u64::from(vmid) << 48 | root;
+        let tables = Lock::new(Tables {
+            root,
+            lower: Vec::new(),
+            pages: 0,
+        });
+        Ok(Self { vttbr, tables })
     }
 
     /// Returns what `VTTBR_EL2` holds while the VM is loaded.
     pub(crate) fn vttbr(&self) -> u64 {
-        u64::from(self.vmid) << 48 | self.root
+        self.vttbr
     }
 
     /// Returns how many pages are mapped.
     pub(crate) fn pages(&self) -> usize {
-        self.pages
+        self.tables.lock().pages
     }
 
     /// Maps a fresh zeroed page at `at` unless there is one, and returns where it is.
-    pub(crate) fn map(&mut self, at: GuestPhys) -> Result<MappedPage, Stage2Error> {
+    pub(crate) fn map(&self, at: GuestPhys) -> Result<MappedPage, Stage2Error> {
+        self.tables.lock().map(at)
+    }
+
+    /// Unmaps the page at `at` and frees it. Tells whether there was one.
+    ///
+    /// The VM must be loaded on the executing CPU.
+    pub(crate) fn unmap(&self, at: GuestPhys) -> bool {
+        self.tables.lock().unmap(at)
+    }
+
+    /// Removes all of the VM from all TLBs. No CPU has it loaded any more.
+    fn forget(&self) {
+        let daif = sysreg::mask_interrupts();
+        let loaded = VTTBR_EL2.get();
+        VTTBR_EL2.set(self.vttbr);
+        // SAFETY: invalidating the TLB is always allowed; the barriers make it apply to this VM and complete.
+        unsafe {
+            asm!(
+                "isb",
+                "tlbi vmalls12e1is",
+                "dsb ish",
+                options(nostack, preserves_flags)
+            )
+        }
+        VTTBR_EL2.set(loaded);
+        sysreg::context_barrier();
+        sysreg::restore_interrupts(daif);
+    }
+}
+
+impl Drop for Stage2 {
+    fn drop(&mut self) {
+        self.forget();
+        self.tables.get_mut().free();
+    }
+}
+
+impl Tables {
+    fn map(&mut self, at: GuestPhys) -> Result<MappedPage, Stage2Error> {
         let entry = self.leaf(at)?;
         let old = read_entry(entry);
         if old & 1 != 0 {
             return Ok(MappedPage::Old(old & ADDRESS_MASK));
         }
         let page = heap::alloc_pages(1).ok_or(Stage2Error::NoMemory { at })?;
+        cache::clean(page..page + PAGE);
         write_entry(
             entry,
             page | PAGE_DESCRIPTOR | WRITE_BACK | READ_WRITE | INNER_SHAREABLE | ACCESSED,
         );
         self.pages += 1;
-        cache::clean(page..page + PAGE);
         // The walker of the vCPU that touches the page must see the entry; no TLB holds an invalid one.
         sysreg::data_barrier();
         Ok(MappedPage::New(page))
     }
 
-    /// Unmaps the page at `at` and frees it. Tells whether there was one.
-    ///
-    /// The VM must be loaded on the executing CPU.
-    pub(crate) fn unmap(&mut self, at: GuestPhys) -> bool {
-        let Some(entry) = self.existing_leaf(at) else { return false };
+    fn unmap(&mut self, at: GuestPhys) -> bool {
+        let Some(entry) = self.existing_leaf(at) else {
+            return false;
+        };
         let old = read_entry(entry);
         if old & 1 == 0 {
             return false;
@@ -99,7 +148,7 @@ impl Stage2 {
     }
 
     fn existing_leaf(&self, at: GuestPhys) -> Option<*mut u64> {
-        let mut table = self.root;
+        let mut table = (at.get() >> ADDRESS_BITS == 0).then_some(self.root)?;
         for level in [1, 2] {
             let entry = read_entry(slot(table, at, level));
             if entry & 1 == 0 {
@@ -107,7 +156,7 @@ impl Stage2 {
             }
             table = entry & ADDRESS_MASK;
         }
-        (at.get() >> ADDRESS_BITS == 0).then(|| slot(table, at, 3))
+        Some(slot(table, at, 3))
     }
 
     fn leaf(&mut self, at: GuestPhys) -> Result<*mut u64, Stage2Error> {
@@ -117,7 +166,7 @@ impl Stage2 {
             let mut value = read_entry(entry);
             if value & 1 == 0 {
                 let next = heap::alloc_pages(1).ok_or(Stage2Error::NoMemory { at })?;
-                self.tables.push(next);
+                self.lower.push(next);
                 value = next | TABLE_DESCRIPTOR;
                 // The table's zeroes must be seen before the entry that leads to it.
                 sysreg::data_barrier();
@@ -127,43 +176,27 @@ impl Stage2 {
         }
         Ok(slot(table, at, 3))
     }
-}
 
-impl Drop for Stage2 {
-    fn drop(&mut self) {
-        self.forget();
-        for table in &self.tables {
-            self.free_pages_of(*table);
+    /// Frees all tables and pages. No CPU has the VM loaded or in its TLB any more.
+    fn free(&mut self) {
+        for table in &self.lower {
+            free_pages_of(*table);
         }
-        for table in self.tables.iter().copied().chain([self.root]) {
-            // SAFETY: the table came from `alloc_pages(1)`, and no CPU has the VM loaded or in its TLB any more.
+        for table in self.lower.drain(..).chain([self.root]) {
+            // SAFETY: the table came from `alloc_pages(1)`, and nobody can reach it any more.
             unsafe { heap::free_pages(table, 1) };
         }
     }
 }
 
-impl Stage2 {
-    /// Removes all of the VM from all TLBs. No CPU has it loaded any more.
-    fn forget(&self) {
-        let daif = sysreg::mask_interrupts();
-        let loaded = VTTBR_EL2.get();
-        VTTBR_EL2.set(self.vttbr());
-        // SAFETY: invalidating the TLB is always allowed; the barriers make it apply to this VM and complete.
-        unsafe { asm!("isb", "tlbi vmalls12e1is", "dsb ish", options(nostack, preserves_flags)) }
-        VTTBR_EL2.set(loaded);
-        sysreg::context_barrier();
-        sysreg::restore_interrupts(daif);
-    }
-
-    /// Frees the pages that `table` maps, if it is of the last level.
-    fn free_pages_of(&self, table: u64) {
-        for index in 0..512 {
-            let entry = read_entry((table + index * 8) as *mut u64);
-            // Attributes tell a page's entry from a table's.
-            if entry & 1 != 0 && entry & ACCESSED != 0 {
-                // SAFETY: the page came from `alloc_pages(1)` in `map`, and the VM is gone.
-                unsafe { heap::free_pages(entry & ADDRESS_MASK, 1) };
-            }
+/// Frees the pages that `table` maps, if it is of the last level.
+fn free_pages_of(table: u64) {
+    for index in 0..512 {
+        let entry = read_entry((table + index * 8) as *mut u64);
+        // The access flag tells a page's entry from a table's.
+        if entry & 1 != 0 && entry & ACCESSED != 0 {
+            // SAFETY: the page came from `alloc_pages(1)` in `map`, and nobody can reach it any more.
+            unsafe { heap::free_pages(entry & ADDRESS_MASK, 1) };
         }
     }
 }
@@ -226,11 +259,23 @@ pub(crate) fn init_cpu() {
     const INNER_SHAREABLE_WALKS: u64 = 3 << 12;
     let size = ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange).min(5);
     VTCR_EL2.set(
-        RES1 | size << 16 | INNER_SHAREABLE_WALKS | WRITE_BACK_WALKS | LEVEL_1 | (64 - ADDRESS_BITS),
+        RES1 | size << 16
+            | INNER_SHAREABLE_WALKS
+            | WRITE_BACK_WALKS
+            | LEVEL_1
+            | (64 - ADDRESS_BITS),
     );
     VTTBR_EL2.set(0);
     // SAFETY: nothing of any VM is in use on this CPU yet.
-    unsafe { asm!("isb", "tlbi vmalls12e1", "dsb nsh", "isb", options(nostack, preserves_flags)) }
+    unsafe {
+        asm!(
+            "isb",
+            "tlbi vmalls12e1",
+            "dsb nsh",
+            "isb",
+            options(nostack, preserves_flags)
+        )
+    }
 }
 
 /// Returns what stage 2 of the executing CPU is set to.

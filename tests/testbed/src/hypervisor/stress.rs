@@ -76,7 +76,9 @@ fn start(worker: u32, end: u64, tally: &Arc<Tally>) -> bool {
         work(worker, end, &theirs);
         theirs.running.fetch_sub(1, Ordering::AcqRel);
     });
-    let Some(task) = Task::new(format!("stress{worker}"), cpu, None, body) else { return false };
+    let Some(task) = Task::new(format!("stress{worker}"), cpu, None, body) else {
+        return false;
+    };
     tally.running.fetch_add(1, Ordering::AcqRel);
     sched::spawn(Arc::new(task));
     true
@@ -87,7 +89,11 @@ fn work(worker: u32, end: u64, tally: &Tally) {
     while timer::now_ns() < end {
         let outcome = listen(worker, round).and_then(|hits| {
             tally.hits.fetch_add(hits, Ordering::Relaxed);
-            if round % ROUNDS_PER_LOAD == 0 { run_program() } else { Ok(()) }
+            if round % ROUNDS_PER_LOAD == 0 {
+                run_program()
+            } else {
+                Ok(())
+            }
         });
         if let Err(reason) = outcome {
             println!("stress worker {worker}, round {round}: {reason}");
@@ -109,7 +115,11 @@ fn listen(worker: u32, round: u64) -> Result<u64, alloc::string::String> {
     subscription.cancel().map_err(|error| format!("{error}"))?;
     fire(worker, round);
     let hits = counter.0.load(Ordering::Relaxed);
-    if hits == FIRINGS { Ok(hits) } else { Err(format!("{hits} hits instead of {FIRINGS}")) }
+    if hits == FIRINGS {
+        Ok(hits)
+    } else {
+        Err(format!("{hits} hits instead of {FIRINGS}"))
+    }
 }
 
 #[inline(never)]
@@ -137,5 +147,7 @@ fn run_program() -> Result<(), alloc::string::String> {
             return Err(format!("{} of {} runs failed", counts.errors, counts.hits));
         }
     }
-    axebpf.unload(object, Unload::IfUnused).map_err(|error| format!("{error}"))
+    axebpf
+        .unload(object, Unload::IfUnused)
+        .map_err(|error| format!("{error}"))
 }

@@ -39,7 +39,7 @@ pub(crate) struct Task {
     sp: UnsafeCell<u64>,
     stack: Option<Stack>,
     body: Lock<Option<Box<dyn FnOnce() + Send>>>,
-    vcpu: Option<Arc<Vcpu>>,
+    vcpu: Lock<Option<Arc<Vcpu>>>,
 }
 
 // SAFETY: all fields but `sp` synchronise themselves, and `sp` is accessed by the task's CPU alone.
@@ -93,7 +93,11 @@ impl Task {
         stack: Option<Stack>,
         body: Option<Box<dyn FnOnce() + Send>>,
     ) -> Self {
-        let state = if stack.is_some() { TaskState::Ready } else { TaskState::Running };
+        let state = if stack.is_some() {
+            TaskState::Ready
+        } else {
+            TaskState::Running
+        };
         let sp = stack.as_ref().map_or(0, first_frame);
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -104,7 +108,7 @@ impl Task {
             sp: UnsafeCell::new(sp),
             stack,
             body: Lock::new(body),
-            vcpu,
+            vcpu: Lock::new(vcpu),
         }
     }
 
@@ -124,8 +128,13 @@ impl Task {
     }
 
     /// Returns the vCPU that the task runs.
-    pub(crate) fn vcpu(&self) -> Option<&Arc<Vcpu>> {
-        self.vcpu.as_ref()
+    pub(crate) fn vcpu(&self) -> Option<Arc<Vcpu>> {
+        self.vcpu.lock().clone()
+    }
+
+    /// Makes the task one that runs no vCPU, and returns the one that it ran.
+    pub(crate) fn take_vcpu(&self) -> Option<Arc<Vcpu>> {
+        self.vcpu.lock().take()
     }
 
     /// Tells whether the task is idle's.
@@ -136,7 +145,10 @@ impl Task {
     /// Returns what the task is doing.
     pub(crate) fn state(&self) -> TaskState {
         let states = [TaskState::Ready, TaskState::Running, TaskState::Blocked];
-        states.into_iter().find(|&state| self.is(state)).unwrap_or(TaskState::Dead)
+        states
+            .into_iter()
+            .find(|&state| self.is(state))
+            .unwrap_or(TaskState::Dead)
     }
 
     /// Tells whether the task is in `state`.

@@ -3,7 +3,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use aarch64_cpu::registers::{
-    CNTFRQ_EL0, CNTHCTL_EL2, CNTPCT_EL0, CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVOFF_EL2, Readable, ReadWriteable, Writeable,
+    CNTFRQ_EL0, CNTHCTL_EL2, CNTPCT_EL0, CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVOFF_EL2, ReadWriteable,
+    Readable, Writeable,
 };
 use arm_gic::IntId;
 use axebpf::tracepoint::{trace, vmm};
@@ -64,9 +65,13 @@ pub(crate) fn program() {
 
 fn set_deadline(ticks: u64) {
     // SAFETY: the timer of EL2 is the hypervisor's own.
-    unsafe { core::arch::asm!("msr cnthp_cval_el2, {}", in(reg) ticks, options(nomem, nostack, preserves_flags)) }
+    unsafe {
+        core::arch::asm!("msr cnthp_cval_el2, {}", in(reg) ticks, options(nomem, nostack, preserves_flags))
+    }
     // SAFETY: as above; 1 enables the timer and leaves its interrupt unmasked.
-    unsafe { core::arch::asm!("msr cnthp_ctl_el2, {}", in(reg) 1_u64, options(nomem, nostack, preserves_flags)) }
+    unsafe {
+        core::arch::asm!("msr cnthp_ctl_el2, {}", in(reg) 1_u64, options(nomem, nostack, preserves_flags))
+    }
     sysreg::context_barrier();
 }
 
@@ -86,7 +91,9 @@ pub(crate) fn handle_host_timer() {
 }
 
 fn trace_expired_guest_timer() {
-    let Some(vcpu) = percpu::this().vcpu() else { return };
+    let Some(vcpu) = percpu::this().vcpu() else {
+        return;
+    };
     let deadline = CNTV_CVAL_EL0.get().wrapping_add(CNTVOFF_EL2.get());
     trace!(vmm::timer_event {
         vm_id: vcpu.vm.get(),

@@ -16,7 +16,11 @@ const RECEIVED: Interrupts = Interrupts::RXI.union(Interrupts::RTI);
 const BASE: *mut PL011Registers = 0x0900_0000 as *mut PL011Registers;
 
 static UART: Lock<Option<Uart<'static>>> = Lock::new(None);
-static INPUT: Lock<Input> = Lock::new(Input { bytes: [0; 1024], head: 0, len: 0 });
+static INPUT: Lock<Input> = Lock::new(Input {
+    bytes: [0; 1024],
+    head: 0,
+    len: 0,
+});
 
 /// What was typed and not read yet.
 struct Input {

@@ -7,20 +7,24 @@ use core::{
 };
 
 use aarch64_cpu::registers::{
-    CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVCT_EL0, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MDCR_EL2, MIDR_EL1,
-    Readable, VMPIDR_EL2, VTTBR_EL2, Writeable,
+    CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVCT_EL0, CNTVOFF_EL2, Readable, VMPIDR_EL2, VTTBR_EL2,
+    Writeable,
 };
-use axebpf::platform::{CpuId, EXIT_REASON_IRQ, Vcpu as VcpuName, VcpuId, VmId};
+use axebpf::platform::{CpuId, Vcpu as VcpuName, VcpuId, VmId};
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
-    context::{SystemRegisters, VectorRegisters},
+    context::Banked,
+    exit::Exit,
     gic, irq,
     lock::Lock,
-    percpu, pmu, sched, sysreg,
+    percpu, sched,
+    stage2::Stage2,
+    sysreg,
     task::Task,
     timer,
-    vgic::{self, Vgic},
+    vcpu_state::VcpuState,
+    vgic,
     world::{self, Registers},
 };
 
@@ -29,99 +33,44 @@ const TIMER_INTERRUPT: u32 = 27;
 /// Virtual interrupts have numbers below this.
 pub(crate) const INTERRUPT_LIMIT: u32 = 64;
 
-/// What a vCPU is doing.
-///
-/// The numbers are those of the tracepoint `vmm:vcpu_state_change`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum VcpuState {
-    /// Belongs to a VM that was never booted.
-    Created = 0,
-    /// Waits to be switched on.
-    Off = 1,
-    /// Waits for its CPU.
-    Ready = 2,
-    /// Is loaded on its CPU.
-    Running = 3,
-    /// Waits for an interrupt.
-    Halted = 4,
-    /// Belongs to a VM that was shut down.
-    Stopped = 5,
-}
-
 /// One virtual CPU.
 pub(crate) struct Vcpu {
     name: VcpuName,
     cpu: CpuId,
-    vttbr: u64,
+    /// Kept here too, because the CPU has it loaded for as long as the vCPU's task exists.
+    stage2: Arc<Stage2>,
     /// What the guest's counter is behind the machine's.
     counter_offset: u64,
     state: AtomicU32,
     /// Interrupts that are not in a list register yet, one bit each.
     pending: AtomicU64,
     task: Lock<Weak<Task>>,
-    context: UnsafeCell<Context>,
+    registers: UnsafeCell<Registers>,
+    banked: UnsafeCell<Banked>,
 }
 
-// SAFETY: everything but `context` synchronises itself. `context` is accessed by `reset`, while the vCPU has no task, and otherwise by
-// the vCPU's own task and, with interrupts masked, by the scheduler of the one CPU that executes this task.
+// SAFETY: everything but the two cells synchronises itself. `registers` is accessed by the vCPU's own task alone, and `banked` by
+// the scheduler of the one CPU that executes this task, with interrupts masked. `reset` accesses both, while there is no task.
 unsafe impl Sync for Vcpu {}
 
-#[derive(Default)]
-struct Context {
-    registers: Registers,
-    system: SystemRegisters,
-    vectors: VectorRegisters,
-    vgic: Vgic,
-    timer_control: u64,
-    timer_compare: u64,
-    exit_reason: Option<u32>,
-}
-
-/// Why a vCPU left the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// A physical interrupt.
-    Interrupt,
-    /// Something that the guest did, with the syndrome of it.
-    Synchronous(u64),
-    /// A system error.
-    SystemError,
-}
-
-/// Sets up what all vCPUs have in common on the executing CPU.
-pub(crate) fn init_cpu() {
-    HCR_EL2.write(
-        HCR_EL2::RW::EL1IsAarch64
-            + HCR_EL2::VM::Enable
-            + HCR_EL2::IMO::EnableVirtualIRQ
-            + HCR_EL2::FMO::EnableVirtualFIQ
-            + HCR_EL2::AMO::SET
-            + HCR_EL2::TWI::SET
-            + HCR_EL2::TSC::EnableTrapEl1SmcToEl2,
-    );
-    // All reserved ones, which also traps SVE; advanced SIMD is the guest's.
-    CPTR_EL2.set(0x33ff);
-    // Performance monitors are for EL2; all counters are in the range that PMCR_EL0 switches on.
-    MDCR_EL2.write(
-        MDCR_EL2::TPM::SET + MDCR_EL2::TPMCR::SET + MDCR_EL2::HPMN.val(pmu::counters()),
-    );
-    sysreg::set_virtual_processor_id(MIDR_EL1.get());
-    sysreg::context_barrier();
-}
-
 impl Vcpu {
-    /// Makes vCPU `name`, switched off, to be run by `cpu` on the stage 2 tables of `vttbr`.
-    pub(crate) fn new(name: VcpuName, cpu: CpuId, vttbr: u64, counter_offset: u64) -> Self {
+    /// Makes vCPU `name`, switched off, to be run by `cpu` on the memory of `stage2`.
+    pub(crate) fn new(
+        name: VcpuName,
+        cpu: CpuId,
+        stage2: Arc<Stage2>,
+        counter_offset: u64,
+    ) -> Self {
         Self {
             name,
             cpu,
-            vttbr,
+            stage2,
             counter_offset,
             state: AtomicU32::new(VcpuState::Created as u32),
             pending: AtomicU64::new(0),
             task: Lock::new(Weak::new()),
-            context: UnsafeCell::new(Context::default()),
+            registers: UnsafeCell::new(Registers::default()),
+            banked: UnsafeCell::new(Banked::default()),
         }
     }
 
@@ -142,19 +91,7 @@ impl Vcpu {
 
     /// Returns what the vCPU is doing.
     pub(crate) fn state(&self) -> VcpuState {
-        match self.state.load(Ordering::Acquire) {
-            0 => VcpuState::Created,
-            1 => VcpuState::Off,
-            2 => VcpuState::Ready,
-            3 => VcpuState::Running,
-            4 => VcpuState::Halted,
-            _ => VcpuState::Stopped,
-        }
-    }
-
-    /// Tells whether the vCPU has been switched on.
-    pub(crate) fn is_on(&self) -> bool {
-        matches!(self.state(), VcpuState::Ready | VcpuState::Running | VcpuState::Halted)
+        VcpuState::from_number(self.state.load(Ordering::Acquire))
     }
 
     /// Puts the vCPU into `state`.
@@ -166,8 +103,10 @@ impl Vcpu {
     /// Takes the vCPU from state `from` to state `to`, and tells whether it was in `from`.
     pub(crate) fn change_state(&self, from: VcpuState, to: VcpuState) -> bool {
         let (from, to) = (from as u32, to as u32);
-        let changed =
-            self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let changed = self
+            .state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
         if changed {
             self.trace_state(from, to);
         }
@@ -177,7 +116,12 @@ impl Vcpu {
     fn trace_state(&self, from: u32, to: u32) {
         if from != to {
             let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
-            trace!(vmm::vcpu_state_change { vm_id, vcpu_id, from, to });
+            trace!(vmm::vcpu_state_change {
+                vm_id,
+                vcpu_id,
+                from,
+                to
+            });
         }
     }
 
@@ -189,13 +133,14 @@ impl Vcpu {
     pub(crate) unsafe fn reset(&self, pc: u64, x0: u64) {
         // EL1 with its own stack pointer, everything masked.
         const PSTATE: u64 = 0x3c5;
-        // SAFETY: without a task, nobody else accesses the context.
-        let context = unsafe { &mut *self.context.get() };
-        *context = Context::default();
-        context.system = SystemRegisters::at_reset();
-        context.registers.pc = pc;
-        context.registers.x[0] = x0;
-        context.registers.pstate = PSTATE;
+        let mut registers = Registers {
+            pc,
+            pstate: PSTATE,
+            ..Registers::default()
+        };
+        registers.x[0] = x0;
+        *self.registers() = registers;
+        *self.banked() = Banked::at_reset();
         self.pending.store(0, Ordering::Release);
     }
 
@@ -205,73 +150,79 @@ impl Vcpu {
     }
 
     /// Returns the registers of the vCPU. Only its own task may call this.
-    #[allow(clippy::mut_from_ref, reason = "a vCPU's registers belong to the one task that runs it")]
-    fn context(&self) -> &mut Context {
-        // SAFETY: the vCPU's own task calls this, from functions none of which keeps the reference across a call of another;
-        // the scheduler's `load` and `unload` happen while the task is inside `schedule`.
-        unsafe { &mut *self.context.get() }
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the registers belong to the one task that runs the vCPU"
+    )]
+    fn registers(&self) -> &mut Registers {
+        // SAFETY: the vCPU's own task calls this, or nobody else while it has none, from functions that do not keep the reference
+        // across a call of another one of them.
+        unsafe { &mut *self.registers.get() }
+    }
+
+    /// Returns what the CPU holds of the vCPU while it is loaded. Only `load`, `unload` and `reset` may call this.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "only the scheduler of one CPU calls this"
+    )]
+    fn banked(&self) -> &mut Banked {
+        // SAFETY: `load` and `unload` run on the CPU of the vCPU's task, with interrupts masked; `reset` while there is no task.
+        unsafe { &mut *self.banked.get() }
     }
 
     /// Returns general register `number`, where 31 is the zero register.
     pub(crate) fn register(&self, number: usize) -> u64 {
-        self.context().registers.x.get(number).copied().unwrap_or(0)
+        self.registers().x.get(number).copied().unwrap_or(0)
     }
 
     /// Sets general register `number`, where 31 is the zero register.
     pub(crate) fn set_register(&self, number: usize, value: u64) {
-        if let Some(register) = self.context().registers.x.get_mut(number) {
+        if let Some(register) = self.registers().x.get_mut(number) {
             *register = value;
         }
     }
 
     /// Returns where the guest continues.
     pub(crate) fn pc(&self) -> u64 {
-        self.context().registers.pc
+        self.registers().pc
     }
 
     /// Moves the guest past the instruction that it left at.
     pub(crate) fn skip_instruction(&self) {
-        self.context().registers.pc += 4;
+        self.registers().pc += 4;
     }
 
     /// Returns the guest-physical address that the last exit is about.
     pub(crate) fn fault_address(&self) -> u64 {
-        let registers = &self.context().registers;
+        let registers = self.registers();
         (registers.hpfar >> 4 & 0xff_ffff_ffff) << 12 | registers.far & 0xfff
     }
 
     /// Returns the guest-virtual address that the last exit is about.
     pub(crate) fn fault_virtual_address(&self) -> u64 {
-        self.context().registers.far
+        self.registers().far
     }
 
     /// Puts the vCPU on the executing CPU. The scheduler calls this with interrupts masked.
     pub(crate) fn load(&self) {
-        let context = self.context();
-        VTTBR_EL2.set(self.vttbr);
+        VTTBR_EL2.set(self.stage2.vttbr());
         VMPIDR_EL2.set(1 << 31 | u64::from(self.name.vcpu.get()));
         CNTVOFF_EL2.set(self.counter_offset);
-        context.system.load();
-        context.vectors.load();
-        context.vgic.load();
-        CNTV_CVAL_EL0.set(context.timer_compare);
-        CNTV_CTL_EL0.set(context.timer_control);
-        percpu::this().set_vcpu(Some(self.name), context.exit_reason);
+        let banked = self.banked();
+        banked.load();
+        percpu::this().set_vcpu(Some(self.name), banked.exit_reason);
         sysreg::context_barrier();
         self.change_state(VcpuState::Ready, VcpuState::Running);
     }
 
     /// Takes the vCPU off the executing CPU. The scheduler calls this with interrupts masked.
     pub(crate) fn unload(&self) {
-        let context = self.context();
-        context.timer_control = CNTV_CTL_EL0.get();
-        context.timer_compare = CNTV_CVAL_EL0.get();
-        CNTV_CTL_EL0.set(0);
-        context.vgic.unload();
-        context.vectors.unload();
-        context.system.unload();
-        context.exit_reason = percpu::this().exit_reason();
+        let banked = self.banked();
+        banked.unload();
+        banked.exit_reason = percpu::this().exit_reason();
         percpu::this().set_vcpu(None, None);
+        // No walk may start from the tables of a VM that is gone.
+        VTTBR_EL2.set(0);
         sysreg::context_barrier();
         self.change_state(VcpuState::Running, VcpuState::Ready);
     }
@@ -281,8 +232,12 @@ impl Vcpu {
         let daif = sysreg::mask_interrupts();
         self.flush_interrupts();
         let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
-        trace!(vmm::vcpu_run_enter { vm_id, vcpu_id, pc: self.pc() });
-        let registers = &mut self.context().registers;
+        trace!(vmm::vcpu_run_enter {
+            vm_id,
+            vcpu_id,
+            pc: self.pc()
+        });
+        let registers = self.registers();
         // SAFETY: interrupts are masked, and the task that executes this has its vCPU loaded.
         let kind = unsafe { world::enter(registers) };
         let exit = match kind {
@@ -297,8 +252,16 @@ impl Vcpu {
             reason: exit.reason(),
             pc: self.pc(),
             esr: exit.syndrome(),
-            far: if exit.is_abort() { self.fault_virtual_address() } else { 0 },
-            gpa: if exit.is_abort() { self.fault_address() } else { 0 },
+            far: if exit.is_abort() {
+                self.fault_virtual_address()
+            } else {
+                0
+            },
+            gpa: if exit.is_abort() {
+                self.fault_address()
+            } else {
+                0
+            },
         });
         if exit == Exit::Interrupt {
             irq::handle_pending(Some(self.name));
@@ -348,7 +311,11 @@ impl Vcpu {
             return;
         }
         let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
-        trace!(vmm::vcpu_halt { vm_id, vcpu_id, pc: self.pc().wrapping_sub(4) });
+        trace!(vmm::vcpu_halt {
+            vm_id,
+            vcpu_id,
+            pc: self.pc().wrapping_sub(4)
+        });
         self.set_state(VcpuState::Halted);
         let ready = || self.pending.load(Ordering::Acquire) != 0 || stop();
         sched::block(timer_deadline(), ready);
@@ -371,32 +338,5 @@ fn timer_deadline() -> u64 {
 pub(crate) fn inject_timer() {
     if let Some(vcpu) = sched::current().vcpu() {
         vcpu.inject(TIMER_INTERRUPT);
-    }
-}
-
-impl Exit {
-    /// Returns the reason as `axebpf::platform` numbers it: the exception class, or [`EXIT_REASON_IRQ`].
-    pub(crate) fn reason(self) -> u32 {
-        const SYSTEM_ERROR: u32 = 0x2f;
-        match self {
-            Self::Interrupt => EXIT_REASON_IRQ,
-            Self::Synchronous(esr) => (esr >> 26 & 0x3f) as u32,
-            Self::SystemError => SYSTEM_ERROR,
-        }
-    }
-
-    /// Returns the syndrome, or 0 where there is none.
-    pub(crate) fn syndrome(self) -> u64 {
-        match self {
-            Self::Synchronous(esr) => esr,
-            Self::Interrupt | Self::SystemError => 0,
-        }
-    }
-
-    /// Tells whether an access to memory failed.
-    pub(crate) fn is_abort(self) -> bool {
-        const INSTRUCTION_ABORT: u32 = 0x20;
-        const DATA_ABORT: u32 = 0x24;
-        matches!(self.reason(), INSTRUCTION_ABORT | DATA_ABORT)
     }
 }

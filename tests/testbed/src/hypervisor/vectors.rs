@@ -33,7 +33,7 @@ const RED_ZONE: usize = 1024;
 
 /// How far an exception moves the stack pointer, which stays aligned.
 const ROOM: usize = size_of::<Frame>() + RED_ZONE;
-const _: () = assert!(ROOM % 16 == 0);
+const _: () = assert!(ROOM.is_multiple_of(16));
 
 global_asm!(
     ".macro from_el2 kind",
@@ -164,7 +164,9 @@ extern "C" fn handle(frame: &mut Frame, kind: u64) {
 /// Handles what EL2 itself did: a read of memory that is not there, in code that expects it, goes on behind it.
 fn handle_synchronous(frame: &mut Frame) {
     const DATA_ABORT: u64 = 0x25;
-    let fixup = (class(frame.esr) == DATA_ABORT).then(|| arch::fault_fixup(frame.elr)).flatten();
+    let fixup = (class(frame.esr) == DATA_ABORT)
+        .then(|| arch::fault_fixup(frame.elr))
+        .flatten();
     match fixup {
         Some(next) => frame.elr = next,
         None => die(frame, SYNCHRONOUS),
@@ -179,7 +181,11 @@ fn class(esr: u64) -> u64 {
 /// Reports an exception that should not have been, and switches the machine off.
 fn die(frame: &Frame, kind: u64) -> ! {
     panic::begin();
-    let what = if kind == SYSTEM_ERROR { "SError or FIQ" } else { "exception" };
+    let what = if kind == SYSTEM_ERROR {
+        "SError or FIQ"
+    } else {
+        "exception"
+    };
     let mut out = panic::LastWords;
     let _ = writeln!(out, "\nunexpected {what} at EL2, cpu {}", percpu::id());
     let _ = writeln!(
@@ -190,9 +196,17 @@ fn die(frame: &Frame, kind: u64) -> ! {
         frame.far,
         frame.hpfar
     );
-    let _ = writeln!(out, "  elr {:#018x}  spsr {:#x}  sp {:#018x}", frame.elr, frame.spsr, frame.sp);
+    let _ = writeln!(
+        out,
+        "  elr {:#018x}  spsr {:#x}  sp {:#018x}",
+        frame.elr, frame.spsr, frame.sp
+    );
     for (number, value) in frame.x.iter().enumerate() {
-        let end = if number % 3 == 2 || number == 30 { "\n" } else { "" };
+        let end = if number % 3 == 2 || number == 30 {
+            "\n"
+        } else {
+            ""
+        };
         let _ = write!(out, "  x{number:<2} {value:#018x}{end}");
     }
     panic::dump_events();

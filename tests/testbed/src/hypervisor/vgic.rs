@@ -57,7 +57,10 @@ pub(crate) fn queue(interrupt: u32) -> Result<(), u32> {
         write_list(index, read_list(index) | PENDING);
         return Ok(());
     }
-    let free = lists.clone().find(|&index| read_list(index) & STATE == 0).ok_or(interrupt)?;
+    let free = lists
+        .clone()
+        .find(|&index| read_list(index) & STATE == 0)
+        .ok_or(interrupt)?;
     write_list(free, PENDING | GROUP_1 | PRIORITY | u64::from(interrupt));
     Ok(())
 }

@@ -3,17 +3,17 @@
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::{
     ops::Range,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use aarch64_cpu::registers::{CNTPCT_EL0, Readable};
 use axebpf::platform::{CpuId, GuestPhys, Vcpu as VcpuName, VcpuId, VmId};
 use axebpf::tracepoint::{trace, vmm};
-use thiserror::Error;
 
 use super::{
-    cache, checksum,
-    config::{ConfigError, VmConfig},
+    cache,
+    checksum::{Checks, Verdict},
+    config::VmConfig,
     console::println,
     device::Device,
     exit,
@@ -21,7 +21,10 @@ use super::{
     percpu, sched,
     stage2::{MappedPage, PAGE, Stage2, Stage2Error},
     task::Task,
-    vcpu::{Vcpu, VcpuState},
+    vcpu::Vcpu,
+    vcpu_state::VcpuState,
+    vm_error::VmError,
+    vms,
 };
 
 /// What a VM is doing.
@@ -55,69 +58,12 @@ pub(crate) struct Vm {
     id: VmId,
     config: VmConfig,
     state: AtomicU32,
-    stage2: Lock<Stage2>,
+    stage2: Arc<Stage2>,
     device: Lock<Device>,
     vcpus: Vec<Arc<Vcpu>>,
     live: AtomicU32,
-    reports: AtomicU64,
-    wrong: AtomicU64,
-    /// Which vCPUs have passed the guest's self-check since the boot, one bit each.
-    passed: AtomicU32,
-    announced: AtomicBool,
+    checks: Checks,
     stop_reason: AtomicU32,
-}
-
-/// What can go wrong with a VM.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub(crate) enum VmError {
-    /// There is no such VM.
-    #[error("there is no VM {vm}")]
-    NoVm {
-        /// The VM.
-        vm: VmId,
-    },
-    /// There is no such vCPU.
-    #[error("VM {vm} has no vCPU {vcpu}")]
-    NoVcpu {
-        /// The VM.
-        vm: VmId,
-        /// The vCPU's number.
-        vcpu: u64,
-    },
-    /// The vCPU is on already.
-    #[error("vCPU {vcpu} of VM {vm} is on already")]
-    AlreadyOn {
-        /// The VM.
-        vm: VmId,
-        /// The vCPU.
-        vcpu: VcpuId,
-    },
-    /// The VM is not in the state that the operation needs.
-    #[error("VM {vm} is {}; shut it down first", state.name())]
-    NotStopped {
-        /// The VM.
-        vm: VmId,
-        /// What it is doing.
-        state: VmState,
-    },
-    /// The image does not fit.
-    #[error("an image of {len} bytes at {at} does not fit the memory of the VM")]
-    BadImage {
-        /// Where it should go.
-        at: GuestPhys,
-        /// Its length.
-        len: usize,
-    },
-    /// There is no memory left.
-    #[error("no memory left for a vCPU's stack")]
-    NoMemory,
-    /// There is no memory left for a page of the VM.
-    #[error(transparent)]
-    Stage2(#[from] Stage2Error),
-    /// The description of the VM is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
 }
 
 impl VmState {
@@ -138,27 +84,28 @@ impl Vm {
     pub(crate) fn new(config: VmConfig) -> Result<Arc<Self>, VmError> {
         let id = VmId::new(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         // VMIDs have 8 bits, and 0 is for no VM. Two VMs would share one only with 255 others between them.
-        let stage2 = Stage2::new((id.get() % 255) as u16 + 1)?;
+        let stage2 = Arc::new(Stage2::new((id.get() % 255) as u16 + 1)?);
+        let vcpu_count = config.vcpus;
         let offset = CNTPCT_EL0.get();
         let vcpus = (0..config.vcpus)
             .map(|number| {
-                let name = VcpuName { vm: id, vcpu: VcpuId::new(number) };
+                let name = VcpuName {
+                    vm: id,
+                    vcpu: VcpuId::new(number),
+                };
                 let cpu = CpuId::new(number % percpu::count());
-                Arc::new(Vcpu::new(name, cpu, stage2.vttbr(), offset))
+                Arc::new(Vcpu::new(name, cpu, stage2.clone(), offset))
             })
             .collect();
         let vm = Arc::new(Self {
             id,
             config,
             state: AtomicU32::new(VmState::Stopped as u32),
-            stage2: Lock::new(stage2),
+            stage2,
             device: Lock::new(Device::default()),
             vcpus,
             live: AtomicU32::new(0),
-            reports: AtomicU64::new(0),
-            wrong: AtomicU64::new(0),
-            passed: AtomicU32::new(0),
-            announced: AtomicBool::new(false),
+            checks: Checks::new(vcpu_count),
             stop_reason: AtomicU32::new(0),
         });
         vm.trace_creation();
@@ -228,25 +175,28 @@ impl Vm {
 
     /// Returns how many pages the VM has.
     pub(crate) fn pages(&self) -> usize {
-        self.stage2.lock().pages()
+        self.stage2.pages()
     }
 
-    /// Returns how many checksums the guest has reported, and how many of them were wrong.
-    pub(crate) fn reports(&self) -> Reports {
-        Reports {
-            right: self.reports.load(Ordering::Relaxed),
-            wrong: self.wrong.load(Ordering::Relaxed),
-        }
+    /// Returns what the guest has reported.
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.checks
     }
 
     /// Copies `image` to where the description says and starts the first vCPU.
     pub(crate) fn boot(self: &Arc<Self>, image: &[u8]) -> Result<(), VmError> {
         let (stopped, running) = (VmState::Stopped as u32, VmState::Running as u32);
-        if self.state.compare_exchange(stopped, running, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            return Err(VmError::NotStopped { vm: self.id, state: self.state() });
+        if self
+            .state
+            .compare_exchange(stopped, running, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
+        {
+            return Err(VmError::NotStopped {
+                vm: self.id,
+                state: self.state(),
+            });
         }
-        self.passed.store(0, Ordering::Relaxed);
-        self.announced.store(false, Ordering::Relaxed);
+        self.checks.restart();
         for vcpu in &self.vcpus {
             vcpu.set_state(VcpuState::Off);
         }
@@ -255,7 +205,9 @@ impl Vm {
             vcpus: self.config.vcpus,
             entry: self.config.entry,
         });
-        let started = self.load_image(image).and_then(|()| self.start_vcpu(0, self.config.entry, 0));
+        let started = self
+            .load_image(image)
+            .and_then(|()| self.start_vcpu(0, self.config.entry, 0));
         if started.is_err() {
             self.state.store(stopped, Ordering::Release);
         }
@@ -266,12 +218,20 @@ impl Vm {
         let at = self.config.load;
         let room = self.config.memory.end.saturating_sub(at);
         if image.is_empty() || !self.config.memory.contains(&at) || image.len() as u64 > room {
-            return Err(VmError::BadImage { at: GuestPhys::new(at), len: image.len() });
+            return Err(VmError::BadImage {
+                at: GuestPhys::new(at),
+                len: image.len(),
+            });
         }
-        for (page, content) in (at..).step_by(PAGE as usize).zip(image.chunks(PAGE as usize)) {
+        for (page, content) in (at..)
+            .step_by(PAGE as usize)
+            .zip(image.chunks(PAGE as usize))
+        {
             let target = self.map(GuestPhys::new(page))?.address();
             // SAFETY: the page belongs to this VM, which does not run yet, and is as long as the longest chunk.
-            unsafe { core::ptr::copy_nonoverlapping(content.as_ptr(), target as *mut u8, content.len()) };
+            unsafe {
+                core::ptr::copy_nonoverlapping(content.as_ptr(), target as *mut u8, content.len())
+            };
             cache::clean(target..target + PAGE);
         }
         trace!(vmm::image_load {
@@ -285,11 +245,17 @@ impl Vm {
 
     /// Starts vCPU `number` at `entry` with `context` in x0.
     pub(crate) fn start_vcpu(&self, number: u64, entry: u64, context: u64) -> Result<(), VmError> {
-        let no_vcpu = VmError::NoVcpu { vm: self.id, vcpu: number };
+        let no_vcpu = VmError::NoVcpu {
+            vm: self.id,
+            vcpu: number,
+        };
         let vcpu = self.vcpu(number).ok_or(no_vcpu)?.clone();
-        let vm = find(self.id).ok_or(VmError::NoVm { vm: self.id })?;
+        let vm = vms::find(self.id).ok_or(VmError::NoVm { vm: self.id })?;
         if !vcpu.change_state(VcpuState::Off, VcpuState::Ready) {
-            return Err(VmError::AlreadyOn { vm: self.id, vcpu: vcpu.id() });
+            return Err(VmError::AlreadyOn {
+                vm: self.id,
+                vcpu: vcpu.id(),
+            });
         }
         // SAFETY: the vCPU has just been claimed, and its task is made below.
         unsafe { vcpu.reset(entry, context) };
@@ -313,7 +279,9 @@ impl Vm {
     pub(crate) fn stop(&self, reason: StopReason) {
         let (running, stopping) = (VmState::Running as u32, VmState::Stopping as u32);
         self.stop_reason.store(reason as u32, Ordering::Relaxed);
-        let _ = self.state.compare_exchange(running, stopping, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self
+            .state
+            .compare_exchange(running, stopping, Ordering::AcqRel, Ordering::Relaxed);
         for vcpu in &self.vcpus {
             vcpu.kick();
         }
@@ -321,11 +289,18 @@ impl Vm {
 
     /// Says that one vCPU has ended.
     fn vcpu_ended(&self, vcpu: &Vcpu) {
-        let state = if self.is_stopping() { VcpuState::Stopped } else { VcpuState::Off };
+        let state = if self.is_stopping() {
+            VcpuState::Stopped
+        } else {
+            VcpuState::Off
+        };
         vcpu.set_state(state);
         if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
             let reason = self.stop_reason.load(Ordering::Relaxed);
-            trace!(vmm::vm_shutdown { vm_id: self.id.get(), reason });
+            trace!(vmm::vm_shutdown {
+                vm_id: self.id.get(),
+                reason
+            });
             self.state.store(VmState::Stopped as u32, Ordering::Release);
         }
     }
@@ -333,7 +308,7 @@ impl Vm {
     /// Maps the page at `at`, if it is not mapped already.
     pub(crate) fn map(&self, at: GuestPhys) -> Result<MappedPage, Stage2Error> {
         const READ_WRITE_EXECUTE: u32 = 7;
-        let mapped = self.stage2.lock().map(at)?;
+        let mapped = self.stage2.map(at)?;
         if let MappedPage::New(hpa) = mapped {
             trace!(vmm::memory_map {
                 vm_id: self.id.get(),
@@ -348,47 +323,55 @@ impl Vm {
 
     /// Unmaps the page at `at` and tells whether there was one. Called by a vCPU of the VM.
     pub(crate) fn unmap(&self, at: GuestPhys) -> bool {
-        let unmapped = self.memory().contains(&at.get()) && self.stage2.lock().unmap(at);
+        let unmapped = self.memory().contains(&at.get()) && self.stage2.unmap(at);
         if unmapped {
-            trace!(vmm::memory_unmap { vm_id: self.id.get(), gpa: at.get(), size: PAGE });
+            trace!(vmm::memory_unmap {
+                vm_id: self.id.get(),
+                gpa: at.get(),
+                size: PAGE
+            });
         }
         unmapped
     }
 
-    fn trace_destruction(&self) {
+    /// Passes the tracepoints of the VM's end.
+    pub(crate) fn trace_destruction(&self) {
         let vm_id = self.id.get();
         for vcpu in &self.vcpus {
-            trace!(vmm::vcpu_destroy { vm_id, vcpu_id: vcpu.id().get() });
+            trace!(vmm::vcpu_destroy {
+                vm_id,
+                vcpu_id: vcpu.id().get()
+            });
         }
         let memory = self.memory();
-        trace!(vmm::memory_unmap { vm_id, gpa: memory.start, size: memory.end - memory.start });
+        trace!(vmm::memory_unmap {
+            vm_id,
+            gpa: memory.start,
+            size: memory.end - memory.start
+        });
         trace!(vmm::vm_destroy { vm_id });
     }
 
     /// Takes the guest's word that it computed `checksum` from `seed`, and checks it.
     pub(crate) fn take_report(&self, vcpu: &Vcpu, seed: u64, checksum: u64) {
-        if checksum::expected(seed) != checksum {
-            self.wrong.fetch_add(1, Ordering::Relaxed);
-            println!("vm {} vcpu {}: wrong checksum {checksum:#x}", self.id, vcpu.id());
-            return;
-        }
-        self.reports.fetch_add(1, Ordering::Relaxed);
-        let bit = 1 << vcpu.id().get();
-        let passed = self.passed.fetch_or(bit, Ordering::AcqRel) | bit;
-        let all = (1 << self.vcpus.len()) - 1;
-        if passed == all && !self.announced.swap(true, Ordering::AcqRel) {
-            println!("vm {}: self-check passed on {} vcpus", self.id, self.vcpus.len());
+        match self.checks.take(vcpu.id(), seed, checksum) {
+            Verdict::Right => {}
+            Verdict::AllPassed => {
+                println!(
+                    "vm {}: self-check passed on {} vcpus",
+                    self.id,
+                    self.vcpus.len()
+                );
+            }
+            Verdict::Wrong => {
+                println!(
+                    "vm {} vcpu {}: wrong checksum {checksum:#x}",
+                    self.id,
+                    vcpu.id()
+                );
+            }
         }
     }
-}
-
-/// What a guest has reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reports {
-    /// Checksums that were right.
-    pub(crate) right: u64,
-    /// Checksums that were wrong.
-    pub(crate) wrong: u64,
 }
 
 /// What the task of a vCPU does.
@@ -399,38 +382,7 @@ fn run_vcpu(vm: &Vm, vcpu: &Vcpu) {
         exit::handle(vm, vcpu, reason);
         sched::preempt();
     }
+    // From here on somebody may start the vCPU anew, in another task.
+    sched::leave_vcpu();
     vm.vcpu_ended(vcpu);
-}
-
-static VMS: Lock<Vec<Arc<Vm>>> = Lock::new(Vec::new());
-
-/// Makes a VM as `description` says, and lists it.
-pub(crate) fn create(description: &str) -> Result<Arc<Vm>, VmError> {
-    let config = VmConfig::parse(description)?;
-    let size = description.len() as u64;
-    let vm = Vm::new(config)?;
-    trace!(vmm::config_load { vm_id: vm.id().get(), size, name: vm.name() });
-    VMS.lock().push(vm.clone());
-    Ok(vm)
-}
-
-/// Returns VM `id`.
-pub(crate) fn find(id: VmId) -> Option<Arc<Vm>> {
-    VMS.lock().iter().find(|vm| vm.id() == id).cloned()
-}
-
-/// Returns all VMs.
-pub(crate) fn all() -> Vec<Arc<Vm>> {
-    VMS.lock().clone()
-}
-
-/// Forgets VM `id`, which must be stopped, and frees what it has.
-pub(crate) fn destroy(id: VmId) -> Result<(), VmError> {
-    let vm = find(id).ok_or(VmError::NoVm { vm: id })?;
-    if vm.state() != VmState::Stopped {
-        return Err(VmError::NotStopped { vm: id, state: vm.state() });
-    }
-    VMS.lock().retain(|other| other.id() != id);
-    vm.trace_destruction();
-    Ok(())
 }

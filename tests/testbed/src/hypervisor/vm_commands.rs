@@ -1,12 +1,16 @@
 //! `vm`: the commands of the virtual machines.
 
+use alloc::sync::Arc;
+
 use axebpf::platform::VmId;
 
 use super::{
     config,
     console::println,
     sched, timer,
-    vm::{self, StopReason, VmError, VmState},
+    vm::{StopReason, Vm, VmState},
+    vm_error::VmError,
+    vms,
 };
 
 /// How long a VM may take to shut down.
@@ -24,7 +28,7 @@ pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
         (Some("create"), None) => create(),
         (Some("boot"), Some(id)) => boot(id),
         (Some("shutdown"), Some(id)) => shut_down(id),
-        (Some("destroy"), Some(id)) => vm::destroy(id),
+        (Some("destroy"), Some(id)) => vms::destroy(id),
         _ => {
             println!("usage: vm list | create | boot ID | shutdown ID | destroy ID");
             return false;
@@ -36,12 +40,12 @@ pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
     result.is_ok()
 }
 
-fn find(id: VmId) -> Result<alloc::sync::Arc<vm::Vm>, VmError> {
-    vm::find(id).ok_or(VmError::NoVm { vm: id })
+fn find(id: VmId) -> Result<Arc<Vm>, VmError> {
+    vms::find(id).ok_or(VmError::NoVm { vm: id })
 }
 
 fn create() -> Result<(), VmError> {
-    let vm = vm::create(config::BUILT_IN)?;
+    let vm = vms::create(config::BUILT_IN)?;
     println!("created VM {}", vm.id());
     Ok(())
 }
@@ -57,7 +61,10 @@ fn shut_down(id: VmId) -> Result<(), VmError> {
     let end = timer::now_ns() + PATIENCE_NS;
     while vm.state() != VmState::Stopped {
         if timer::now_ns() > end {
-            return Err(VmError::NotStopped { vm: id, state: vm.state() });
+            return Err(VmError::NotStopped {
+                vm: id,
+                state: vm.state(),
+            });
         }
         sched::sleep(1_000_000);
     }
@@ -69,8 +76,7 @@ fn list() {
         "{:>4}  {:<16} {:<9} {:>5} {:>7} {:>12} {:>6}",
         "ID", "NAME", "STATE", "VCPUS", "PAGES", "CHECKS", "WRONG"
     );
-    for vm in vm::all() {
-        let reports = vm.reports();
+    for vm in vms::all() {
         println!(
             "{:>4}  {:<16} {:<9} {:>5} {:>7} {:>12} {:>6}",
             vm.id().get(),
@@ -78,8 +84,8 @@ fn list() {
             vm.state().name(),
             vm.vcpus().len(),
             vm.pages(),
-            reports.right,
-            reports.wrong
+            vm.checks().right(),
+            vm.checks().wrong()
         );
     }
 }

@@ -1,0 +1,59 @@
+//! What can go wrong with a VM.
+
+use axebpf::platform::{GuestPhys, VcpuId, VmId};
+use thiserror::Error;
+
+use super::{config::ConfigError, stage2::Stage2Error, vm::VmState};
+
+/// What can go wrong with a VM.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub(crate) enum VmError {
+    /// There is no such VM.
+    #[error("there is no VM {vm}")]
+    NoVm {
+        /// The VM.
+        vm: VmId,
+    },
+    /// There is no such vCPU.
+    #[error("VM {vm} has no vCPU {vcpu}")]
+    NoVcpu {
+        /// The VM.
+        vm: VmId,
+        /// The vCPU's number.
+        vcpu: u64,
+    },
+    /// The vCPU is on already.
+    #[error("vCPU {vcpu} of VM {vm} is on already")]
+    AlreadyOn {
+        /// The VM.
+        vm: VmId,
+        /// The vCPU.
+        vcpu: VcpuId,
+    },
+    /// The VM is not in the state that the operation needs.
+    #[error("VM {vm} is {}; shut it down first", state.name())]
+    NotStopped {
+        /// The VM.
+        vm: VmId,
+        /// What it is doing.
+        state: VmState,
+    },
+    /// The image does not fit.
+    #[error("an image of {len} bytes at {at} does not fit the memory of the VM")]
+    BadImage {
+        /// Where it should go.
+        at: GuestPhys,
+        /// Its length.
+        len: usize,
+    },
+    /// There is no memory left.
+    #[error("no memory left for a vCPU's stack")]
+    NoMemory,
+    /// There is no memory left for a page of the VM.
+    #[error(transparent)]
+    Stage2(#[from] Stage2Error),
+    /// The description of the VM is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}

@@ -8,14 +8,12 @@ use crate::{branch, immediate, memory_access, register};
 
 /// How a displaced instruction is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// It does the same wherever it is executed: it neither reads nor writes the program counter, and it
-    /// needs nothing that a trap destroys.
+pub enum Execution {
+    /// A copy of it elsewhere does the same: it neither reads nor writes the program counter, and it needs nothing
+    /// that a trap destroys.
     OutOfLine,
     /// It depends on its address, or simulating it is simpler.
     Simulate(Insn),
-    /// It cannot be displaced.
-    Refuse(Refusal),
 }
 
 /// Why an instruction cannot be displaced.
@@ -54,47 +52,48 @@ pub enum Refusal {
     Vector,
 }
 
+/// What can be done with one instruction.
+pub(crate) type Verdict = Result<Execution, Refusal>;
+
 /// Says how `word` can be executed when a probe displaces it.
 ///
 /// What is not known to be right out of line is refused. Encodings are those of ARM ARM C4.
 ///
+/// # Errors
+///
+/// [`Refusal`] says why the instruction cannot be displaced.
+///
 /// # Examples
 ///
 /// ```
-/// use axebpf_a64::{Class, Refusal, classify};
+/// use axebpf_a64::{Execution, Refusal, classify};
 ///
 /// // add x0, x1, x2
-/// assert_eq!(classify(0x8b02_0020), Class::OutOfLine);
+/// assert_eq!(classify(0x8b02_0020), Ok(Execution::OutOfLine));
 /// // nop
-/// assert!(matches!(classify(0xd503_201f), Class::Simulate(_)));
+/// assert!(matches!(classify(0xd503_201f), Ok(Execution::Simulate(_))));
 /// // ldxr x0, [x1]
-/// assert_eq!(classify(0xc85f_7c20), Class::Refuse(Refusal::Exclusive));
+/// assert_eq!(classify(0xc85f_7c20), Err(Refusal::Exclusive));
 /// ```
-#[must_use]
-pub fn classify(word: u32) -> Class {
+pub fn classify(word: u32) -> Result<Execution, Refusal> {
     let word = Word(word);
     match word.bits(28, 25) {
         0b1000 | 0b1001 => immediate::classify(word),
         0b1010 | 0b1011 => branch::classify(word),
         0b0100 | 0b0110 | 0b1100 | 0b1110 => memory_access::classify(word),
         0b0101 | 0b1101 => register::classify(word),
-        0b0111 | 0b1111 | 0b0010 => Class::Refuse(Refusal::Vector),
+        0b0111 | 0b1111 | 0b0010 => Err(Refusal::Vector),
         // `UDF`; the rest of this group is unallocated or SME.
-        0b0000 if word.is(0xffff_0000, 0) => Class::Refuse(Refusal::Exception),
-        _ => Class::Refuse(Refusal::Unknown),
+        0b0000 if word.is(0xffff_0000, 0) => Err(Refusal::Exception),
+        _ => Err(Refusal::Unknown),
     }
 }
 
-impl Class {
-    /// The class of what is not known.
-    pub(crate) const UNKNOWN: Self = Self::Refuse(Refusal::Unknown);
-
-    /// Takes an encoding as position-independent if it is `allocated`.
-    pub(crate) const fn out_of_line_if(allocated: bool) -> Self {
-        if allocated {
-            Self::OutOfLine
-        } else {
-            Self::UNKNOWN
-        }
+/// Takes an encoding as independent of its place if it is `allocated`.
+pub(crate) const fn out_of_line_if(allocated: bool) -> Verdict {
+    if allocated {
+        Ok(Execution::OutOfLine)
+    } else {
+        Err(Refusal::Unknown)
     }
 }

@@ -1,19 +1,19 @@
 //! Data processing with an immediate (ARM ARM C4.1.93).
 
-use crate::Class;
+use crate::class::{Execution, Refusal, Verdict, out_of_line_if};
 use crate::insn::{AddSub, Insn, MoveWide, Width};
 use crate::word::Word;
 
 /// Classifies a word of this group.
-pub(crate) fn classify(word: Word) -> Class {
+pub(crate) fn classify(word: Word) -> Verdict {
     match word.bits(25, 23) {
-        0b000 | 0b001 => Class::Simulate(pc_relative(word)),
-        0b010 => Class::Simulate(add_sub(word)),
-        0b100 => Class::out_of_line_if(logical_is_allocated(word)),
+        0b000 | 0b001 => Ok(Execution::Simulate(pc_relative(word))),
+        0b010 => Ok(Execution::Simulate(add_sub(word))),
+        0b100 => out_of_line_if(logical_is_allocated(word)),
         0b101 => move_wide(word),
-        0b110 => Class::out_of_line_if(bitfield_is_allocated(word)),
-        0b111 => Class::out_of_line_if(extract_is_allocated(word)),
-        _ => Class::UNKNOWN,
+        0b110 => out_of_line_if(bitfield_is_allocated(word)),
+        0b111 => out_of_line_if(extract_is_allocated(word)),
+        _ => Err(Refusal::Unknown),
     }
 }
 
@@ -60,24 +60,24 @@ fn add_sub(word: Word) -> Insn {
 }
 
 /// Classifies and decodes `MOVZ`, `MOVN` and `MOVK`.
-fn move_wide(word: Word) -> Class {
+fn move_wide(word: Word) -> Verdict {
     let op = match word.bits(30, 29) {
         0b00 => MoveWide::Not,
         0b10 => MoveWide::Zero,
         0b11 => MoveWide::Keep,
-        _ => return Class::UNKNOWN,
+        _ => return Err(Refusal::Unknown),
     };
     let half = word.bits(22, 21);
     if word.width() == Width::W && half > 1 {
-        return Class::UNKNOWN;
+        return Err(Refusal::Unknown);
     }
-    Class::Simulate(Insn::MoveWide {
+    Ok(Execution::Simulate(Insn::MoveWide {
         op,
         dest: word.rd(),
         width: word.width(),
         imm: word.bits(20, 5) as u16,
         shift: 16 * half as u8,
-    })
+    }))
 }
 
 /// Tells whether the immediate of a logical instruction is one (ARM ARM, `DecodeBitMasks`).

@@ -12,13 +12,13 @@
 //! # Examples
 //!
 //! ```
-//! use axebpf_a64::{Class, classify};
+//! use axebpf_a64::{Execution, classify};
 //!
 //! fn explain(word: u32) -> String {
 //!     match classify(word) {
-//!         Class::OutOfLine => "executed out of line".into(),
-//!         Class::Simulate(insn) => format!("simulated as {insn:?}"),
-//!         Class::Refuse(why) => format!("cannot be probed: {why}"),
+//!         Ok(Execution::OutOfLine) => "executed out of line".into(),
+//!         Ok(Execution::Simulate(insn)) => format!("simulated as {insn:?}"),
+//!         Err(why) => format!("cannot be probed: {why}"),
 //!     }
 //! }
 //!
@@ -38,7 +38,7 @@ mod regs;
 mod simulate;
 mod word;
 
-pub use class::{Class, Refusal, classify};
+pub use class::{Execution, Refusal, classify};
 pub use insn::{AddSub, BranchIf, Insn, LandingPad, Literal, MoveWide, Width};
 pub use regs::{Cond, Flags, PtRegs, Reg, RegSp};
 pub use simulate::{BranchTargets, Memory, MemoryFault, SimulateError, simulate};

@@ -1,10 +1,10 @@
 //! Data processing with registers (ARM ARM C4.1.95). Nothing here knows the program counter.
 
-use crate::Class;
+use crate::class::{Verdict, out_of_line_if};
 use crate::word::Word;
 
 /// Classifies a word of this group.
-pub(crate) fn classify(word: Word) -> Class {
+pub(crate) fn classify(word: Word) -> Verdict {
     let allocated = if word.bit(28) {
         match word.bits(24, 21) {
             // ADC, SBC and their like.
@@ -29,7 +29,7 @@ pub(crate) fn classify(word: Word) -> Class {
             (true, true) => word.bits(23, 22) == 0 && word.bits(12, 10) <= 4,
         }
     };
-    Class::out_of_line_if(allocated)
+    out_of_line_if(allocated)
 }
 
 /// Tells whether an operation on one register exists: `RBIT` to `CLS`.

@@ -80,7 +80,7 @@ const LR: usize = 30;
 /// # Examples
 ///
 /// ```
-/// use axebpf_a64::{BranchTargets, Class, Memory, MemoryFault, PtRegs, classify, simulate};
+/// use axebpf_a64::{BranchTargets, Execution, Memory, MemoryFault, PtRegs, classify, simulate};
 ///
 /// /// Memory that is nowhere.
 /// struct Nowhere;
@@ -96,7 +96,7 @@ const LR: usize = 30;
 ///
 /// let mut regs = PtRegs { pc: 0x8000_0000, ..PtRegs::default() };
 /// // bl .+8
-/// let Class::Simulate(insn) = classify(0x9400_0002) else { unreachable!() };
+/// let Ok(Execution::Simulate(insn)) = classify(0x9400_0002) else { unreachable!() };
 /// simulate(insn, &mut regs, &mut Nowhere, BranchTargets::Unimplemented)?;
 /// assert_eq!(regs.pc, 0x8000_0008);
 /// assert_eq!(regs.return_address(), 0x8000_0004);

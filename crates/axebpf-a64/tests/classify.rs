@@ -1,13 +1,10 @@
 //! Which instructions may be displaced, and how. The words were assembled with LLVM.
 
-use axebpf_a64::{Class, Insn, LandingPad, Refusal, classify};
+use axebpf_a64::{Execution, Insn, LandingPad, Refusal, classify};
 use proptest::prelude::*;
 
 fn refusal(word: u32) -> Option<Refusal> {
-    match classify(word) {
-        Class::Refuse(why) => Some(why),
-        Class::OutOfLine | Class::Simulate(_) => None,
-    }
+    classify(word).err()
 }
 
 #[test]
@@ -38,7 +35,7 @@ fn position_independent_instructions_go_out_of_line() {
         (0xd51c_d040, "msr tpidr_el2, x0"),
         (0xd538_00a0, "mrs x0, mpidr_el1"),
     ] {
-        assert_eq!(classify(word), Class::OutOfLine, "{text}");
+        assert_eq!(classify(word), Ok(Execution::OutOfLine), "{text}");
     }
 }
 
@@ -96,7 +93,7 @@ fn hints_are_taken_apart() {
         (0xd503_249f, Insn::Bti(LandingPad::Jump)),
         (0xd503_24df, Insn::Bti(LandingPad::Both)),
     ] {
-        assert_eq!(classify(word), Class::Simulate(insn));
+        assert_eq!(classify(word), Ok(Execution::Simulate(insn)));
     }
 }
 
@@ -119,7 +116,7 @@ proptest! {
 
     #[test]
     fn nothing_that_knows_its_address_goes_out_of_line(word in any::<u32>()) {
-        if classify(word) == Class::OutOfLine {
+        if classify(word) == Ok(Execution::OutOfLine) {
             prop_assert!(!knows_pc(word), "{word:#010x}");
         }
     }

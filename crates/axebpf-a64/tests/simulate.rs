@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axebpf_a64::{
-    BranchTargets, Class, Cond, Flags, Memory, MemoryFault, PtRegs, SimulateError, classify,
+    BranchTargets, Cond, Execution, Flags, Memory, MemoryFault, PtRegs, SimulateError, classify,
     simulate,
 };
 use proptest::prelude::*;
@@ -56,7 +56,7 @@ fn regs() -> PtRegs {
 
 fn step(word: u32, regs: &mut PtRegs, memory: &mut Bytes) -> Result<(), SimulateError> {
     match classify(word) {
-        Class::Simulate(insn) => simulate(insn, regs, memory, BranchTargets::Unimplemented),
+        Ok(Execution::Simulate(insn)) => simulate(insn, regs, memory, BranchTargets::Unimplemented),
         other => panic!("{word:#010x} is {other:?}"),
     }
 }
@@ -263,7 +263,7 @@ fn landing_pads_and_branch_types_are_kept() {
     let go = |word: u32, btype: u64, targets: BranchTargets| {
         let mut regs = regs();
         regs.pstate |= btype << 10;
-        let Class::Simulate(insn) = classify(word) else {
+        let Ok(Execution::Simulate(insn)) = classify(word) else {
             panic!("{word:#010x}");
         };
         simulate(insn, &mut regs, &mut Bytes::default(), targets).map(|()| regs.btype())
@@ -349,7 +349,7 @@ proptest! {
 
     #[test]
     fn every_word_can_be_tried(word: u32, values: [u64; 32], pc: u64, pstate: u64) {
-        if let Class::Simulate(insn) = classify(word) {
+        if let Ok(Execution::Simulate(insn)) = classify(word) {
             let mut regs = PtRegs { pc: pc & !3, pstate, sp: values[31], ..PtRegs::default() };
             regs.regs.copy_from_slice(&values[..31]);
             let before = regs;

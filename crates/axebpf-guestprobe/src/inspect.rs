@@ -1,18 +1,9 @@
 //! Deciding whether a place in a guest may be probed.
 
-use axebpf_a64::{Class, Insn, classify};
+use axebpf_a64::{Execution, classify};
 use axebpf_platform::GuestPhys;
 
 use crate::{Access, GuestMemory, GuestProbe, GuestProbeError, Stage1};
-
-/// How a displaced instruction is to be executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Execution {
-    /// It does the same wherever it is executed.
-    OutOfLine,
-    /// It can be simulated.
-    Simulate(Insn),
-}
 
 /// The instruction at a probe point of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +40,7 @@ pub fn inspect(
     memory.read_guest(found.at, &mut bytes)?;
     // Instructions are little-endian whatever data is (ARM ARM B2.8.1).
     let word = u32::from_le_bytes(bytes);
-    let execution = match classify(word) {
-        Class::OutOfLine => Execution::OutOfLine,
-        Class::Simulate(insn) => Execution::Simulate(insn),
-        Class::Refuse(why) => return Err(GuestProbeError::Refused { at, word, why }),
-    };
+    let execution = classify(word).map_err(|why| GuestProbeError::Refused { at, word, why })?;
     Ok(Displaced {
         probe: *probe,
         at: found.at,

@@ -63,11 +63,11 @@ mod probe;
 mod regime;
 mod walk;
 
-pub use axebpf_a64::PtRegs;
+pub use axebpf_a64::{Execution, PtRegs};
 pub use descriptor::Rights;
 pub use error::{GuestProbeError, WalkFault, WalkProblem};
 pub use handler::{GuestProbeHandler, GuestProbeHit};
-pub use inspect::{Displaced, Execution, inspect};
+pub use inspect::{Displaced, inspect};
 pub use memory::{GuestMemory, GuestMemoryFault};
 pub use probe::{GuestProbe, ProbeKind, ProbeMode};
 pub use regime::Stage1;

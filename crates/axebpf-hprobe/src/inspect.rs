@@ -1,18 +1,9 @@
 //! Deciding whether a place may be probed.
 
-use axebpf_a64::{Class, Insn, classify};
+use axebpf_a64::{Execution, classify};
 use axebpf_platform::ReadMemory;
 
 use crate::{Blacklist, HprobeError, ProbePoint};
-
-/// How a displaced instruction is to be executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Execution {
-    /// A copy of it elsewhere does the same.
-    OutOfLine,
-    /// It has to be simulated.
-    Simulate(Insn),
-}
 
 /// The instruction at a probe point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +34,7 @@ pub fn inspect(
     memory.read_memory(at, &mut bytes)?;
     // Instructions are little-endian whatever data is (ARM ARM B2.8.1).
     let word = u32::from_le_bytes(bytes);
-    let execution = match classify(word) {
-        Class::OutOfLine => Execution::OutOfLine,
-        Class::Simulate(insn) => Execution::Simulate(insn),
-        Class::Refuse(why) => return Err(HprobeError::Refused { at, word, why }),
-    };
+    let execution = classify(word).map_err(|why| HprobeError::Refused { at, word, why })?;
     Ok(Displaced {
         point: *point,
         word,

@@ -47,9 +47,9 @@ mod handler;
 mod inspect;
 mod point;
 
-pub use axebpf_a64::PtRegs;
+pub use axebpf_a64::{Execution, PtRegs};
 pub use blacklist::{Blacklist, Protection};
 pub use error::HprobeError;
 pub use handler::{HprobeHandler, HprobeHit};
-pub use inspect::{Displaced, Execution, inspect};
+pub use inspect::{Displaced, inspect};
 pub use point::{ProbeKind, ProbePoint};

@@ -39,38 +39,53 @@ pub trait ValueSource {
 }
 
 impl ValueSource for [u8] {
+    #[inline]
     fn byte_len(&self) -> usize {
         self.len()
     }
 
+    #[inline]
     fn word(&self, index: usize) -> u64 {
         let rest = self.get(index * WORD..).unwrap_or(&[]);
         match rest.first_chunk::<WORD>() {
             Some(word) => u64::from_ne_bytes(*word),
-            None => {
-                let mut word = [0; WORD];
-                word[..rest.len()].copy_from_slice(rest);
-                u64::from_ne_bytes(word)
-            }
+            None => short_word(rest),
         }
     }
 }
 
+/// Returns the word that starts with fewer than 8 bytes.
+#[inline]
+fn short_word(bytes: &[u8]) -> u64 {
+    // By shifts, since a copy of so few bytes costs more than all the rest of a lookup.
+    u64::from_le(match bytes.try_into() {
+        Ok(four) => u64::from(u32::from_le_bytes(four)),
+        Err(_) => bytes
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| (word << 8) | u64::from(byte)),
+    })
+}
+
 impl<const N: usize> ValueSource for [u8; N] {
+    #[inline]
     fn byte_len(&self) -> usize {
         N
     }
 
+    #[inline]
     fn word(&self, index: usize) -> u64 {
         self.as_slice().word(index)
     }
 }
 
 impl ValueSource for Vec<u8> {
+    #[inline]
     fn byte_len(&self) -> usize {
         self.len()
     }
 
+    #[inline]
     fn word(&self, index: usize) -> u64 {
         self.as_slice().word(index)
     }
@@ -88,6 +103,7 @@ pub(crate) fn table<T>(len: usize, make: impl FnMut() -> T) -> Result<Vec<T>, Ma
 }
 
 /// Copies words out to bytes; the last word may be cut.
+#[inline]
 pub(crate) fn copy_out(out: &mut [u8], mut word: impl FnMut(usize) -> u64) {
     for (index, bytes) in out.chunks_mut(WORD).enumerate() {
         bytes.copy_from_slice(&word(index).to_ne_bytes()[..bytes.len()]);
@@ -107,11 +123,13 @@ impl Words {
         })?))
     }
 
+    #[inline]
     pub(crate) fn word(&self, index: usize) -> &AtomicU64 {
         &self.0[index / LINE_WORDS].0[index % LINE_WORDS]
     }
 
     /// Returns the address of the byte at `offset`, with the right to access the whole allocation.
+    #[inline]
     pub(crate) fn address(&self, offset: usize) -> NonNull<u8> {
         let base = NonNull::from(self.0.as_slice()).cast::<u8>();
         base.map_addr(|base| base.saturating_add(offset))
@@ -122,6 +140,7 @@ impl Words {
         self.address(0).as_ptr().expose_provenance()
     }
 
+    #[inline]
     pub(crate) fn byte_len(&self) -> usize {
         self.0.len() * LINE_WORDS * WORD
     }
@@ -240,6 +259,7 @@ impl Values {
     }
 
     /// Returns the number of the copy that `cpu` uses.
+    #[inline]
     pub(crate) fn copy_of(&self, cpu: CpuId) -> Result<u32, MapError> {
         match self.copies {
             Copies::Shared => Ok(0),
@@ -259,10 +279,12 @@ impl Values {
         }
     }
 
+    #[inline]
     fn offset(&self, at: Place) -> usize {
         (at.copy as usize * self.row + at.slot as usize) * self.stride
     }
 
+    #[inline]
     pub(crate) fn address(&self, at: Place) -> NonNull<u8> {
         self.words.address(self.offset(at))
     }

@@ -41,6 +41,7 @@ impl TryLock {
     }
 
     /// Takes the lock, or returns `None` when `effort` is exhausted.
+    #[inline]
     pub(crate) fn acquire(&self, effort: Effort) -> Option<Locked<'_>> {
         let mut tries = 0;
         loop {
@@ -66,6 +67,7 @@ impl TryLock {
 pub(crate) struct Locked<'a>(&'a TryLock);
 
 impl Drop for Locked<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.0.store(0, Ordering::Release);
     }
@@ -85,6 +87,7 @@ impl Sequence {
     }
 
     /// Runs `change` as one change. The caller holds the lock that keeps other writers out.
+    #[inline]
     pub(crate) fn write(&self, change: impl FnOnce()) {
         let before = self.0.load(Ordering::Relaxed);
         self.0.store(before.wrapping_add(1), Ordering::Relaxed);
@@ -94,12 +97,14 @@ impl Sequence {
     }
 
     /// Starts a read; `None` while a writer is at it.
+    #[inline]
     pub(crate) fn begin(&self) -> Option<u32> {
         let now = self.0.load(Ordering::Acquire);
         (now & 1 == 0).then_some(now)
     }
 
     /// Tells whether what was read since `begun` is consistent.
+    #[inline]
     pub(crate) fn unchanged(&self, begun: u32) -> bool {
         fence(Ordering::Acquire);
         self.0.load(Ordering::Relaxed) == begun

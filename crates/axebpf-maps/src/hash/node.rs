@@ -25,23 +25,28 @@ impl Node {
         }
     }
 
+    #[inline]
     pub(crate) fn next(&self) -> u32 {
         self.next.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn set_next(&self, next: u32) {
         self.next.store(next, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn hash(&self) -> u32 {
         self.hash.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn set_hash(&self, hash: u32) {
         self.hash.store(hash, Ordering::Relaxed);
     }
 
     /// Starts or ends the life of the node. The caller alone may change it, by the bucket's lock.
+    #[inline]
     pub(crate) fn turn_over(&self) {
         let now = self.state.load(Ordering::Relaxed);
         self.state
@@ -49,6 +54,7 @@ impl Node {
     }
 
     /// Runs `change` as one update of the value. The caller holds the bucket's lock.
+    #[inline]
     pub(crate) fn update(&self, change: impl FnOnce()) {
         let now = self.state.load(Ordering::Relaxed);
         let lives = now & !(LIFE - 1);
@@ -66,17 +72,20 @@ impl Node {
     }
 
     /// Starts reading key or value.
+    #[inline]
     pub(crate) fn observe(&self) -> Observed {
         Observed(self.state.load(Ordering::Acquire))
     }
 
     /// Tells whether the key that was read since `then` is that of one life.
+    #[inline]
     pub(crate) fn lives_since(&self, then: Observed) -> bool {
         fence(Ordering::Acquire);
         self.state.load(Ordering::Relaxed) / LIFE == then.0 / LIFE
     }
 
     /// Tells whether the value that was read since `then` is whole.
+    #[inline]
     pub(crate) fn unchanged_since(&self, then: Observed) -> bool {
         fence(Ordering::Acquire);
         self.state.load(Ordering::Relaxed) == then.0
@@ -89,11 +98,13 @@ pub(crate) struct Observed(u64);
 
 impl Observed {
     /// Tells whether the node was in a chain.
+    #[inline]
     pub(crate) fn is_live(self) -> bool {
         self.0 & LIFE != 0
     }
 
     /// Tells whether the node was in a chain and its value not being updated.
+    #[inline]
     pub(crate) fn is_settled(self) -> bool {
         self.is_live() && self.0 & 1 == 0
     }

@@ -86,6 +86,7 @@ impl Table {
         self.nodes.len() as u32
     }
 
+    #[inline]
     fn hash(&self, key: &[u8]) -> Result<u32, MapError> {
         if key.len() != self.key_size {
             return Err(MapError::KeyLength {
@@ -96,6 +97,7 @@ impl Table {
         Ok(hash(self.seed, key))
     }
 
+    #[inline]
     fn bucket(&self, hash: u32) -> &Bucket {
         &self.buckets[hash as usize & (self.buckets.len() - 1)]
     }
@@ -106,17 +108,20 @@ impl Table {
         bucket(key) == bucket(other)
     }
 
+    #[inline]
     fn key_words(&self, node: u32) -> &[AtomicU64] {
         let words = self.key_size.div_ceil(8);
         &self.keys[node as usize * words..][..words]
     }
 
+    #[inline]
     fn has_key(&self, node: u32, key: &[u8]) -> bool {
         let mut words = self.key_words(node).iter().enumerate();
         words.all(|(index, word)| word.load(Ordering::Relaxed) == key.word(index))
     }
 
     /// Walks a chain, as long as `sound` says that the walk still is in it.
+    #[inline]
     fn walk(
         &self,
         bucket: &Bucket,
@@ -318,6 +323,7 @@ impl Table {
 ///
 /// Each word is mixed in by a multiplication to 128 bits whose halves are folded together; both factors are odd
 /// constants from the fractional parts of square roots of primes.
+#[inline]
 fn hash(seed: u64, key: &[u8]) -> u32 {
     const A: u64 = 0x6a09_e667_f3bc_c909;
     const B: u64 = 0xbb67_ae85_84ca_a73b;

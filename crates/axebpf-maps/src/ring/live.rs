@@ -19,11 +19,13 @@ impl LiveSet {
         })?))
     }
 
+    #[inline]
     pub(crate) fn add(&self, place: u64) {
         self.0[(place / 64) as usize].fetch_or(1 << (place % 64), Ordering::Relaxed);
     }
 
     /// Takes `place` out; tells whether it was in.
+    #[inline]
     pub(crate) fn remove(&self, place: u64) -> bool {
         let bit = 1 << (place % 64);
         self.0[(place / 64) as usize].fetch_and(!bit, Ordering::Relaxed) & bit != 0

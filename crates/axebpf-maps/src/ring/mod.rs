@@ -165,6 +165,7 @@ impl RingBuf {
     }
 
     /// Moves the producer position over a record of `len` bytes.
+    #[inline]
     fn claim(&self, len: u64) -> Result<(u64, u32), MapError> {
         let limit = self.max_record;
         let short = u32::try_from(len).ok().filter(|&len| len <= limit);
@@ -191,6 +192,7 @@ impl RingBuf {
     }
 
     /// Writes the header of a claimed record.
+    #[inline]
     fn begin(&self, position: u64, len: u32) -> RingRecord {
         let offset = position % self.size;
         self.live.add(offset / HEADER);
@@ -202,6 +204,7 @@ impl RingBuf {
         }
     }
 
+    #[inline]
     fn header(&self, offset: u64) -> &AtomicU64 {
         self.words.word((offset / 8) as usize)
     }
@@ -247,6 +250,7 @@ impl RingBuf {
     }
 
     /// Clears the busy bit of the header at `offset`. The caller has removed it from the live ones.
+    #[inline]
     fn settle(&self, offset: u64, flag: u32) {
         let header = self.header(offset);
         let now = header.load(Ordering::Relaxed);
@@ -256,6 +260,7 @@ impl RingBuf {
     }
 
     /// Returns the offset of the header of the record whose data starts at `addr`, if one can start there.
+    #[inline]
     fn offset_of(&self, addr: usize) -> Option<u64> {
         let base = self.words.address(0).addr().get();
         let offset = (addr.checked_sub(base)? as u64).checked_sub(HEADER)?;
@@ -319,11 +324,13 @@ impl RingBuf {
 }
 
 /// Returns the bytes from the header of a record of `len` bytes to the next header.
+#[inline]
 fn span(len: u32) -> u64 {
     HEADER + u64::from(len).next_multiple_of(HEADER)
 }
 
 /// Returns the upper half of the header at `position`.
+#[inline]
 fn tag(position: u64) -> u64 {
     ((position / HEADER) | (1 << 31)) << 32
 }

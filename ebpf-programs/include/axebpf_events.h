@@ -6,7 +6,7 @@
 #ifndef AXEBPF_EVENTS_H
 #define AXEBPF_EVENTS_H
 
-/* How each record begins, as in Linux. */
+/* How each record begins, as in Linux. All but the type, which is the event's number, is 0. */
 struct axebpf_event {
 	__u16 common_type;
 	__u8 common_flags;

@@ -30,30 +30,55 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Builds the programs into the tree, and prints what they are.
-pub(crate) fn build() -> Result<()> {
+fn build() -> Result<()> {
     events::write()?;
     let built = tempfile::tempdir()?;
-    let to = workspace::precompiled();
-    say("compiling the eBPF programs");
-    let names = programs::compile(built.path())?;
-    fs::create_dir_all(&to)?;
-    for stale in programs::objects(&to)?
-        .iter()
-        .filter(|name| !names.contains(name))
-    {
-        fs::remove_file(programs::object(&to, stale))?;
+    let names = compile(built.path())?;
+    install(built.path(), &names)
+}
+
+/// Builds the programs and prints what they are. They go into the tree only where that changes nothing but for the
+/// sources: objects that other versions of the tools have built stay as they are.
+pub(crate) fn build_for_use() -> Result<()> {
+    let built = tempfile::tempdir()?;
+    let names = compile(built.path())?;
+    let (there, here) = (
+        Manifest::read(&workspace::precompiled()),
+        Manifest::of_this_machine()?,
+    );
+    if there.is_ok_and(|there| there != here) {
+        say("other versions of the tools built the objects in the tree, which are used");
+        return Ok(());
     }
+    install(built.path(), &names)
+}
+
+/// Compiles the programs into `to`, prints what they are, and returns their names.
+fn compile(to: &Path) -> Result<Vec<String>> {
+    say("compiling the eBPF programs");
+    let names = programs::compile(to)?;
     Report::print_head();
     for name in &names {
-        Report::read(&programs::object(built.path(), name))?.print();
-        copy_changed(
-            &programs::object(built.path(), name),
-            &programs::object(&to, name),
-        )?;
+        Report::read(&programs::object(to, name))?.print();
+    }
+    Ok(names)
+}
+
+/// Copies the objects `names` from `built` into the tree.
+fn install(built: &Path, names: &[String]) -> Result<()> {
+    let to = workspace::precompiled();
+    fs::create_dir_all(&to)?;
+    for stale in programs::objects(&to)? {
+        if !names.contains(&stale) {
+            fs::remove_file(programs::object(&to, &stale))?;
+        }
+    }
+    for name in names {
+        copy_changed(&programs::object(built, name), &programs::object(&to, name))?;
     }
     Manifest::of_this_machine()?.write(&to)?;
     say(format_args!(
-        "wrote {} objects to {}",
+        "{} objects are in {}",
         names.len(),
         to.display()
     ));

@@ -168,7 +168,8 @@ const SCENES: [Scene; 17] = [
 pub(crate) fn run(args: &Args) -> Result<()> {
     tools::ensure(&Tool::RUN)?;
     say("axebpf: eBPF programs trace a hypervisor at EL2 while it runs a guest");
-    build_programs::build()?;
+    tools::ensure(&Tool::PROGRAMS)?;
+    build_programs::build_for_use()?;
     let image = build_image::build()?;
     if args.interactive {
         interactive(&image)

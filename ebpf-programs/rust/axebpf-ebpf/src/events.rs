@@ -14,7 +14,7 @@ pub struct EventHeader {
     pub common_flags: u8,
     /// Always 0.
     pub common_preempt_count: u8,
-    /// As in Linux, where it is the process.
+    /// Always 0: a hypervisor has no processes.
     pub common_pid: i32,
 }
 

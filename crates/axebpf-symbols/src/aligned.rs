@@ -8,7 +8,8 @@ use zerocopy::IntoBytes;
 
 use crate::SymbolError;
 
-/// A copy of some bytes that starts at a multiple of 8, as [`SymbolTable::from_blob`](crate::SymbolTable::from_blob) needs it.
+/// A copy of some bytes that starts at a multiple of 8, as
+/// [`SymbolTable::from_blob`](crate::SymbolTable::from_blob) needs it.
 ///
 /// For tables that come from a file or over a console.
 #[derive(Clone)]

@@ -1,7 +1,8 @@
 //! `ksym`'s blob: where its parts are, and the check that all of them are what they should be.
 //!
-//! `ksym`'s own reader makes slices out of the blob by its address and follows every offset in it, so it must see nothing that
-//! has not passed [`Blob::parse`]. The layout, all little-endian, each part aligned from the start of the blob:
+//! `ksym`'s own reader makes slices out of the blob by its address and follows every offset in it, so it
+//! must see nothing that has not passed [`Blob::parse`]. The layout, all little-endian, each part aligned
+//! from the start of the blob:
 //!
 //! | part | content |
 //! |---|---|
@@ -13,9 +14,10 @@
 //! | token table | aligned to 8: `u64` length, then text |
 //! | token index | aligned to 8: `u64` number, then as many `u32` into the token table |
 //!
-//! An encoded name is text, or `FF` token `FF` text with a token number of one byte, or of two with the high one first. A
-//! number of two bytes that ends in `FF` reads as one of one byte. `ksym`'s writer uses such a one, 511, when it
-//! has many prefixes; its reader shows the names that use it as empty, and here such a blob is refused.
+//! An encoded name is text, or `FF` token `FF` text with a token number of one byte, or of two with the
+//! high one first. A number of two bytes that ends in `FF` reads as one of one byte. `ksym`'s writer uses
+//! such a one, 511, when it has many prefixes; its reader shows the names that use it as empty, and here
+//! such a blob is refused.
 
 use ksym::{KSYM_NAME_LEN, TOKEN_MARKER};
 use zerocopy::little_endian::{U32, U64};

@@ -1,7 +1,7 @@
 //! FNV-1a: as a checksum of a table, and as the key of the index of demangled names.
 //!
-//! Each step is a bijection of the state, so any change of a single byte changes the checksum. It guards against damage, not
-//! against an attacker, who could recompute it.
+//! Each step is a bijection of the state, so any change of a single byte changes the checksum. It guards
+//! against damage, not against an attacker, who could recompute it.
 
 use core::fmt;
 

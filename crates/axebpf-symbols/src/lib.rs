@@ -1,13 +1,15 @@
 //! Symbol tables: from an address to a name and back, and globs over names.
 //!
-//! A hypervisor that is to be probed by name, and whose addresses are to be shown by name, carries its own symbol table. This crate
-//! reads that table ([`SymbolTable`]), writes it (`Encoder`, feature `encode`), and makes room for it in the image
-//! ([`reserve_symbol_section!`]): the table is made from the linked image, so it is put into the file afterwards, without a second link.
+//! A hypervisor that is to be probed by name, and whose addresses are to be shown by name, carries its own
+//! symbol table. This crate reads that table ([`SymbolTable`]), writes it (`Encoder`, feature `encode`),
+//! and makes room for it in the image ([`reserve_symbol_section!`]): the table is made from the linked
+//! image, so it is put into the file afterwards, without a second link.
 //!
-//! The table is a blob of [`ksym`] 0.6, which has names, addresses and types, and behind it a sidecar of our own with what that lacks:
-//! true sizes, nesting, an index of demangled names, and a checksum. All of it is checked when it is opened. `ksym`'s reader
-//! is undefined behaviour on a malformed blob and so gets to see only what has passed; it does the search by name.
-//! Names and addresses are never looked up in a probe hit.
+//! The table is a blob of [`ksym`] 0.6, which has names, addresses and types, and behind it a sidecar of
+//! our own with what that lacks: true sizes, nesting, an index of demangled names, and a checksum. All of
+//! it is checked when it is opened. `ksym`'s reader is undefined behaviour on a malformed blob and so gets
+//! to see only what has passed; it does the search by name. Names and addresses are never looked up in a
+//! probe hit.
 //!
 //! [`Glob`] is the pattern language of all of axebpf. It matches in linear time and without allocating.
 //!

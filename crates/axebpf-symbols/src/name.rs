@@ -6,8 +6,8 @@ use ksym::KSYM_NAME_LEN;
 
 /// The name of a symbol as the linker knows it, mangled if the compiler mangled it.
 ///
-/// A table stores a name as a prefix that it shares with others and the rest, so the name is in two pieces. It can be displayed,
-/// compared with a `str`, and joined in a [`NameBuf`].
+/// A table stores a name as a prefix that it shares with others and the rest, so the name is in two pieces.
+/// It can be displayed, compared with a `str`, and joined in a [`NameBuf`].
 #[derive(Clone, Copy, Debug)]
 pub struct SymbolName<'a> {
     prefix: &'a str,

@@ -1,8 +1,9 @@
 //! Room for a symbol table in an image, to be filled after the image has been linked.
 //!
-//! A table is made from the linked image, so it cannot be compiled into it. The hypervisor reserves a section instead, and the build tool
-//! writes the table into the file. The compiler does not know that: to it, the section holds the zeroes of its initial value for
-//! ever. So [`SymbolSection::open`] reads it by an address that the compiler cannot see through.
+//! A table is made from the linked image, so it cannot be compiled into it. The hypervisor reserves a
+//! section instead, and the build tool writes the table into the file. The compiler does not know that: to
+//! it, the section holds the zeroes of its initial value for ever. So [`SymbolSection::open`] reads it by
+//! an address that the compiler cannot see through.
 #![allow(unsafe_code)]
 
 use core::fmt;
@@ -124,7 +125,8 @@ impl<const N: usize> SymbolSection<N> {
 
     /// Opens the table in the section, of the image at the place where it runs now.
     ///
-    /// The slide follows from where the section was linked and where it is found. Checks the whole table, so keep the result.
+    /// The slide follows from where the section was linked and where it is found. Checks the whole table,
+    /// so keep the result.
     ///
     /// # Errors
     ///
@@ -167,8 +169,9 @@ impl<const N: usize> SymbolSection<N> {
     /// Returns the section as it is in memory, of whose content the compiler knows nothing.
     fn as_in_memory(&'static self) -> &'static Self {
         let own: &'static Self = self;
-        // SAFETY: `&own` is valid for reads, aligned, and holds an initialised reference, which is `Copy`, so that two copies of it may
-        // exist. A volatile read yields a value that the compiler has to take for any other, so what is read through it is read from memory.
+        // SAFETY: `&own` is valid for reads, aligned, and holds an initialised reference, which is `Copy`,
+        // so that two copies of it may exist. A volatile read yields a value that the compiler has to take
+        // for any other, so what is read through it is read from memory.
         unsafe { core::ptr::read_volatile(&own) }
     }
 }
@@ -181,10 +184,11 @@ impl<const N: usize> fmt::Debug for SymbolSection<N> {
     }
 }
 
-/// Reserves room for a symbol table in the image: a static in the section [`SECTION_NAME`](crate::SECTION_NAME).
+/// Reserves room for a symbol table in the image: a static in the section
+/// [`SECTION_NAME`](crate::SECTION_NAME).
 ///
-/// The section needs no entry in a linker script. It takes its whole size in the image, with or without a table. Only one per
-/// image can be filled.
+/// The section needs no entry in a linker script. It takes its whole size in the image, with or without a
+/// table. Only one per image can be filled.
 ///
 /// # Examples
 ///

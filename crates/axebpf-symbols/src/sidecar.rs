@@ -187,7 +187,8 @@ fn check_header(
     Ok(())
 }
 
-/// Computes the checksum of a table: what lies before the sidecar's header, the header, and what lies behind it.
+/// Computes the checksum of a table: what lies before the sidecar's header, the header, and what lies
+/// behind it.
 pub(crate) fn checksum(before: &[u8], header: &Header, behind: &[u8]) -> u64 {
     let mut header = *header;
     header.checksum = U64::new(0);

@@ -13,8 +13,9 @@ const MAX_DISTANCE: usize = 6;
 
 /// Returns up to `limit` of the `candidates` that may have been meant by `name`, the likeliest first.
 ///
-/// A candidate qualifies if a few changed, missing or additional characters, the fewer the shorter `name` is, make one out of the
-/// other. Where `name` has no `:`, what comes after the last `:` of a candidate is compared too.
+/// A candidate qualifies if a few changed, missing or additional characters, the fewer the shorter `name`
+/// is, make one out of the other. Where `name` has no `:`, what comes after the last `:` of a candidate is
+/// compared too.
 ///
 /// # Examples
 ///
@@ -39,7 +40,8 @@ pub fn nearest<'c>(
 }
 
 impl SymbolTable<'_> {
-    /// Returns up to `limit` demangled names of symbols that may have been meant by `name`, the likeliest first.
+    /// Returns up to `limit` demangled names of symbols that may have been meant by `name`, the likeliest
+    /// first.
     ///
     /// Compares as [`nearest`] does.
     #[must_use]
@@ -117,7 +119,8 @@ impl<'n> Best<'n> {
     }
 }
 
-/// Returns how many characters have to be changed, put in or left out to get from `a` to `b`, if it is at most `limit`.
+/// Returns how many characters have to be changed, put in or left out to get from `a` to `b`, if it is at
+/// most `limit`.
 fn distance(a: &str, b: &str, limit: usize) -> Option<usize> {
     // A character has up to four bytes, so this leaves out only what is too long in any case.
     if a.len() > 4 * MAX_CHARS || b.len() > 4 * MAX_CHARS {

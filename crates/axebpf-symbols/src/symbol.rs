@@ -51,7 +51,8 @@ impl<'a> Symbol<'a> {
         matches!(self.kind, b'T' | b't' | b'W' | b'w')
     }
 
-    /// Returns the name as the programmer wrote it, without a hash; the name itself if it is not a mangled Rust name.
+    /// Returns the name as the programmer wrote it, without a hash; the name itself if it is not a mangled
+    /// Rust name.
     #[must_use]
     pub fn demangled(&self) -> String {
         self.demangle(&mut NameBuf::new()).to_string()

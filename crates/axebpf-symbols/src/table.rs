@@ -12,7 +12,8 @@ use crate::{Glob, Location, Slide, Symbol, SymbolError};
 
 /// A symbol table that has been checked from front to back.
 ///
-/// It borrows the bytes and copies nothing. Nothing here is for a probe hit: look names up before, or when the results are shown.
+/// It borrows the bytes and copies nothing. Nothing here is for a probe hit: look names up before, or when
+/// the results are shown.
 ///
 /// # Examples
 ///
@@ -41,15 +42,17 @@ pub struct SymbolTable<'a> {
 impl<'a> SymbolTable<'a> {
     /// Opens the table in `bytes`, for an image that runs `slide` away from where it was linked.
     ///
-    /// The bytes are what the encoder writes: a blob of `ksym` 0.6 with a sidecar. A blob without a
-    /// sidecar is taken too; a symbol then counts as reaching up to the next one, the size of the last one is unknown, and looking up a
-    /// demangled name takes a pass over all of them.
+    /// The bytes are what the encoder writes: a blob of `ksym` 0.6 with a sidecar. A blob without a sidecar
+    /// is taken too; a symbol then counts as reaching up to the next one, the size of the last one is
+    /// unknown, and looking up a demangled name takes a pass over all of them.
     ///
-    /// The bytes must lie at a multiple of 8; [`AlignedBytes`](crate::AlignedBytes) copies those that do not.
+    /// The bytes must lie at a multiple of 8; [`AlignedBytes`](crate::AlignedBytes) copies those that do
+    /// not.
     ///
     /// # Errors
     ///
-    /// [`SymbolError`] says which part of the table is wrong. Every byte is checked, so that no lookup can fail later.
+    /// [`SymbolError`] says which part of the table is wrong. Every byte is checked, so that no lookup can
+    /// fail later.
     pub fn from_blob(bytes: &'a [u8], slide: Slide) -> Result<Self, SymbolError> {
         let addr = bytes.as_ptr().addr();
         if !addr.is_multiple_of(blob::ALIGN) {
@@ -60,8 +63,9 @@ impl<'a> SymbolTable<'a> {
         }
         let blob = Blob::parse(bytes)?;
         let sidecar = Sidecar::parse(bytes, &blob)?;
-        // `from_blob` relies on an aligned blob whose parts are all in bounds; both were checked above. The bounds of the text matter to
-        // its lookup by address alone, which is not used here because it does not say which symbol it found.
+        // `from_blob` relies on an aligned blob whose parts are all in bounds; both were checked above. The
+        // bounds of the text matter to its lookup by address alone, which is not used here because it does
+        // not say which symbol it found.
         let by_name = KallsymsMapped::from_blob(blob.bytes, 0, u64::MAX).map_err(|_| {
             SymbolError::WrongEnd {
                 part: crate::Part::Header,
@@ -99,8 +103,9 @@ impl<'a> SymbolTable<'a> {
 
     /// Finds the symbol that covers `address`, an address at run time.
     ///
-    /// Where symbols are nested, that is the innermost one; where several start at the same place, the first
-    /// that reaches far enough. An address behind the end of its symbol is in none, and a symbol of unknown size covers only its start.
+    /// Where symbols are nested, that is the innermost one; where several start at the same place, the
+    /// first that reaches far enough. An address behind the end of its symbol is in none, and a symbol of
+    /// unknown size covers only its start.
     #[must_use]
     pub fn lookup_address(&self, address: u64) -> Option<Location<'a>> {
         let linked = self.slide.to_linked(address);
@@ -122,7 +127,8 @@ impl<'a> SymbolTable<'a> {
 
     /// Finds the symbol called `name`, by its exact name, mangled or demangled without hash.
     ///
-    /// Where several have that name this is the one with the lowest address; [`lookup_names`](Self::lookup_names) has them all.
+    /// Where several have that name this is the one with the lowest address;
+    /// [`lookup_names`](Self::lookup_names) has them all.
     #[must_use]
     pub fn lookup_name(&self, name: &str) -> Option<Symbol<'a>> {
         self.lookup_names(name).min_by_key(Symbol::address)
@@ -130,8 +136,9 @@ impl<'a> SymbolTable<'a> {
 
     /// Returns all symbols called `name`.
     ///
-    /// Those whose name as the linker knows it is `name` come alone if there are any; otherwise those whose demangled name it is, which can be
-    /// many: each instance of a generic function has the same demangled name.
+    /// Those whose name as the linker knows it is `name` come alone if there are any; otherwise those whose
+    /// demangled name it is, which can be many: each instance of a generic function has the same demangled
+    /// name.
     pub fn lookup_names<'t, 'n>(&'t self, name: &'n str) -> Named<'t, 'a, 'n> {
         // The reader compares with names that it has cut to this length.
         if name.is_empty() || name.len() > KSYM_NAME_LEN {
@@ -150,9 +157,11 @@ impl<'a> SymbolTable<'a> {
         }
     }
 
-    /// Returns the symbols whose name, mangled or demangled, matches `glob`, in the order of their addresses.
+    /// Returns the symbols whose name, mangled or demangled, matches `glob`, in the order of their
+    /// addresses.
     ///
-    /// Limit the results with [`take`](Iterator::take). The search goes on only as far as results are asked for.
+    /// Limit the results with [`take`](Iterator::take). The search goes on only as far as results are asked
+    /// for.
     pub fn matching<'t, 'g>(&'t self, glob: &'g Glob) -> Matching<'t, 'a, 'g> {
         Matching::new(self.iter(), glob)
     }

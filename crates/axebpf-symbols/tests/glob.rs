@@ -99,7 +99,8 @@ fn many_stars_on_a_long_name_do_not_explode() {
     assert!(!matches(&most, &"a".repeat(4096)));
 }
 
-/// Matches by the definition of the wildcards, one character at a time over all splits; slow, and so for short input.
+/// Matches by the definition of the wildcards, one character at a time over all splits; slow, and so for
+/// short input.
 fn by_definition(pattern: &[char], name: &[char]) -> bool {
     match pattern.split_first() {
         None => name.is_empty(),

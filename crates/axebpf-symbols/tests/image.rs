@@ -1,4 +1,5 @@
-//! The whole way: this program's own file gets its table after it was linked, and the filled copy of it reads that table.
+//! The whole way: this program's own file gets its table after it was linked, and the filled copy of it
+//! reads that table.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, Permissions};

@@ -34,8 +34,8 @@ fn load(bytes: &[u8]) -> &'static SymbolSection<CAPACITY> {
     struct Memory([u8; HEADER + CAPACITY]);
     let memory = Box::leak(Box::new(Memory([0; HEADER + CAPACITY])));
     memory.0.copy_from_slice(bytes);
-    // SAFETY: `Memory` has the size and the alignment of the section, whose fields are all bytes,
-    // and it is never freed.
+    // SAFETY: `Memory` has the size and the alignment of the section, whose fields are all bytes, and it is
+    // never freed.
     unsafe { &*core::ptr::from_mut(memory).cast() }
 }
 

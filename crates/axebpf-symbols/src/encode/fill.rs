@@ -6,15 +6,15 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::section::Header;
 use crate::{Part, SymbolError};
 
-/// Puts `table` into `section`, the content of the section [`SECTION_NAME`](crate::SECTION_NAME) in an image file, which was linked at
-/// `link_address`.
+/// Puts `table` into `section`, the content of the section [`SECTION_NAME`](crate::SECTION_NAME) in an
+/// image file, which was linked at `link_address`.
 ///
 /// A table that is there already is replaced.
 ///
 /// # Errors
 ///
-/// [`SymbolError`] when `section` is not what [`reserve_symbol_section!`](crate::reserve_symbol_section) reserved, or is too
-/// small for the table. Nothing has changed then.
+/// [`SymbolError`] when `section` is not what [`reserve_symbol_section!`](crate::reserve_symbol_section)
+/// reserved, or is too small for the table. Nothing has changed then.
 pub fn fill_section(
     section: &mut [u8],
     link_address: u64,

@@ -90,14 +90,15 @@ impl Encoder {
         Self::default()
     }
 
-    /// Adds a symbol: its name as the linker knows it, its link address, its size in bytes (0 if that is unknown), and the type letter that
-    /// `nm` shows for it.
+    /// Adds a symbol: its name as the linker knows it, its link address, its size in bytes (0 if that is
+    /// unknown), and the type letter that `nm` shows for it.
     ///
     /// The order does not matter. Adding the same symbol again changes nothing.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] says what the format cannot express. The encoder can still be used, without that symbol.
+    /// [`EncodeError`] says what the format cannot express. The encoder can still be used, without that
+    /// symbol.
     pub fn push(
         &mut self,
         name: &str,
@@ -153,10 +154,11 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::TooLarge`] when there are more symbols or longer names than offsets of 32 bits can reach.
+    /// [`EncodeError::TooLarge`] when there are more symbols or longer names than offsets of 32 bits can
+    /// reach.
     pub fn finish(mut self) -> Result<Vec<u8>, EncodeError> {
-        // Of several symbols at one address the first is the one that a lookup shows: larger ones first, because labels without
-        // a size often stand at the start of a function, and then global ones.
+        // Of several symbols at one address the first is the one that a lookup shows: larger ones first,
+        // because labels without a size often stand at the start of a function, and then global ones.
         self.entries.sort_by(|a, b| {
             (a.addr, u32::MAX - a.size, a.kind, &a.name).cmp(&(
                 b.addr,

@@ -8,8 +8,8 @@ use core::ops::Range;
 
 use zerocopy::little_endian::U32;
 
-/// The number of tokens: one less than two to the ninth, because a token number of two bytes that ends in `FF`
-/// would be read as one of one byte.
+/// The number of tokens: one less than two to the ninth, because a token number of two bytes that ends in
+/// `FF` would be read as one of one byte.
 const MAX_TOKENS: usize = 511;
 /// The number of bytes that a token takes in a name, at most.
 const TOKEN_COST: usize = 4;
@@ -33,7 +33,8 @@ impl Candidate<'_> {
         self.prefix.len() - TOKEN_COST
     }
 
-    /// Returns what a token for the prefix saves in all, where `saved` has what is saved without it in each name.
+    /// Returns what a token for the prefix saves in all, where `saved` has what is saved without it in each
+    /// name.
     fn gain(&self, saved: &[usize]) -> usize {
         let more: usize = saved[self.users.clone()]
             .iter()
@@ -56,8 +57,8 @@ impl<'a> Tokens<'a> {
             .collect();
         let mut in_order = Vec::new();
         while let Some((_, Reverse(i))) = heap.pop() {
-            // What a prefix saves only shrinks as others are chosen, so what is the best after counting again is
-            // the best of all.
+            // What a prefix saves only shrinks as others are chosen, so what is the best after counting
+            // again is the best of all.
             let gain = candidates[i].gain(&saved);
             if heap.peek().is_some_and(|&(next, _)| next > gain) {
                 heap.push((gain, Reverse(i)));
@@ -79,8 +80,8 @@ impl<'a> Tokens<'a> {
 
     /// Splits `name` into the number of its longest token and the rest.
     pub(super) fn split<'n>(&self, name: &'n str) -> Option<(u16, &'n str)> {
-        // Going down from `name` itself, the first entry that is a prefix is the longest one. An entry in between shares less
-        // with the name each time, so cut the name back to what it shares.
+        // Going down from `name` itself, the first entry that is a prefix is the longest one. An entry in
+        // between shares less with the name each time, so cut the name back to what it shares.
         let mut key = name;
         loop {
             let (prefix, id) = self.ids.range(..=key).next_back()?;

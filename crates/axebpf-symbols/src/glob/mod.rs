@@ -79,9 +79,9 @@ struct Span {
 
 /// A pattern over names: `*`, `?`, `[a-z]`, `[!a-z]`, and `\` to take the next character as it is.
 ///
-/// The whole name has to match. `*` stands for any number of characters, `:` and `/` included. A `]` that comes first
-/// in a class is a member of it. Matching takes at most (length of the name) × (length of the pattern) steps, allocates nothing
-/// and uses no recursion, so that it may run in a probe hit.
+/// The whole name has to match. `*` stands for any number of characters, `:` and `/` included. A `]` that
+/// comes first in a class is a member of it. Matching takes at most (length of the name) × (length of the
+/// pattern) steps, allocates nothing and uses no recursion, so that it may run in a probe hit.
 ///
 /// # Examples
 ///
@@ -143,13 +143,15 @@ impl Glob {
 
     /// Tells whether all of `name` matches, which need not be UTF-8.
     ///
-    /// A byte that is not part of a UTF-8 character counts as one character, which only `*`, `?` and complements match.
+    /// A byte that is not part of a UTF-8 character counts as one character, which only `*`, `?` and
+    /// complements match.
     #[must_use]
     pub fn matches_bytes(&self, name: &[u8]) -> bool {
         let mut token = 0;
         let mut at = 0;
-        // Where to go on if the tokens after the last `*` do not fit: only the last one needs to be remembered,
-        // because whatever an earlier one could take in addition, the last one can take as well.
+        // Where to go on if the tokens after the last `*` do not fit: only the last one needs to be
+        // remembered, because whatever an earlier one could take in addition, the last one can take as
+        // well.
         let mut retry: Option<Retry> = None;
         loop {
             match self.tokens.get(token) {

@@ -110,7 +110,8 @@ fn system(word: Word) -> Verdict {
 
 /// Classifies hints.
 ///
-/// Hints that are not allocated do nothing today and may do something on a newer processor, so they are refused.
+/// Hints that are not allocated do nothing today and may do something on a newer processor, so they are
+/// refused.
 fn hint(number: u32) -> Verdict {
     match number {
         // NOP, YIELD, DGH.
@@ -119,8 +120,8 @@ fn hint(number: u32) -> Verdict {
         34 => Ok(Execution::Simulate(Insn::Bti(LandingPad::Call))),
         36 => Ok(Execution::Simulate(Insn::Bti(LandingPad::Jump))),
         38 => Ok(Execution::Simulate(Insn::Bti(LandingPad::Both))),
-        // WFE, WFI, SEV and SEVL. An exception return sets the event register, so a displaced WFE
-        // may not wait, which it may do at any time.
+        // WFE, WFI, SEV and SEVL. An exception return sets the event register, so a displaced WFE may not
+        // wait, which it may do at any time.
         2..=5 => Ok(Execution::OutOfLine),
         // PSB CSYNC, TSB CSYNC, CSDB and CLRBHB.
         17 | 18 | 20 | 22 => Ok(Execution::OutOfLine),
@@ -145,7 +146,8 @@ fn barrier_is_allocated(word: Word) -> bool {
 fn system_register(word: Word) -> Verdict {
     /// The bits that name a system register: op0, op1, CRn, CRm and op2.
     const NAME: u32 = 0x001f_ffe0;
-    /// Registers that no hit changes: `TPIDR_EL0`, `TPIDRRO_EL0`, `TPIDR_EL1`, `TPIDR_EL2`, `SP_EL0`, `NZCV`.
+    /// Registers that no hit changes: `TPIDR_EL0`, `TPIDRRO_EL0`, `TPIDR_EL1`, `TPIDR_EL2`, `SP_EL0`,
+    /// `NZCV`.
     const UNTOUCHED: [u32; 6] = [
         0x001b_d040,
         0x001b_d060,
@@ -154,8 +156,8 @@ fn system_register(word: Word) -> Verdict {
         0x0018_4100,
         0x001b_4200,
     ];
-    /// Registers that can only be read: `MIDR_EL1`, `MPIDR_EL1`, `CNTFRQ_EL0`, `CNTPCT_EL0`, `CNTVCT_EL0`, `CTR_EL0`,
-    /// `DCZID_EL0`.
+    /// Registers that can only be read: `MIDR_EL1`, `MPIDR_EL1`, `CNTFRQ_EL0`, `CNTPCT_EL0`, `CNTVCT_EL0`,
+    /// `CTR_EL0`, `DCZID_EL0`.
     const READ_ONLY: [u32; 7] = [
         0x0018_0000,
         0x0018_00a0,

@@ -9,8 +9,8 @@ use crate::{branch, immediate, memory_access, register};
 /// How a displaced instruction is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
-    /// A copy of it elsewhere does the same: it neither reads nor writes the program counter, and it needs nothing
-    /// that a trap destroys.
+    /// A copy of it elsewhere does the same: it neither reads nor writes the program counter, and it needs
+    /// nothing that a trap destroys.
     OutOfLine,
     /// It depends on its address, or simulating it is simpler.
     Simulate(Insn),
@@ -20,7 +20,8 @@ pub enum Execution {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It is unallocated, or newer than this decoder, or of a part of the instruction set that is not decoded yet.
+    /// It is unallocated, or newer than this decoder, or of a part of the instruction set that is not
+    /// decoded yet.
     #[error("it is no instruction that is known here")]
     Unknown,
     /// Its effect is CONSTRAINED UNPREDICTABLE, such as a load of a pair into one register.

@@ -1,13 +1,15 @@
 //! A64 instructions that a probe displaces: may they be, and what do they do?
 //!
-//! A probe puts a trapping instruction in the place of another one. That other one must still be executed, exactly once and with exactly
-//! its effect. [`classify`] says for each of the 2³² instruction words how: out of line, by [`simulate`], or not at all.
+//! A probe puts a trapping instruction in the place of another one. That other one must still be executed,
+//! exactly once and with exactly its effect. [`classify`] says for each of the 2³² instruction words how:
+//! out of line, by [`simulate`], or not at all.
 //!
-//! Out of line is only what is known to do the same at another address and after a trap. Whatever is not known is refused,
-//! with a [`Refusal`] to tell the user. Today that includes all of the vector, floating-point, SVE and SME instructions.
+//! Out of line is only what is known to do the same at another address and after a trap. Whatever is not
+//! known is refused, with a [`Refusal`] to tell the user. Today that includes all of the vector,
+//! floating-point, SVE and SME instructions.
 //!
-//! Simulated are hints, direct and indirect branches, `ADR`, `ADRP`, loads of literals, moves and additions of
-//! immediates, and `STR` and `STP` with pre-indexing, with which functions begin.
+//! Simulated are hints, direct and indirect branches, `ADR`, `ADRP`, loads of literals, moves and additions
+//! of immediates, and `STR` and `STP` with pre-indexing, with which functions begin.
 //!
 //! # Examples
 //!

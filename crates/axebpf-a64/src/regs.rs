@@ -2,9 +2,11 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The general registers at a hit: Linux's `struct user_pt_regs` of arm64 (`arch/arm64/include/uapi/asm/ptrace.h`).
+/// The general registers at a hit: Linux's `struct user_pt_regs` of arm64
+/// (`arch/arm64/include/uapi/asm/ptrace.h`).
 ///
-/// The layout is an interface: the macros `PT_REGS_PARM1` to `PT_REGS_RC` of libbpf and the types of `aya-ebpf` read it.
+/// The layout is an interface: the macros `PT_REGS_PARM1` to `PT_REGS_RC` of libbpf and the types of
+/// `aya-ebpf` read it.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
@@ -26,8 +28,8 @@ const BTYPE_SHIFT: u32 = 10;
 const BTYPE_MASK: u64 = 0b11 << BTYPE_SHIFT;
 
 impl PtRegs {
-    /// Returns argument `n` of a function at its entry, for 0 to 7: those that the procedure call standard (AAPCS64)
-    /// passes in registers.
+    /// Returns argument `n` of a function at its entry, for 0 to 7: those that the procedure call standard
+    /// (AAPCS64) passes in registers.
     #[must_use]
     pub fn arg(&self, n: usize) -> Option<u64> {
         self.regs[..8].get(n).copied()

@@ -7,8 +7,8 @@ use crate::{Flags, PtRegs, RegSp};
 
 /// Memory as the simulated instruction sees it.
 ///
-/// Addresses are those that the instruction computes, data is little-endian. The implementation answers for the rights
-/// of the interrupted code.
+/// Addresses are those that the instruction computes, data is little-endian. The implementation answers for
+/// the rights of the interrupted code.
 pub trait Memory {
     /// Reads `bytes.len()` bytes (4 or 8) at `addr`.
     ///
@@ -51,7 +51,8 @@ pub enum SimulateError {
     /// It faults on memory.
     #[error(transparent)]
     Memory(#[from] MemoryFault),
-    /// It accesses memory through a stack pointer that is not a multiple of 16, which faults where that is checked.
+    /// It accesses memory through a stack pointer that is not a multiple of 16, which faults where that is
+    /// checked.
     #[error("the stack pointer is {sp:#x}, which is no multiple of 16")]
     StackAlignment {
         /// The stack pointer.
@@ -70,8 +71,8 @@ const LR: usize = 30;
 
 /// Executes `insn`, which is at `regs.pc`, on `regs` and `memory`.
 ///
-/// Afterwards `regs.pc` is the address of the next instruction, and `BTYPE` is what the instruction leaves there. `PSTATE.SS` is
-/// left alone.
+/// Afterwards `regs.pc` is the address of the next instruction, and `BTYPE` is what the instruction leaves
+/// there. `PSTATE.SS` is left alone.
 ///
 /// # Errors
 ///
@@ -125,7 +126,8 @@ pub fn simulate(
     Ok(())
 }
 
-/// Tells whether `insn` may follow the indirect branch that `btype` stands for (ARM ARM, `BTypeCompatible_BTI`).
+/// Tells whether `insn` may follow the indirect branch that `btype` stands for (ARM ARM,
+/// `BTypeCompatible_BTI`).
 fn accepts(insn: Insn, btype: u8) -> bool {
     match (btype, insn) {
         (0, _) => true,

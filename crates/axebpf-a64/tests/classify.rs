@@ -97,7 +97,8 @@ fn hints_are_taken_apart() {
     }
 }
 
-/// Tells whether `word` reads or writes the program counter, after the encodings of ARM ARM C4 and independently of the decoder.
+/// Tells whether `word` reads or writes the program counter, after the encodings of ARM ARM C4 and
+/// independently of the decoder.
 fn knows_pc(word: u32) -> bool {
     let is = |mask: u32, value: u32| word & mask == value;
     is(0x1f00_0000, 0x1000_0000)            // ADR, ADRP

@@ -1,8 +1,9 @@
-//! The decoder against an independent one: instruction words with what the disassembler of LLVM 22 says about them.
+//! The decoder against an independent one: instruction words with what the disassembler of LLVM 22 says
+//! about them.
 //!
-//! `data/llvm-22.txt` has one word and its disassembly on each line (`llvm-mc-22 --disassemble --triple=aarch64 --mattr=+all`), up to four of
-//! each mnemonic, chosen from a million random words. A `?` stands for words that are no instruction; a `!` goes before those
-//! whose effect LLVM takes for undefined.
+//! `data/llvm-22.txt` has one word and its disassembly on each line (`llvm-mc-22 --disassemble
+//! --triple=aarch64 --mattr=+all`), up to four of each mnemonic, chosen from a million random words. A `?`
+//! stands for words that are no instruction; a `!` goes before those whose effect LLVM takes for undefined.
 
 use axebpf_a64::{Execution, Insn, Refusal, classify};
 
@@ -62,7 +63,8 @@ fn matches_any(mnemonic: &str, list: &str) -> bool {
 
 #[test]
 fn nothing_is_accepted_that_is_no_defined_instruction() {
-    // LLVM warns of unprivileged accesses whose base is also their operand, as if they wrote the base back, which they never do.
+    // LLVM warns of unprivileged accesses whose base is also their operand, as if they wrote the base back,
+    // which they never do.
     let no_writeback = "ldtr* sttr*";
     for line in lines().filter(|l| l.text.starts_with(['?', '!'])) {
         let name = line.text.split(' ').nth(1).unwrap_or_default();

@@ -35,7 +35,8 @@ impl fmt::Display for Protection {
 
 /// Where the text of the hypervisor is, and which parts of it must not be probed.
 ///
-/// A probe on code that a hit itself executes would fire again in each hit. Everything outside the text is out of bounds too.
+/// A probe on code that a hit itself executes would fire again in each hit. Everything outside the text is
+/// out of bounds too.
 #[derive(Clone, Debug)]
 pub struct Blacklist {
     text: Range<HostVirt>,

@@ -9,7 +9,8 @@ use crate::ProbePoint;
 
 /// Takes the hits of a probe.
 ///
-/// It runs with interrupts masked, possibly within the memory allocator: it must not allocate, log, or wait for a lock.
+/// It runs with interrupts masked, possibly within the memory allocator: it must not allocate, log, or wait
+/// for a lock.
 pub trait HprobeHandler: Send + Sync {
     /// Handles one hit.
     fn hit(&self, hit: &HprobeHit<'_>);
@@ -22,7 +23,8 @@ pub struct HprobeHit<'a> {
     pub guard: &'a HitGuard,
     /// Which probe fired.
     pub point: &'a ProbePoint,
-    /// The registers of the interrupted code; `pc` is the address of the displaced instruction, or for the return of a function the address to which it returns.
+    /// The registers of the interrupted code; `pc` is the address of the displaced instruction, or for the
+    /// return of a function the address to which it returns.
     pub regs: &'a PtRegs,
     /// When, in the time of the platform's clock.
     pub time_ns: u64,

@@ -22,7 +22,8 @@ pub struct Displaced {
 ///
 /// # Errors
 ///
-/// [`HprobeError`] if the place is not text, is on the `blacklist`, or has an instruction that cannot be read or displaced.
+/// [`HprobeError`] if the place is not text, is on the `blacklist`, or has an instruction that cannot be
+/// read or displaced.
 pub fn inspect(
     point: &ProbePoint,
     memory: &impl ReadMemory,

@@ -1,13 +1,15 @@
 //! Probes on any function of the hypervisor itself.
 //!
-//! A probe on the entry or the return of a function, or on one of its instructions, replaces an instruction of the running hypervisor
-//! by one that traps, calls a handler, and executes the replaced instruction elsewhere.
+//! A probe on the entry or the return of a function, or on one of its instructions, replaces an instruction
+//! of the running hypervisor by one that traps, calls a handler, and executes the replaced instruction
+//! elsewhere.
 //!
 //! # What exists
 //!
 //! - Naming the place: [`ProbePoint`] and [`ProbeKind`].
-//! - Deciding whether it may be probed: [`inspect`] reads the instruction there without faulting, consults the [`Blacklist`], has `axebpf-a64`
-//!   classify the instruction, and returns it as [`Displaced`] or says why not ([`HprobeError`]).
+//! - Deciding whether it may be probed: [`inspect`] reads the instruction there without faulting, consults
+//!   the [`Blacklist`], has `axebpf-a64` classify the instruction, and returns it as [`Displaced`] or says
+//!   why not ([`HprobeError`]).
 //! - What a handler gets: [`HprobeHandler`], [`HprobeHit`], and [`PtRegs`] with Linux's layout.
 //!
 //! # What does not exist yet

@@ -56,7 +56,8 @@ impl ProbePoint {
         self.function
     }
 
-    /// Returns the instruction that has to be displaced: the first one of the function for a probe on its return.
+    /// Returns the instruction that has to be displaced: the first one of the function for a probe on its
+    /// return.
     #[must_use]
     pub fn at(&self) -> HostVirt {
         self.at

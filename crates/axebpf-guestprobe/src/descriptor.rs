@@ -79,7 +79,8 @@ impl Limits {
 
 /// What the guest's tables allow its kernel and its programs.
 ///
-/// Features that take rights away depending on more than the tables (`PAN`, `UAO`, memory tagging) are not considered.
+/// Features that take rights away depending on more than the tables (`PAN`, `UAO`, memory tagging) are not
+/// considered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Rights(u8);
 

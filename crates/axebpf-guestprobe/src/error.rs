@@ -105,6 +105,9 @@ pub enum WalkProblem {
         /// What went wrong.
         fault: GuestMemoryFault,
     },
+    /// The guest's tables are big-endian (`SCTLR_EL1.EE`), which is not supported.
+    #[error("the guest's tables are big-endian, which is not supported")]
+    BigEndian,
     /// The guest uses a translation that is not supported.
     #[error("TCR_EL1 is {tcr:#x}, which asks for an unsupported granule or size")]
     Unsupported {

@@ -25,8 +25,8 @@ pub struct GuestProbeHit<'a> {
     pub probe: &'a GuestProbe,
     /// Where it fired.
     pub vcpu: Vcpu,
-    /// The guest's registers; `pc` is the address of the probed instruction, or for the return of a function the
-    /// address to which it returns.
+    /// The guest's registers; `pc` is the address of the probed instruction, or for the return of a
+    /// function the address to which it returns.
     pub regs: &'a PtRegs,
     /// When, in the time of the platform's clock.
     pub time_ns: u64,

@@ -18,14 +18,15 @@ pub struct Displaced {
     pub execution: Execution,
 }
 
-/// Finds out whether `probe` is possible in a guest with the given translation and memory, and how its instruction would be executed.
+/// Finds out whether `probe` is possible in a guest with the given translation and memory, and how its
+/// instruction would be executed.
 ///
 /// Changes nothing. The guest may change its mind at any time after.
 ///
 /// # Errors
 ///
-/// [`GuestProbeError`] if the address is not mapped, is not executable by the guest's kernel, or has an instruction
-/// that cannot be read or displaced.
+/// [`GuestProbeError`] if the address is not mapped, is not executable by the guest's kernel, or has an
+/// instruction that cannot be read or displaced.
 pub fn inspect(
     probe: &GuestProbe,
     stage1: &Stage1,

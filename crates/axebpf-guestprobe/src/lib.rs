@@ -1,23 +1,23 @@
 //! Probes on any function of a running guest kernel, from EL2.
 //!
-//! The guest needs no agent and no change: the hypervisor finds the instruction through the guest's own page tables, makes it trap to EL2, calls
-//! a handler, and executes it on the guest's behalf.
+//! The guest needs no agent and no change: the hypervisor finds the instruction through the guest's own
+//! page tables, makes it trap to EL2, calls a handler, and executes it on the guest's behalf.
 //!
 //! # What exists
 //!
 //! - Naming the place and the way: [`GuestProbe`], [`ProbeKind`], [`ProbeMode`].
-//! - Translating a guest's virtual addresses on the host, for the 4 KiB granule: [`Stage1`] walks the guest's tables through [`GuestMemory`], which the
-//!   hypervisor implements. A walk reads at most four descriptors, whatever the guest put there, and says where and why
-//!   it ends ([`WalkFault`]).
-//! - Deciding whether a place may be probed: [`inspect`] translates it, checks that the guest's kernel may execute it, and has `axebpf-a64` classify
-//!   the instruction.
+//! - Translating a guest's virtual addresses on the host, for the 4 KiB granule: [`Stage1`] walks the
+//!   guest's tables through [`GuestMemory`], which the hypervisor implements. A walk reads at most four
+//!   descriptors, whatever the guest put there, and says where and why it ends ([`WalkFault`]).
+//! - Deciding whether a place may be probed: [`inspect`] translates it, checks that the guest's kernel may
+//!   execute it, and has `axebpf-a64` classify the instruction.
 //! - What a handler gets: [`GuestProbeHandler`], [`GuestProbeHit`], and [`PtRegs`] with Linux's layout.
 //!
 //! # What does not exist yet
 //!
-//! Nothing here changes a guest, handles an exit, or calls a handler: there is no function to attach a probe, and of
-//! the modes there is only the name. Granules of 16 and 64 KiB and addresses of 52 bits are refused as unsupported; permission indirection
-//! (`FEAT_S1PIE`) and big-endian tables (`SCTLR_EL1.EE`) are not known.
+//! Nothing here changes a guest, handles an exit, or calls a handler: there is no function to attach a
+//! probe, and of the modes there is only the name. Granules of 16 and 64 KiB, addresses of 52 bits and
+//! big-endian tables are refused as unsupported; permission indirection (`FEAT_S1PIE`) is not known.
 //!
 //! # Examples
 //!

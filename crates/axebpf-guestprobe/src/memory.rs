@@ -7,8 +7,8 @@ use thiserror::Error;
 pub trait GuestMemory {
     /// Copies `bytes.len()` bytes from the guest-physical address `at`.
     ///
-    /// The guest may change them at the same time; each aligned group of 8 bytes must be read at once. Reads nothing but memory:
-    /// an address at which the guest has a device is a fault.
+    /// The guest may change them at the same time; each aligned group of 8 bytes must be read at once.
+    /// Reads nothing but memory: an address at which the guest has a device is a fault.
     ///
     /// # Errors
     ///

@@ -17,11 +17,13 @@ pub enum ProbeKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProbeMode {
-    /// `BRK` in a copy of the page that the guest executes and does not see when it reads (execute-only stage 2).
+    /// `BRK` in a copy of the page that the guest executes and does not see when it reads (execute-only
+    /// stage 2).
     HiddenBrk,
     /// `BRK` in the guest's own memory, where the guest can see it. Needs `MDCR_EL2.TDE`.
     Brk,
-    /// `HVC` in the guest's own memory. Needs no debug exceptions; does not reach EL2 at an entry that a landing pad guards.
+    /// `HVC` in the guest's own memory. Needs no debug exceptions; does not reach EL2 at an entry that a
+    /// landing pad guards.
     Hvc,
     /// The page is not executable in stage 2. Changes no memory; each fetch from the page leaves the guest.
     Stage2Fault,
@@ -37,7 +39,8 @@ pub struct GuestProbe {
 }
 
 impl GuestProbe {
-    /// Names the instruction at `at` in the kernel of `vm`; for [`ProbeKind::Return`] the first one of the function.
+    /// Names the instruction at `at` in the kernel of `vm`; for [`ProbeKind::Return`] the first one of the
+    /// function.
     ///
     /// # Errors
     ///

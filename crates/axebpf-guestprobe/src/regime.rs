@@ -18,7 +18,7 @@ pub struct Stage1 {
     pub ttbr1: u64,
     /// `TCR_EL1` (ARM ARM D24.2.186).
     pub tcr: u64,
-    /// `SCTLR_EL1`, of which the bits `M` and `WXN` matter.
+    /// `SCTLR_EL1`, of which the bits `M`, `WXN` and `EE` matter.
     pub sctlr: u64,
 }
 
@@ -105,6 +105,11 @@ impl Stage1 {
         self.sctlr & 1 != 0
     }
 
+    /// Tells whether tables are big-endian.
+    fn is_big_endian(&self) -> bool {
+        self.sctlr & 1 << 25 != 0
+    }
+
     /// Tells whether what can be written cannot be executed.
     pub(crate) fn write_implies_xn(&self) -> bool {
         self.sctlr & 1 << 19 != 0
@@ -132,7 +137,8 @@ impl Stage1 {
             return Err(unsupported);
         }
         let input_bits = 64 - size;
-        // All bits of the address that are not translated must be equal, apart from a top byte that is ignored.
+        // All bits of the address that are not translated must be equal, apart from a top byte that is
+        // ignored.
         let checked = if ignores_top { RANGE_BIT + 1 } else { 64 };
         let above = at.get() << (64 - checked) >> (64 - checked) >> input_bits;
         let expected = if is_upper {
@@ -145,6 +151,9 @@ impl Stage1 {
         }
         if self.tcr_bit(fields.disabled) {
             return Err(WalkProblem::Disabled);
+        }
+        if self.is_big_endian() {
+            return Err(WalkProblem::BigEndian);
         }
         if self.tcr_field(fields.granule, 2) != fields.granule_4k || self.tcr_bit(DS) {
             return Err(unsupported);
@@ -184,7 +193,8 @@ impl Regime {
 
     /// Returns the address of the first table.
     pub(crate) fn first_table(&self) -> u64 {
-        // A table that translates fewer bits than others is shorter, and aligned to its own size, but not to less than 64 bytes.
+        // A table that translates fewer bits than others is shorter, and aligned to its own size, but not
+        // to less than 64 bytes.
         let index_bits = self.input_bits - shift_of(self.first_level());
         let size = (8_u64 << index_bits).max(64);
         self.ttbr & 0x0000_ffff_ffff_ffff & !(size - 1)

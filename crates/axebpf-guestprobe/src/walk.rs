@@ -20,7 +20,8 @@ pub enum Access {
 pub struct Translation {
     /// The guest-physical address.
     pub at: GuestPhys,
-    /// The number of bytes from there on that are certainly mapped together: up to the end of the page or block.
+    /// The number of bytes from there on that are certainly mapped together: up to the end of the page or
+    /// block.
     pub contiguous: u64,
     /// What the tables allow.
     pub rights: Rights,
@@ -32,8 +33,8 @@ const FLAT_BITS: u32 = 48;
 impl Stage1 {
     /// Translates `at`.
     ///
-    /// Reads at most four descriptors. It sees what the tables say now, while a vCPU may still use what they
-    /// said before.
+    /// Reads at most four descriptors. It sees what the tables say now, while a vCPU may still use what
+    /// they said before.
     ///
     /// # Errors
     ///

@@ -319,6 +319,9 @@ fn what_is_not_supported_says_so() {
             Err(WalkProblem::Unsupported { .. })
         ));
     }
+    let mut big_endian = stage1(48);
+    big_endian.sctlr |= 1 << 25;
+    assert_eq!(guest.translate(&big_endian, 0), Err(WalkProblem::BigEndian));
     assert_eq!(guest.reads.get(), 0);
 }
 

@@ -4,7 +4,7 @@ use axebpf_platform::{CpuId, Platform};
 
 use crate::guard::{hit_here, is_odd, sequence};
 use crate::sync::{Ordering, fence};
-use crate::{HitError, environment, text};
+use crate::{HitError, MAX_CPUS, environment, text};
 
 /// For how long a hit may keep a CPU, in nanoseconds. The budget of a program ends it thousands of times sooner.
 const PATIENCE_NS: u64 = 10_000_000_000;
@@ -20,6 +20,9 @@ const PATIENCE_NS: u64 = 10_000_000_000;
 /// [`HitError::InHit`] inside a hit, which would wait for itself, and [`HitError::Stuck`] when a CPU stays in its hit for
 /// ten seconds. What was replaced must then not be freed.
 pub fn quiesce() -> Result<(), HitError> {
+    // Pairs with the fence in `enter`, which says what the two are for. It comes before everything that is read here,
+    // since a hit may have begun right after the platform was installed.
+    fence(Ordering::SeqCst);
     // Without a platform there is no way into a hit.
     let Some(platform) = environment::platform() else {
         return Ok(());
@@ -27,9 +30,8 @@ pub fn quiesce() -> Result<(), HitError> {
     if let Some(cpu) = hit_here(platform) {
         return Err(HitError::InHit { cpu });
     }
-    // Pairs with the fence in `enter`, which says what the two are for.
-    fence(Ordering::SeqCst);
-    (0..platform.cpu_limit()).try_for_each(|cpu| wait_for(platform, CpuId::new(cpu)))
+    // All words there are, whatever the platform's limit: nothing may be freed because a platform is wrong.
+    (0..MAX_CPUS as u32).try_for_each(|cpu| wait_for(platform, CpuId::new(cpu)))
 }
 
 /// Waits until `cpu` has left the hit that it is in, if it is in one.

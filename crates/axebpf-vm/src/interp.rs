@@ -5,6 +5,7 @@
 //! that indexing needs no check; the budget is settled at jumps only, from the distance covered since the
 //! last one; and an access to memory costs two comparisons (see [`memory`](crate::memory)).
 
+use crate::arith::{div32, div64, mod32, mod64, sdiv32, sdiv64, smod32, smod64};
 use crate::check::MAX_FRAMES;
 use crate::decode::CODE_TAG;
 use crate::helper::{Helper, HelperFault, Helpers};
@@ -422,55 +423,4 @@ pub(crate) fn run(
 fn function_at(functions: &[u32], address: u64) -> Option<usize> {
     let start = u32::try_from(address ^ CODE_TAG).ok()?;
     functions.binary_search(&start).ok().map(|_| start as usize)
-}
-
-// Division as in RFC 9669, section 4.1: by zero gives zero, the remainder is then the dividend, and the most negative
-// number divided by -1 is itself.
-
-fn div64(a: u64, b: u64) -> u64 {
-    a.checked_div(b).unwrap_or(0)
-}
-
-fn mod64(a: u64, b: u64) -> u64 {
-    a.checked_rem(b).unwrap_or(a)
-}
-
-fn sdiv64(a: u64, b: u64) -> u64 {
-    if b == 0 {
-        0
-    } else {
-        (a as i64).wrapping_div(b as i64) as u64
-    }
-}
-
-fn smod64(a: u64, b: u64) -> u64 {
-    if b == 0 {
-        a
-    } else {
-        (a as i64).wrapping_rem(b as i64) as u64
-    }
-}
-
-fn div32(a: u32, b: u32) -> u32 {
-    a.checked_div(b).unwrap_or(0)
-}
-
-fn mod32(a: u32, b: u32) -> u32 {
-    a.checked_rem(b).unwrap_or(a)
-}
-
-fn sdiv32(a: u32, b: u32) -> u32 {
-    if b == 0 {
-        0
-    } else {
-        (a as i32).wrapping_div(b as i32) as u32
-    }
-}
-
-fn smod32(a: u32, b: u32) -> u32 {
-    if b == 0 {
-        a
-    } else {
-        (a as i32).wrapping_rem(b as i32) as u32
-    }
 }

@@ -51,6 +51,7 @@ extern crate alloc;
 #[cfg(target_endian = "big")]
 compile_error!("axebpf-vm runs little-endian programs on little-endian machines only");
 
+mod arith;
 mod bound_map;
 mod check;
 mod check_error;
@@ -87,7 +88,7 @@ pub use load_error::LoadError;
 pub use memory::FRAME_BYTES;
 pub use object::{
     LoadOptions, MAX_MAPS, MAX_OBJECT_BYTES, MAX_PROGRAMS, MapDefinition, Object, ObjectFile,
-    Pinning, ProgramDefinition, ReuseMap,
+    Pinning, ProgramDefinition, ReuseMap, SelectProgram,
 };
 pub use printk::{
     MAX_PRINTK_ARGS, MAX_PRINTK_FORMAT, MAX_PRINTK_STRING, PrintkFull, PrintkRecord, PrintkSink,

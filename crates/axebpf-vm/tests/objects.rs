@@ -19,6 +19,8 @@ const CALLS: &[u8] = include_bytes!("objects/calls.o");
 const RING: &[u8] = include_bytes!("objects/ring.o");
 const LEGACY: &[u8] = include_bytes!("objects/legacy.o");
 
+const RUST: &[u8] = include_bytes!("objects/rust.o");
+
 fn load(elf: &[u8]) -> Object {
     axebpf_hit::install(&MOCK).expect("one platform for each test binary");
     let file = ObjectFile::parse(elf).expect("a readable object");
@@ -169,6 +171,61 @@ fn legacy_maps_are_read() {
     assert_eq!(run(&object, "legacy", &words(&[41])), 0);
     assert_eq!(value(&object, "first", &halves(&[1])), Some(words(&[41])));
     assert_eq!(value(&object, "second", &words(&[41])), Some(halves(&[5])));
+}
+
+#[test]
+fn objects_of_bpf_linker_are_read() {
+    let object = load(RUST);
+    let sums = object.map("SUMS").expect("the map");
+    assert_eq!(
+        sums.spec(),
+        &MapSpec::new(MapKind::Array, 4, 8, 4).named("SUMS")
+    );
+    let file = ObjectFile::parse(RUST).expect("a readable object");
+    let definition = file
+        .maps()
+        .iter()
+        .find(|map| map.name() == "SUMS")
+        .expect("the map");
+    assert_eq!(definition.pinning(), Pinning::ByName);
+    assert_eq!(run(&object, "sum", &words(&[0, 1])), 20);
+    assert_eq!(run(&object, "sum", &words(&[0, 3])), 60);
+    assert_eq!(value(&object, "SUMS", &halves(&[2])), Some(words(&[60])));
+}
+
+#[test]
+fn programs_are_chosen() {
+    let file = ObjectFile::parse(RING).expect("a readable object");
+    let only = |program: &axebpf_vm::ProgramDefinition| program.name() == "output";
+    let object = file.load(&LoadOptions::new().with_cpus(1).with_programs(&only));
+    let object = object.expect("an acceptable object");
+    assert_eq!(object.programs().len(), 1);
+    assert_eq!(object.programs()[0].name(), "output");
+    assert_eq!(object.maps().len(), file.maps().len());
+}
+
+#[test]
+fn optional_programs_are_left_out() {
+    let mut elf = RING.to_vec();
+    let (old, new) = (b"tp/vmm/hypercall\0", b"?tp/vmm/hypcall\0\0");
+    for at in 0..elf.len() - old.len() {
+        if elf[at..].starts_with(old) {
+            elf[at..at + new.len()].copy_from_slice(new);
+        }
+    }
+    let file = ObjectFile::parse(&elf).expect("a readable object");
+    let optional: Vec<_> = file
+        .programs()
+        .iter()
+        .filter(|program| program.is_optional())
+        .collect();
+    assert_eq!(optional.len(), 1);
+    let target = AttachTarget::Tracepoint {
+        system: "vmm",
+        name: "hypcall",
+    };
+    assert_eq!(optional[0].target(), Some(target));
+    assert_eq!(load(&elf).programs().len(), 3);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::file::{File, Relocation, Symbol, SymbolKind};
 use super::function::{Function, Functions};
-use super::map_def::PlacedMap;
+use super::map_def::{PlacedMap, is_data};
 use crate::check_error::CheckError;
 use crate::decode::{MAX_INSNS, split};
 use crate::insn::{self, INSN_BYTES, Insn};
@@ -202,10 +202,17 @@ impl<'l, 'f> Linker<'l, 'f> {
             }
             return Ok(());
         }
-        let function = self
-            .functions
-            .at(section, target)
-            .ok_or_else(|| self.bad(site, "it points to no map, function or global data"))?;
+        let function = self.functions.at(section, target).ok_or_else(|| {
+            self.bad(
+                site,
+                match self.file.sections.get(section) {
+                    Some(section) if is_data(section) => {
+                        "it points to global data with pointers in its initial value"
+                    }
+                    _ => "it points to no map, function or global data",
+                },
+            )
+        })?;
         low.src = insn::lddw::CODE;
         high.imm = 0;
         let number = output.refer(function);

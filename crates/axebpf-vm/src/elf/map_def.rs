@@ -31,7 +31,9 @@ pub(super) fn find(file: &File<'_>) -> Result<Vec<PlacedMap>, LoadError> {
         match section.name {
             ".maps" => btf_maps(file, index, section, &mut maps)?,
             "maps" => legacy_maps(file, index, section, &mut maps)?,
-            name if is_data(name, section.kind) => maps.push(data_map(index, section)?),
+            _ if is_data(section) && section.relocations.is_empty() => {
+                maps.push(data_map(index, section)?);
+            }
             _ => {}
         }
         if maps.len() > MAX_MAPS {
@@ -47,12 +49,15 @@ pub(super) fn find(file: &File<'_>) -> Result<Vec<PlacedMap>, LoadError> {
 }
 
 /// Tells whether a section holds global data.
-fn is_data(name: &str, kind: SectionKind) -> bool {
+///
+/// With relocations, its initial value would have pointers, which is not supported; such a section makes no map, and
+/// referring to it is an error.
+pub(super) fn is_data(section: &Section<'_>) -> bool {
     let of = |base: &str| {
-        name.strip_prefix(base)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        let rest = section.name.strip_prefix(base);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    match kind {
+    match section.kind {
         SectionKind::Data => of(".data") || of(".rodata"),
         SectionKind::Zero => of(".bss"),
         SectionKind::Code | SectionKind::Other => false,
@@ -66,12 +71,6 @@ fn data_map(index: usize, section: &Section<'_>) -> Result<PlacedMap, LoadError>
     };
     if section.size > MAX_DATA_BYTES {
         return Err(bad("it has more than 16 MiB of global data"));
-    }
-    if let Some(relocation) = section.relocations.first() {
-        let offset = relocation.offset;
-        return Err(bad(&format!(
-            "pointers in initial values are not supported (byte {offset:#x})"
-        )));
     }
     let read_only = section.name.starts_with(".rodata");
     let flags = if read_only {

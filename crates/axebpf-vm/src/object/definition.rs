@@ -75,6 +75,12 @@ impl ProgramDefinition {
         &self.section
     }
 
+    /// Tells whether the program is loaded only on request: its section name starts with `?`.
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        self.section.starts_with('?')
+    }
+
     /// Returns where the program attaches, if its section name says so.
     #[must_use]
     pub fn target(&self) -> Option<AttachTarget<'_>> {

@@ -17,11 +17,15 @@ use crate::program::{Parts, Program};
 /// Finds an existing map to be used in place of a new one.
 pub type ReuseMap<'o> = dyn Fn(&MapDefinition) -> Option<Arc<Map>> + 'o;
 
+/// Chooses the programs to be loaded.
+pub type SelectProgram<'o> = dyn Fn(&ProgramDefinition) -> bool + 'o;
+
 /// How to load an object.
 #[derive(Clone, Copy, Default)]
 pub struct LoadOptions<'o> {
     cpus: Option<u32>,
     reuse: Option<&'o ReuseMap<'o>>,
+    select: Option<&'o SelectProgram<'o>>,
     engine: EngineKind,
 }
 
@@ -32,6 +36,7 @@ impl<'o> LoadOptions<'o> {
         Self {
             cpus: None,
             reuse: None,
+            select: None,
             engine: EngineKind::Interp,
         }
     }
@@ -51,6 +56,19 @@ impl<'o> LoadOptions<'o> {
         self
     }
 
+    /// Returns the options with a function that chooses the programs to be loaded. Without one, all are that are not
+    /// [optional](ProgramDefinition::is_optional).
+    #[must_use]
+    pub const fn with_programs(mut self, select: &'o SelectProgram<'o>) -> Self {
+        self.select = Some(select);
+        self
+    }
+
+    fn selects(&self, program: &ProgramDefinition) -> bool {
+        self.select
+            .map_or(!program.is_optional(), |select| select(program))
+    }
+
     /// Returns the options with the engine that runs the programs.
     #[must_use]
     pub const fn with_engine(mut self, engine: EngineKind) -> Self {
@@ -64,6 +82,7 @@ impl fmt::Debug for LoadOptions<'_> {
         f.debug_struct("LoadOptions")
             .field("cpus", &self.cpus)
             .field("reuse", &self.reuse.is_some())
+            .field("select", &self.select.is_some())
             .field("engine", &self.engine)
             .finish()
     }
@@ -96,7 +115,7 @@ impl Object {
         self.maps.iter().find(|map| map.name() == name)
     }
 
-    /// Returns the programs, in the order of [`ObjectFile::programs`].
+    /// Returns the programs that were loaded, in the order of [`ObjectFile::programs`].
     #[must_use]
     pub fn programs(&self) -> &[Arc<Program>] {
         &self.programs
@@ -133,7 +152,11 @@ pub(super) fn load(file: &ObjectFile, options: &LoadOptions<'_>) -> Result<Objec
         });
     }
     let mut programs = Vec::with_capacity(file.programs.len());
-    for definition in &file.programs {
+    for definition in file
+        .programs
+        .iter()
+        .filter(|program| options.selects(program))
+    {
         programs.push(Arc::new(prepare(definition, &maps, options.engine)?));
     }
     let maps = maps.into_iter().map(|loaded| loaded.map).collect();

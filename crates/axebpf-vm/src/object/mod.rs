@@ -4,7 +4,7 @@ mod definition;
 mod load;
 
 pub use definition::{MapDefinition, Pinning, ProgramDefinition};
-pub use load::{LoadOptions, Object, ReuseMap};
+pub use load::{LoadOptions, Object, ReuseMap, SelectProgram};
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -111,12 +111,8 @@ impl<'a> Blob<'a> {
         let addresses = cursor.array(Part::Addresses, count)?;
         let offsets = cursor.array(Part::Offsets, count)?;
         let name_order = cursor.array(Part::NameOrder, count)?;
-        cursor.align(ALIGN);
-        let len = cursor.number(Part::Names)?;
-        let names = cursor.bytes(Part::Names, len)?;
-        cursor.align(ALIGN);
-        let len = cursor.number(Part::TokenTable)?;
-        let token_table = cursor.bytes(Part::TokenTable, len)?;
+        let names = prefixed(&mut cursor, Part::Names)?;
+        let token_table = prefixed(&mut cursor, Part::TokenTable)?;
         cursor.align(ALIGN);
         let len = cursor.number(Part::TokenIndex)?;
         let token_index = cursor.array(Part::TokenIndex, len)?;
@@ -303,4 +299,11 @@ impl<'a> Blob<'a> {
             None => Ok(()),
         }
     }
+}
+
+/// Takes a part that has its length in front of it.
+fn prefixed<'a>(cursor: &mut Cursor<'a>, part: Part) -> Result<&'a [u8], SymbolError> {
+    cursor.align(ALIGN);
+    let len = cursor.number(part)?;
+    cursor.bytes(part, len)
 }

@@ -13,7 +13,6 @@ use crate::{NameBuf, SymbolName};
 /// Displays as its demangled name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Symbol<'a> {
-    pub(crate) index: u32,
     pub(crate) name: SymbolName<'a>,
     pub(crate) address: u64,
     pub(crate) size: u64,

@@ -175,7 +175,6 @@ impl<'a> SymbolTable<'a> {
     pub(crate) fn at(&self, index: usize) -> Option<Symbol<'a>> {
         let linked = self.blob.addresses.get(index)?.get();
         Some(Symbol {
-            index: u32::try_from(index).ok()?,
             name: self.blob.name_of(index),
             address: self.slide.to_running(linked),
             size: self.size_of(index, linked),

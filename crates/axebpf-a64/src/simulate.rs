@@ -204,27 +204,7 @@ fn compute(insn: Insn, regs: &mut PtRegs, memory: &mut impl Memory) -> Result<()
             let value = move_wide(op, regs.get(dest), u64::from(imm) << shift, 0xffff << shift);
             regs.set(dest, truncate(value, width));
         }
-        Insn::AddSub {
-            op,
-            dest,
-            left,
-            width,
-            imm,
-        } => {
-            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
-            regs.set_sp(dest, sum.value);
-        }
-        Insn::AddSubFlags {
-            op,
-            dest,
-            left,
-            width,
-            imm,
-        } => {
-            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
-            regs.set(dest, sum.value);
-            regs.set_flags(sum.flags);
-        }
+        Insn::AddSub { .. } | Insn::AddSubFlags { .. } => add_sub(insn, regs),
         Insn::LoadLiteral {
             literal,
             dest,
@@ -288,6 +268,34 @@ impl Sum {
             value,
             flags: Flags::from_nzcv(nzcv),
         }
+    }
+}
+
+/// Executes an addition or a subtraction of an immediate.
+fn add_sub(insn: Insn, regs: &mut PtRegs) {
+    match insn {
+        Insn::AddSub {
+            op,
+            dest,
+            left,
+            width,
+            imm,
+        } => {
+            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
+            regs.set_sp(dest, sum.value);
+        }
+        Insn::AddSubFlags {
+            op,
+            dest,
+            left,
+            width,
+            imm,
+        } => {
+            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
+            regs.set(dest, sum.value);
+            regs.set_flags(sum.flags);
+        }
+        _ => {}
     }
 }
 

@@ -128,8 +128,6 @@ impl Stage1 {
         } else {
             (LOWER, self.ttbr0)
         };
-        let ignores_top = self.tcr_bit(fields.ignores_top)
-            && (access == Access::Data || !self.tcr_bit(fields.only_for_data));
         let unsupported = WalkProblem::Unsupported { tcr: self.tcr };
         let size = self.tcr_field(fields.size, 6) as u32;
         // Sizes outside of these need an extension, or are taken for another size.
@@ -137,16 +135,10 @@ impl Stage1 {
             return Err(unsupported);
         }
         let input_bits = 64 - size;
-        // All bits of the address that are not translated must be equal, apart from a top byte that is
-        // ignored.
-        let checked = if ignores_top { RANGE_BIT + 1 } else { 64 };
-        let above = at.get() << (64 - checked) >> (64 - checked) >> input_bits;
-        let expected = if is_upper {
-            u64::MAX >> (64 - (checked - input_bits))
-        } else {
-            0
-        };
-        if above != expected {
+        let ignores_top = self.tcr_bit(fields.ignores_top)
+            && (access == Access::Data || !self.tcr_bit(fields.only_for_data));
+        let checked_bits = if ignores_top { RANGE_BIT + 1 } else { 64 };
+        if !is_extended(at.get(), input_bits, checked_bits) {
             return Err(WalkProblem::OutOfRange);
         }
         if self.tcr_bit(fields.disabled) {
@@ -199,6 +191,14 @@ impl Regime {
         let size = (8_u64 << index_bits).max(64);
         self.ttbr & 0x0000_ffff_ffff_ffff & !(size - 1)
     }
+}
+
+/// Tells whether the bits of `at` from `input_bits` up to `checked_bits` all equal the one that chooses the
+/// range.
+fn is_extended(at: u64, input_bits: u32, checked_bits: u32) -> bool {
+    let above = at << (64 - checked_bits) >> (64 - checked_bits) >> input_bits;
+    let ones = u64::MAX >> (64 - (checked_bits - input_bits));
+    above == if at >> RANGE_BIT & 1 != 0 { ones } else { 0 }
 }
 
 /// Returns the number of bits of an address below those that the tables of `level` translate.

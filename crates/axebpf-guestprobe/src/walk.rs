@@ -126,15 +126,7 @@ impl Stage1 {
                 }
                 Kind::Leaf => {
                     check_size(regime, level, descriptor.output())?;
-                    if !descriptor.is_accessed() && !self.sets_access_flag() {
-                        return Err(WalkProblem::AccessFlag { level: level as u8 });
-                    }
-                    let offset = input & ((1 << shift) - 1);
-                    return Ok(Translation {
-                        at: GuestPhys::new(descriptor.output() | offset),
-                        contiguous: (1 << shift) - offset,
-                        rights: Rights::of(descriptor, limits, self),
-                    });
+                    return self.leaf(descriptor, limits, input);
                 }
                 Kind::Invalid => return Err(WalkProblem::Invalid { level: level as u8 }),
                 Kind::Reserved => {
@@ -147,6 +139,27 @@ impl Stage1 {
         }
         // On level 3 no descriptor is one of a table, so the loop has ended there.
         Err(WalkProblem::Invalid { level: 3 })
+    }
+
+    /// Returns where `input` leads through the descriptor of a block or a page.
+    fn leaf(
+        &self,
+        leaf: Descriptor,
+        limits: Limits,
+        input: u64,
+    ) -> Result<Translation, WalkProblem> {
+        if !leaf.is_accessed() && !self.sets_access_flag() {
+            return Err(WalkProblem::AccessFlag {
+                level: leaf.level as u8,
+            });
+        }
+        let size = 1 << shift_of(leaf.level);
+        let offset = input & (size - 1);
+        Ok(Translation {
+            at: GuestPhys::new(leaf.output() | offset),
+            contiguous: size - offset,
+            rights: Rights::of(leaf, limits, self),
+        })
     }
 }
 

@@ -15,9 +15,9 @@ use crate::{registry, similar, subscribe};
 
 /// Turns tracepoints on and off by name, for a hypervisor that wants no program.
 ///
-/// An enabled event is counted, its durations are measured ([`Event::stats`]), and it is recorded into the event buffer
-/// ([`RECORDER`](crate::RECORDER)). What programs and other subscribers listen to is independent of it: an event goes
-/// back to its NOP when nobody wants it any more.
+/// An enabled event is counted, its durations are measured ([`Event::stats`]), and it is recorded
+/// into the event buffer ([`RECORDER`](crate::RECORDER)). What programs and other subscribers
+/// listen to is independent of it: an event goes back to its NOP when nobody wants it any more.
 ///
 /// # Examples
 ///
@@ -131,14 +131,14 @@ impl TracepointManager {
 
     /// Enables the tracepoints of this name or glob, and returns them.
     ///
-    /// For those that are enabled already, the new options replace the old ones. Either all of them are enabled or
-    /// nothing changes. Statistics go on from where they were.
+    /// For those that are enabled already, the new options replace the old ones. Either all of them
+    /// are enabled or nothing changes. Statistics go on from where they were.
     ///
     /// # Errors
     ///
-    /// [`TpError::UnknownEvent`] or [`TpError::NoMatch`] with names that may have been meant, [`TpError::BadGlob`],
-    /// [`TpError::BadFilter`] for the first event that the filter does not fit, [`TpError::OutOfMemory`], and what patching the
-    /// tracepoints can meet.
+    /// [`TpError::UnknownEvent`] or [`TpError::NoMatch`] with names that may have been meant,
+    /// [`TpError::BadGlob`], [`TpError::BadFilter`] for the first event that the filter does not
+    /// fit, [`TpError::OutOfMemory`], and what patching the tracepoints can meet.
     pub fn enable_with(
         &self,
         pattern: &str,
@@ -187,8 +187,9 @@ impl TracepointManager {
     ///
     /// # Errors
     ///
-    /// [`TpError::UnknownEvent`] or [`TpError::NoMatch`] with names that may have been meant, [`TpError::BadGlob`], and what
-    /// patching the tracepoints can meet; they no longer reach anybody then, but cost more than a NOP.
+    /// [`TpError::UnknownEvent`] or [`TpError::NoMatch`] with names that may have been meant,
+    /// [`TpError::BadGlob`], and what patching the tracepoints can meet; they no longer reach
+    /// anybody then, but cost more than a NOP.
     pub fn disable(&self, pattern: &str) -> Result<Vec<&'static Event>, TpError> {
         let events = select(pattern)?;
         let mut collections = lock(&self.collections)?;

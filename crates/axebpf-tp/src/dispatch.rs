@@ -12,8 +12,8 @@ use crate::filter::Filter;
 
 /// Is told of the firings of an event.
 ///
-/// Called in the hit: must not allocate, lock what others hold, log, or take long. A tracepoint that it passes is
-/// counted as missed.
+/// Called in the hit: must not allocate, lock what others hold, log, or take long. A tracepoint
+/// that it passes is counted as missed.
 pub trait TraceHandler: Send + Sync {
     /// Handles one firing.
     fn hit(&self, hit: &TraceHit<'_>);
@@ -26,8 +26,8 @@ pub struct TraceHit<'a> {
     pub guard: &'a HitGuard,
     /// The event that fired.
     pub event: &'static Event,
-    /// Linux's 8-byte common header and the fields, laid out as [`Event::format`] says; 8-byte aligned, and a
-    /// multiple of eight bytes long.
+    /// Linux's 8-byte common header and the fields, laid out as [`Event::format`] says; 8-byte
+    /// aligned, and a multiple of eight bytes long.
     pub record: &'a [u8],
     /// When it fired, in nanoseconds since the machine started.
     pub time_ns: u64,
@@ -96,7 +96,8 @@ fn dispatch(event: &'static Event, record: &mut [u8]) {
     let Some(subscribers) = event.subscribers.load(&guard) else {
         return;
     };
-    // The flags, the preemption count and the process number of the header stay zero: a hypervisor has none.
+    // The flags, the preemption count and the process number of the header stay zero: a hypervisor
+    // has none.
     u16::store(event.id(), &mut record[..2]);
     let hit = TraceHit {
         guard: &guard,

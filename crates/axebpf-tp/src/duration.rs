@@ -26,7 +26,8 @@ pub enum Duration {
 pub enum Pairing {
     /// The last one on the same CPU.
     Cpu,
-    /// The last one with the same values in these fields, of which there are at most two, of at most 4 bytes each.
+    /// The last one with the same values in these fields, of which there are at most two, of at
+    /// most 4 bytes each.
     Fields(&'static [&'static str]),
 }
 

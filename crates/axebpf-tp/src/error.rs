@@ -73,7 +73,8 @@ pub enum TpError {
         /// The event that the filter is for.
         filter: &'static str,
     },
-    /// The event pairs with its start by a field that the start does not have, or that is longer than four bytes.
+    /// The event pairs with its start by a field that the start does not have, or that is longer
+    /// than four bytes.
     #[error("`{event}` cannot pair with `{start}` by the field `{field}`")]
     BadPairing {
         /// The event that ends the interval.

@@ -76,7 +76,8 @@ impl Event {
         self.spec.help
     }
 
-    /// Returns the number that records carry as `common_type`: from 1 on, or 0 before [`init`](crate::init).
+    /// Returns the number that records carry as `common_type`: from 1 on, or 0 before
+    /// [`init`](crate::init).
     #[must_use]
     pub fn id(&self) -> u16 {
         self.id.load(Ordering::Relaxed)

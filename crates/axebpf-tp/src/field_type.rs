@@ -1,4 +1,5 @@
-//! The types that an event's fields can have, and how their values travel from the tracepoint to the record.
+//! The types that an event's fields can have, and how their values travel from the tracepoint to
+//! the record.
 
 #![allow(unsafe_code)]
 
@@ -32,7 +33,8 @@ pub trait TraceField {
         0
     }
 
-    /// Returns what both registers hold. The bits of the first one that are beyond [`Word`](Self::Word) do not matter.
+    /// Returns what both registers hold. The bits of the first one that are beyond
+    /// [`Word`](Self::Word) do not matter.
     #[doc(hidden)]
     fn words(arg: Self::Arg<'_>) -> [u64; 2];
 
@@ -40,8 +42,8 @@ pub trait TraceField {
     ///
     /// # Safety
     ///
-    /// The words come from an argument of this type that is borrowed for `'a`, except for the bits of the first one that are beyond
-    /// [`Word`](Self::Word).
+    /// The words come from an argument of this type that is borrowed for `'a`, except for the bits
+    /// of the first one that are beyond [`Word`](Self::Word).
     #[doc(hidden)]
     unsafe fn from_words<'a>(words: [u64; 2]) -> Self::Arg<'a>;
 
@@ -151,7 +153,8 @@ hex_field!(u8, u16, u32, u64);
 
 /// Declares a string field: a NUL-terminated `char name[N]` in the record.
 ///
-/// `trace!` takes a `&str` for it. What is longer than `N - 1` bytes is cut at a character boundary.
+/// `trace!` takes a `&str` for it. What is longer than `N - 1` bytes is cut at a character
+/// boundary.
 #[derive(Clone, Copy, Debug)]
 pub struct Str<const N: usize>(());
 
@@ -179,7 +182,8 @@ impl<const N: usize> TraceField for Str<N> {
 
     unsafe fn from_words<'a>([start, len]: [u64; 2]) -> Self::Arg<'a> {
         let start = with_exposed_provenance(start as usize);
-        // SAFETY: The caller says that these are the address and the length of a string borrowed for `'a`.
+        // SAFETY: The caller says that these are the address and the length of a string borrowed
+        // for `'a`.
         let bytes = unsafe { core::slice::from_raw_parts(start, len as usize) };
         // SAFETY: As above, so they are UTF-8.
         unsafe { core::str::from_utf8_unchecked(bytes) }

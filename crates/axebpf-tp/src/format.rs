@@ -16,8 +16,8 @@ const COMMON: [(&str, usize, usize, u8); 4] = [
 impl Event {
     /// Writes the description that `/sys/kernel/tracing/events/*/*/format` would hold on Linux.
     ///
-    /// Existing parsers read it (`tep_parse_event` of libtraceevent, bpftrace, perf). `init` has to have given
-    /// the event its number.
+    /// Existing parsers read it (`tep_parse_event` of libtraceevent, bpftrace, perf). `init` has to
+    /// have given the event its number.
     ///
     /// # Errors
     ///
@@ -59,7 +59,8 @@ impl Event {
         writeln!(out)
     }
 
-    /// Writes what the event and its fields mean, one line each: the doc comments of the definition.
+    /// Writes what the event and its fields mean, one line each: the doc comments of the
+    /// definition.
     ///
     /// # Errors
     ///

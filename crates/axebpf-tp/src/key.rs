@@ -48,10 +48,11 @@ pub(crate) fn set(event: &'static Event, key: Key) -> Result<(), TpError> {
         .map(|(at, bytes)| TextWrite { at: *at, bytes })
         .collect();
     if !writes.is_empty() {
-        // SAFETY: Each write is one aligned instruction of a tracepoint, checked to be there, and turns a NOP into a branch to
-        // the block that the compiler was told it may go to, or back. A CPU may see any mixture of both: each
-        // tracepoint calls its subscribers, of which there may be none, or does not. No tracepoint lies in the code
-        // that must not be written to, as that code contains none.
+        // SAFETY: Each write is one aligned instruction of a tracepoint, checked to be there, and
+        // turns a NOP into a branch to the block that the compiler was told it may go to, or back.
+        // A CPU may see any mixture of both: each tracepoint calls its subscribers, of which there
+        // may be none, or does not. No tracepoint lies in the code that must not be written to, as
+        // that code contains none.
         unsafe { write_fenced(&writes) }?;
     }
     event.set_live(key == Key::On);

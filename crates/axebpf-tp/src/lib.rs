@@ -1,10 +1,11 @@
-//! Static tracepoints for a hypervisor: points in its code that report an event to whoever listens, and cost one NOP
-//! while nobody does.
+//! Static tracepoints for a hypervisor: points in its code that report an event to whoever listens,
+//! and cost one NOP while nobody does.
 //!
-//! [`define_event!`] defines an event with typed, documented fields; [`trace!`] passes a tracepoint of it. The events that
-//! every hypervisor has are defined here, in [`vmm`] and [`shell`]. [`subscribe`] calls a handler at each firing,
-//! [`TracepointManager`] needs no handler: it counts firings, measures durations ([`Event::stats`]) and records
-//! into a buffer for each CPU ([`RECORDER`]). A [`Filter`] says which firings one wants.
+//! [`define_event!`] defines an event with typed, documented fields; [`trace!`] passes a tracepoint
+//! of it. The events that every hypervisor has are defined here, in [`vmm`] and [`shell`].
+//! [`subscribe`] calls a handler at each firing, [`TracepointManager`] needs no handler: it counts
+//! firings, measures durations ([`Event::stats`]) and records into a buffer for each CPU
+//! ([`RECORDER`]). A [`Filter`] says which firings one wants.
 //!
 //! # Examples
 //!
@@ -31,30 +32,38 @@
 //!
 //! # What a tracepoint costs
 //!
-//! On bare-metal aarch64, a tracepoint that nobody listens to is one NOP: no load, no compare, no branch, and no field is
-//! evaluated. The code that evaluates the fields lies behind the function's end; it puts them on the stack and calls a
-//! routine that saves every register, so that the compiler keeps its registers as if the tracepoint were not there. A
-//! function that makes no calls pays the same NOP, and needs no stack frame for it. What remains is that the compiler moves no memory
-//! access across the NOP that it might have merged otherwise, and may share a computation with the fields. The module
-//! `twins` (feature `twins`) has two pairs of functions that show it.
+//! On bare-metal aarch64, a tracepoint that nobody listens to is one NOP: no load, no compare, no
+//! branch, and no field is evaluated. The code that evaluates the fields lies behind the function's
+//! end; it puts them on the stack and calls a routine that saves every register, so that the
+//! compiler keeps its registers as if the tracepoint were not there. A function that makes no calls
+//! pays the same NOP, and needs no stack frame for it. What remains is that the compiler moves no
+//! memory access across the NOP that it might have merged otherwise, and may share a computation
+//! with the fields. The module `twins` (feature `twins`) has two pairs of functions that show it.
 //!
-//! While somebody listens, the NOP is a branch. Turning it on and off writes the text of the running hypervisor behind a fence
-//! ([`axebpf_hit::text::write_fenced`]), all tracepoints of the event at once or none.
+//! All that holds for optimised code; without optimisation, the NOP's answer is kept in memory and
+//! compared.
 //!
-//! On other targets, hosts included, a tracepoint is a relaxed load and a branch. Patching code that other threads
-//! execute is undefined behaviour there (the crate `static-keys` documents it for x86_64).
+//! While somebody listens, the NOP is a branch. Turning it on and off writes the text of the
+//! running hypervisor behind a fence ([`axebpf_hit::text::write_fenced`]), all tracepoints of the
+//! event at once or none.
+//!
+//! On other targets, hosts included, a tracepoint is a relaxed load and a branch. Patching code
+//! that other threads execute is undefined behaviour there (the crate `static-keys` documents it
+//! for x86_64).
 //!
 //! # How events and tracepoints are found
 //!
-//! Each definition and each tracepoint leaves an entry in a section of the image, relative to itself, so that a relocated image
-//! needs no fix-up, and with a C identifier for a name, so that the linker delimits it without a linker script (one that
-//! does not mention them is fine; one that discards unknown sections must keep `axebpf_events` and `axebpf_keys`).
-//! `--gc-sections` keeps the entry of a tracepoint exactly when it keeps the function around it. [`init`] reads them.
+//! Each definition and each tracepoint leaves an entry in a section of the image, relative to
+//! itself, so that a relocated image needs no fix-up, and with a C identifier for a name, so that
+//! the linker delimits it without a linker script (one that does not mention them is fine; one that
+//! discards unknown sections must keep `axebpf_events` and `axebpf_keys`). `--gc-sections` keeps
+//! the entry of a tracepoint exactly when it keeps the function around it. [`init`] reads them.
 //!
 //! # Records
 //!
-//! A firing is handed on as a record that existing tools for Linux's tracefs can read: an 8-byte header, then the fields as C
-//! would lay them out. [`Event::format`] prints the description, as `/sys/kernel/tracing/events/*/*/format` does.
+//! A firing is handed on as a record that existing tools for Linux's tracefs can read: an 8-byte
+//! header, then the fields as C would lay them out. [`Event::format`] prints the description, as
+//! `/sys/kernel/tracing/events/*/*/format` does.
 #![no_std]
 #![deny(unsafe_code)]
 

@@ -2,18 +2,20 @@
 
 /// Defines an event.
 ///
-/// Stands where an item can stand at the top of a module, in a module that does not forbid `unsafe_code` (it adds to a section of the
-/// image). Makes a struct for the fields, a `static` [`Event`](crate::Event) and a type alias that share the event's name, so
-/// that [`trace!`](crate::trace) can name all of it by one path. The doc comments become the help text of the event and its
-/// fields. No field may be named like an event of the same module.
+/// Stands where an item can stand at the top of a module, in a module that does not forbid
+/// `unsafe_code` (it adds to a section of the image). Makes a struct for the fields, a `static`
+/// [`Event`](crate::Event) and a type alias that share the event's name, so that
+/// [`trace!`](crate::trace) can name all of it by one path. The doc comments become the help text
+/// of the event and its fields. No field may be named like an event of the same module.
 ///
 /// A field has one of the types of [`TraceField`](crate::TraceField); a record has at most
-/// [`MAX_RECORD_LEN`](crate::MAX_RECORD_LEN) bytes. An event without fields has an empty pair of braces.
+/// [`MAX_RECORD_LEN`](crate::MAX_RECORD_LEN) bytes. An event without fields has an empty pair of
+/// braces.
 ///
-/// Where the event has a duration, it says so last:
-/// `duration = FIELD` for a field in nanoseconds, `duration = since EVENT per cpu` for the time since another event on the
-/// same CPU, or `duration = since EVENT per (FIELD, ...)` for the time since the other event had the same values in
-/// these fields.
+/// Where the event has a duration, it says so last: `duration = FIELD` for a field in nanoseconds,
+/// `duration = since EVENT per cpu` for the time since another event on the same CPU, or `duration
+/// = since EVENT per (FIELD, ...)` for the time since the other event had the same values in these
+/// fields.
 ///
 /// # Examples
 ///
@@ -160,9 +162,10 @@ macro_rules! __event_static {
 
 /// Fills the record of an event in and hands it on, out of line.
 ///
-/// On bare-metal aarch64 the way there is no call that the compiler knows of, which would make it move what lives in
-/// caller-saved registers out of the way even while nobody listens. The arguments go to the stack, and
-/// `enter_report` saves all registers, so that the tracepoint changes none.
+/// On bare-metal aarch64 the way there is no call that the compiler knows of, which would make it
+/// move what lives in caller-saved registers out of the way even while nobody listens. The
+/// arguments go to the stack, and `enter_report` saves all registers, so that the tracepoint
+/// changes none.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __event_fire {
@@ -179,7 +182,8 @@ macro_rules! __event_fire {
             let mut fields = FIELDS.iter().zip(words);
             $(
                 if let Some((field, words)) = fields.next() {
-                    // SAFETY: The words are those of the argument of this field, which `fire` still borrows.
+                    // SAFETY: The words are those of the argument of this field, which `fire` still
+                    // borrows.
                     let argument = unsafe { <$ty as $crate::TraceField>::from_words(*words) };
                     record.put::<$ty>(field.offset(), argument);
                 }
@@ -188,10 +192,11 @@ macro_rules! __event_fire {
         }
 
         #[cfg(all(target_arch = "aarch64", target_os = "none"))]
-        // SAFETY: Puts the words of all arguments into an array below the stack pointer, which it gives back, and calls
-        // `report` with it through `enter_report`, which restores every register but x16 and x30; those are restored
-        // here. What subscribers write, they may write at any time from other CPUs (`TraceHandler` is `Sync`), so that as
-        // far as this function can tell, no memory is written.
+        // SAFETY: Puts the words of all arguments into an array below the stack pointer, which it
+        // gives back, and calls `report` with it through `enter_report`, which restores every
+        // register but x16 and x30; those are restored here. What subscribers write, they may write
+        // at any time from other CPUs (`TraceHandler` is `Sync`), so that as far as this function
+        // can tell, no memory is written.
         unsafe {
             ::core::arch::asm!(
                 "sub sp, sp, #{size}",
@@ -243,8 +248,8 @@ macro_rules! __event_duration {
 
 /// Passes a tracepoint: reports the event to whoever listens, and costs one NOP while nobody does.
 ///
-/// Takes the path of the event and all its fields, in any order, as in a struct literal. The fields are evaluated only
-/// when somebody listens.
+/// Takes the path of the event and all its fields, in any order, as in a struct literal. The fields
+/// are evaluated only when somebody listens.
 ///
 /// # Examples
 ///

@@ -21,12 +21,13 @@ struct Registry {
 
 /// Finds the events and the key sites of the image, and gives each event its number.
 ///
-/// Call it once the image runs at its final mapping, before anything else here; later calls change nothing.
+/// Call it once the image runs at its final mapping, before anything else here; later calls change
+/// nothing.
 ///
 /// # Errors
 ///
-/// [`TpError::DuplicateEvent`] when two definitions have the same name, and [`TpError::TooManyEvents`] when there are
-/// more than 65,535.
+/// [`TpError::DuplicateEvent`] when two definitions have the same name, and
+/// [`TpError::TooManyEvents`] when there are more than 65,535.
 pub fn init() -> Result<(), TpError> {
     REGISTRY.try_call_once(gather).map(|_| ())
 }

@@ -1,7 +1,8 @@
 //! The image's lists of events and key sites, as the linker gathered them.
 //!
-//! The names of both sections are C identifiers, so the linker defines `__start_` and `__stop_` symbols for them
-//! without a linker script. An empty piece of each, kept by the flag `R`, makes the symbols exist in every image.
+//! The names of both sections are C identifiers, so the linker defines `__start_` and `__stop_`
+//! symbols for them without a linker script. An empty piece of each, kept by the flag `R`, makes
+//! the symbols exist in every image.
 
 #![allow(unsafe_code)]
 
@@ -75,7 +76,8 @@ pub(crate) fn events() -> impl Iterator<Item = &'static Event> {
 pub(crate) fn sites() -> impl Iterator<Item = Site> {
     entries(&raw const KEYS_START, &raw const KEYS_STOP).map(|entry| {
         let event = with_exposed_provenance::<()>(entry.event.address());
-        // SAFETY: Only `is_listened_to` writes to the section, and it names `Tracepoint::event`, a function of this type.
+        // SAFETY: Only `is_listened_to` writes to the section, and it names `Tracepoint::event`, a
+        // function of this type.
         let event = unsafe { core::mem::transmute::<*const (), fn() -> &'static Event>(event) };
         Site {
             at: HostVirt::new(entry.site.address() as u64),
@@ -90,8 +92,9 @@ fn entries<T: 'static>(start: *const T, stop: *const T) -> impl Iterator<Item = 
     let count = (stop.addr() - start.addr()) / size_of::<T>();
     (0..count).map(move |index| {
         let entry = start.wrapping_add(index);
-        // SAFETY: The linker puts the pieces of the section, each a whole number of entries with no more than the entry's own
-        // alignment, one after the other between the two symbols. Nobody writes to them.
+        // SAFETY: The linker puts the pieces of the section, each a whole number of entries with no
+        // more than the entry's own alignment, one after the other between the two symbols. Nobody
+        // writes to them.
         unsafe { &*entry }
     })
 }

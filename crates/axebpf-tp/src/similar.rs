@@ -36,7 +36,8 @@ fn distance_to_event(text: &str, full_name: &str) -> usize {
     }
 }
 
-/// Counts the insertions, deletions and replacements of a byte that lead from one text to the other.
+/// Counts the insertions, deletions and replacements of a byte that lead from one text to the
+/// other.
 fn distance(from: &[u8], to: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.iter().enumerate() {

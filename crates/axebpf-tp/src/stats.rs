@@ -75,7 +75,8 @@ impl Histogram {
         self.sum.checked_div(self.count)
     }
 
-    /// Returns how many durations are in each bucket: bucket 0 holds zero, bucket `n` holds `2^(n-1)` to `2^n - 1`.
+    /// Returns how many durations are in each bucket: bucket 0 holds zero, bucket `n` holds
+    /// `2^(n-1)` to `2^n - 1`.
     #[must_use]
     pub const fn buckets(&self) -> &[u64; BUCKETS] {
         &self.buckets
@@ -93,7 +94,8 @@ impl Histogram {
 
     /// Returns the duration below or at which `percent` of all are, in nanoseconds.
     ///
-    /// Exact to the bucket: interpolated within it, and never outside of what was seen. Values above 100 count as 100.
+    /// Exact to the bucket: interpolated within it, and never outside of what was seen. Values
+    /// above 100 count as 100.
     #[must_use]
     pub fn percentile_ns(&self, percent: u8) -> Option<u64> {
         let (min, max) = (self.min_ns()?, self.max_ns()?);

@@ -35,15 +35,17 @@ pub struct Subscription {
     subscriber: Option<Arc<Subscriber>>,
 }
 
-/// Calls `handler` at each firing of `event` that passes the filter, until the subscription is cancelled.
+/// Calls `handler` at each firing of `event` that passes the filter, until the subscription is
+/// cancelled.
 ///
-/// An event can have any number of subscribers; they are called in the order in which they subscribed. The first one
-/// makes the event's tracepoints branch.
+/// An event can have any number of subscribers; they are called in the order in which they
+/// subscribed. The first one makes the event's tracepoints branch.
 ///
 /// # Errors
 ///
-/// [`TpError::ForeignFilter`] when the filter was compiled for another event, [`TpError::NotInitialised`] and
-/// [`TpError::NotInstalled`] before the start-up calls, [`TpError::InHit`], and what patching the tracepoints can meet.
+/// [`TpError::ForeignFilter`] when the filter was compiled for another event,
+/// [`TpError::NotInitialised`] and [`TpError::NotInstalled`] before the start-up calls,
+/// [`TpError::InHit`], and what patching the tracepoints can meet.
 pub fn subscribe(
     event: &'static Event,
     handler: Arc<dyn TraceHandler>,
@@ -104,8 +106,8 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// [`TpError::InHit`] inside a hit: the subscription then stays for good. When the tracepoints cannot be patched
-    /// back, the error says so, but the handler has been taken out.
+    /// [`TpError::InHit`] inside a hit: the subscription then stays for good. When the tracepoints
+    /// cannot be patched back, the error says so, but the handler has been taken out.
     pub fn cancel(mut self) -> Result<(), TpError> {
         self.end()
     }

@@ -1,7 +1,11 @@
 //! Enabling tracepoints by name.
 
 use axebpf_platform::mock::{MOCK, set_mock_time};
-use axebpf_tp::{RECORDER, TpError, TracepointManager, trace, vmm};
+use std::sync::Arc;
+
+use axebpf_tp::{
+    RECORDER, TpError, TraceHandler, TraceHit, TracepointManager, subscribe, trace, vmm,
+};
 
 /// Serialises the tests of this file: the registry is one for the whole process.
 static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -123,4 +127,29 @@ fn unknown_names_are_answered_with_suggestions() {
         TracepointManager::global().enable("nothing*here"),
         Err(TpError::NoMatch { .. })
     ));
+}
+
+/// Does nothing.
+struct Ignore;
+
+impl TraceHandler for Ignore {
+    fn hit(&self, _hit: &TraceHit<'_>) {}
+}
+
+#[test]
+fn the_manager_and_subscribers_do_not_disturb_each_other() {
+    let _guard = start();
+    let manager = TracepointManager::global();
+    let info = || manager.matching("vmm:hypercall").unwrap().remove(0);
+    manager.enable("vmm:hypercall").unwrap();
+    let subscription = subscribe(&vmm::hypercall, Arc::new(Ignore), None).unwrap();
+    assert_eq!((info().enabled, info().subscribers), (true, 2));
+    assert_eq!(manager.disable("vmm:hypercall").unwrap().len(), 1);
+    assert_eq!((info().enabled, info().subscribers), (true, 1));
+    assert!(manager.disable("vmm:hypercall").unwrap().is_empty());
+    manager.enable("vmm:hypercall").unwrap();
+    subscription.cancel().unwrap();
+    assert!(vmm::hypercall.enabled());
+    manager.disable("vmm:hypercall").unwrap();
+    assert!(!vmm::hypercall.enabled());
 }

@@ -1,7 +1,8 @@
 //! The events of the virtual machine monitor.
 //!
-//! `vm_id` and `vcpu_id` are the numbers that the hypervisor itself uses; a `vcpu_id` counts from 0 within its VM.
-//! Addresses named `gpa` are guest-physical, `gva` guest-virtual and `hpa` host-physical. Sizes are in bytes.
+//! `vm_id` and `vcpu_id` are the numbers that the hypervisor itself uses; a `vcpu_id` counts from 0
+//! within its VM. Addresses named `gpa` are guest-physical, `gva` guest-virtual and `hpa`
+//! host-physical. Sizes are in bytes.
 
 mod boot;
 mod interrupt;

@@ -134,7 +134,8 @@ impl Extend {
         ((read_unsigned(bytes) << self.shift) as i64 >> self.shift) as u64
     }
 
-    /// Returns where a number of a filter stands in the order of the field; may be outside of 64 bits.
+    /// Returns where a number of a filter stands in the order of the field; may be outside of 64
+    /// bits.
     fn order(self, number: i128) -> i128 {
         number + i128::from(self.flip)
     }

@@ -9,10 +9,10 @@
 //!            | FIELD "~" STRING
 //! ```
 //!
-//! Numbers are decimal or hexadecimal (`0x`), and may be negative; they are compared by their exact value, whatever
-//! the sign and size of the field. `flags & 6` asks whether any of these bits is set. Strings stand in `"` or `'`, where `\`
-//! takes the next character as it is; `~` matches a glob (`*`, `?`, `[a-z]`, `[!a-z]`). A `bool` field is compared with
-//! `true`, `false` or a number.
+//! Numbers are decimal or hexadecimal (`0x`), and may be negative; they are compared by their exact
+//! value, whatever the sign and size of the field. `flags & 6` asks whether any of these bits is
+//! set. Strings stand in `"` or `'`, where `\` takes the next character as it is; `~` matches a
+//! glob (`*`, `?`, `[a-z]`, `[!a-z]`). A `bool` field is compared with `true`, `false` or a number.
 
 mod check;
 mod code;
@@ -35,7 +35,8 @@ use crate::filter::code::Code;
 /// ```
 /// use axebpf_tp::{Filter, vmm};
 ///
-/// let filter = Filter::compile("reason == 36 && (vcpu_id == 1 || pc >= 0xffff800000000000)", &vmm::vcpu_run_exit)?;
+/// let text = "reason == 36 && (vcpu_id == 1 || pc >= 0xffff800000000000)";
+/// let filter = Filter::compile(text, &vmm::vcpu_run_exit)?;
 /// let record = vec![0; vmm::vcpu_run_exit.record_len()];
 /// assert!(!filter.eval(&record));
 ///
@@ -79,7 +80,8 @@ impl Filter {
 
     /// Tells whether the record of a firing passes.
     ///
-    /// Allocates nothing. A record that is shorter than its event's fails each test on what it lacks.
+    /// Allocates nothing. A record that is shorter than its event's fails each test on what it
+    /// lacks.
     #[must_use]
     pub fn eval(&self, record: &[u8]) -> bool {
         self.code.eval(record)

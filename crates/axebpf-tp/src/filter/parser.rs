@@ -13,7 +13,8 @@ use crate::filter::Filter;
 use crate::filter::error::FilterError;
 use crate::filter::lexer::{Lexer, Token, TokenKind};
 
-/// A filter as it was written. Nests at most [`Filter::MAX_DEPTH`] deep, so recursion over it is bounded.
+/// A filter as it was written. Nests at most [`Filter::MAX_DEPTH`] deep, so recursion over it is
+/// bounded.
 #[derive(Debug)]
 pub(super) enum Expr {
     /// All of them hold.

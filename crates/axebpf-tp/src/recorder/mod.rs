@@ -27,12 +27,12 @@ pub enum Overflow {
 
 /// The buffer of each CPU that enabled events are recorded into.
 ///
-/// There is one, [`RECORDER`]. Writing and reading take no lock, so that what it holds can be dumped after a
-/// panic, even one inside a hit.
+/// There is one, [`RECORDER`]. Writing and reading take no lock, so that what it holds can be
+/// dumped after a panic, even one inside a hit.
 #[derive(Debug)]
 pub struct Recorder {
-    /// One set of rings for each size that was ever in use. They are kept for when the size comes back, because a hit or
-    /// a reader may be using them at any time.
+    /// One set of rings for each size that was ever in use. They are kept for when the size comes
+    /// back, because a hit or a reader may be using them at any time.
     sets: [Once<Box<[Padded<Ring>]>>; SIZES],
     /// The number of the set in use, or [`SIZES`] for none.
     current: AtomicUsize,
@@ -59,14 +59,16 @@ impl Recorder {
     /// What each CPU's buffer has unless somebody asks otherwise, in bytes.
     pub const DEFAULT_SIZE: usize = 64 << 10;
 
-    /// Gives each CPU a buffer of `bytes`, rounded up to a power of two, and forgets what was recorded.
+    /// Gives each CPU a buffer of `bytes`, rounded up to a power of two, and forgets what was
+    /// recorded.
     ///
     /// The memory of a size stays reserved once it was in use.
     ///
     /// # Errors
     ///
-    /// [`TpError::BufferSize`] outside of [`MIN_SIZE`](Self::MIN_SIZE) to [`MAX_SIZE`](Self::MAX_SIZE),
-    /// [`TpError::OutOfMemory`], [`TpError::NotInstalled`], and [`TpError::InHit`].
+    /// [`TpError::BufferSize`] outside of [`MIN_SIZE`](Self::MIN_SIZE) to
+    /// [`MAX_SIZE`](Self::MAX_SIZE), [`TpError::OutOfMemory`], [`TpError::NotInstalled`], and
+    /// [`TpError::InHit`].
     pub fn resize(&self, bytes: usize) -> Result<(), TpError> {
         let size = bytes.checked_next_power_of_two().unwrap_or(usize::MAX);
         if !(Self::MIN_SIZE..=Self::MAX_SIZE).contains(&size) {
@@ -113,7 +115,8 @@ impl Recorder {
         self.rings().iter().for_each(|ring| ring.clear());
     }
 
-    /// Counts the entries that were lost since the buffer was last cleared: overwritten, or discarded.
+    /// Counts the entries that were lost since the buffer was last cleared: overwritten, or
+    /// discarded.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.rings().iter().map(|ring| ring.lost()).sum()

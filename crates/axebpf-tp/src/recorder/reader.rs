@@ -13,8 +13,8 @@ use crate::registry;
 
 /// Reads the event buffer, the entries of all CPUs merged in the order of time.
 ///
-/// Takes no lock, allocates nothing and changes nothing for others: any number of readers can be at work while events
-/// are recorded, and after a panic.
+/// Takes no lock, allocates nothing and changes nothing for others: any number of readers can be at
+/// work while events are recorded, and after a panic.
 #[derive(Debug)]
 pub struct Reader<'r> {
     recorder: &'r Recorder,
@@ -108,10 +108,12 @@ impl Recorder {
 }
 
 impl Reader<'_> {
-    /// Returns the oldest entry that this reader has not returned yet, or `None` when there is none now.
+    /// Returns the oldest entry that this reader has not returned yet, or `None` when there is none
+    /// now.
     ///
-    /// Entries come in the order of time as far as they are in the buffer by then: one that a CPU records late can
-    /// come after a newer one of another CPU. What is overwritten before it is read is skipped.
+    /// Entries come in the order of time as far as they are in the buffer by then: one that a CPU
+    /// records late can come after a newer one of another CPU. What is overwritten before it is
+    /// read is skipped.
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
         let size = self.recorder.size();
         if size != self.size {
@@ -136,8 +138,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Counts the entries that this reader did not get, although they came after the first that it did: overwritten before it
-    /// read them, discarded, or cleared.
+    /// Counts the entries that this reader did not get, although they came after the first that it
+    /// did: overwritten before it read them, discarded, or cleared.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed

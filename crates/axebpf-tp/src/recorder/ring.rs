@@ -1,9 +1,10 @@
-//! The event buffer of one CPU: written by that CPU in hits, read by anyone at any time without a lock.
+//! The event buffer of one CPU: written by that CPU in hits, read by anyone at any time without a
+//! lock.
 //!
-//! Positions count words since the buffer was made and never wrap; a position's place is its remainder by the size. Entries lie
-//! between `tail` and `head`. The writer moves `tail` past the entries that it is about to overwrite before it
-//! overwrites them, so a reader that finds `tail` not past its position after it has copied an entry has copied
-//! it whole.
+//! Positions count words since the buffer was made and never wrap; a position's place is its
+//! remainder by the size. Entries lie between `tail` and `head`. The writer moves `tail` past the
+//! entries that it is about to overwrite before it overwrites them, so a reader that finds `tail`
+//! not past its position after it has copied an entry has copied it whole.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,7 +14,8 @@ use crate::error::TpError;
 use crate::field::{HEADER_LEN, MAX_RECORD_LEN};
 use crate::recorder::Overflow;
 
-/// How many words precede a record: one for its length in bytes and its number, and one for its time.
+/// How many words precede a record: one for its length in bytes and its number, and one for its
+/// time.
 const HEADER_WORDS: u64 = 2;
 
 /// A buffer of words, a power of two of them.
@@ -24,7 +26,8 @@ pub(super) struct Ring {
     head: AtomicU64,
     /// Where the oldest entry is.
     tail: AtomicU64,
-    /// How many entries were overwritten before anyone cleared them, or not written for want of room.
+    /// How many entries were overwritten before anyone cleared them, or not written for want of
+    /// room.
     lost: AtomicU64,
     /// How many entries there were, those that were not written included.
     count: AtomicU64,

@@ -5,7 +5,8 @@ use crate::field_type::Hex;
 crate::define_event! {
     /// A physical interrupt arrives while a guest runs, or while the hypervisor does.
     pub event vmm:external_interrupt as ExternalInterrupt {
-        /// The interrupt number (INTID): 0 to 15 SGI, 16 to 31 PPI, from 32 on SPI, from 8192 on LPI.
+        /// The interrupt number (INTID): 0 to 15 SGI, 16 to 31 PPI, from 32 on SPI, from 8192 on
+        /// LPI.
         irq: u32,
         /// Whether it took a vCPU out of its guest.
         from_guest: bool,

@@ -43,7 +43,8 @@ crate::define_event! {
         gva: Hex<u64>,
         /// What the guest was doing: 1 reading, 2 writing, 4 executing.
         access: Hex<u32>,
-        /// The fault status (ESR_EL2.DFSC or IFSC), 0 to 63: 4 to 7 translation, 12 to 15 permission.
+        /// The fault status (ESR_EL2.DFSC or IFSC), 0 to 63: 4 to 7 translation, 12 to 15
+        /// permission.
         status: Hex<u32>,
         /// The guest-virtual address of the instruction.
         pc: Hex<u64>,

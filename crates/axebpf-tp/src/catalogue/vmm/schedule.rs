@@ -15,7 +15,8 @@ crate::define_event! {
 crate::define_event! {
     /// A CPU goes from one task of the hypervisor, usually a vCPU, to another.
     ///
-    /// Task numbers are the scheduler's own; `0xffffffff` is the idle task. The duration is how long the previous task ran.
+    /// Task numbers are the scheduler's own; `0xffffffff` is the idle task. The duration is how
+    /// long the previous task ran.
     pub event vmm:task_switch as TaskSwitch {
         /// The task that stops.
         prev: u32,

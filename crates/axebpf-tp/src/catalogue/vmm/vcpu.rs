@@ -9,7 +9,8 @@ crate::define_event! {
         vm_id: u32,
         /// The vCPU.
         vcpu_id: u32,
-        /// The CPUs that it may run on, one bit each from CPU 0 on; all ones when it may run anywhere.
+        /// The CPUs that it may run on, one bit each from CPU 0 on; all ones when it may run
+        /// anywhere.
         cpu_mask: Hex<u64>,
     }
 }
@@ -27,7 +28,8 @@ crate::define_event! {
 crate::define_event! {
     /// A vCPU changes its state.
     ///
-    /// The states are: 0 created, 1 off (waiting for PSCI CPU_ON), 2 ready, 3 running, 4 blocked, 5 stopped.
+    /// The states are: 0 created, 1 off (waiting for PSCI CPU_ON), 2 ready, 3 running, 4 blocked, 5
+    /// stopped.
     pub event vmm:vcpu_state_change as VcpuStateChange {
         /// The VM.
         vm_id: u32,
@@ -43,7 +45,8 @@ crate::define_event! {
 crate::define_event! {
     /// A vCPU enters the guest: the last thing that the hypervisor does before it.
     ///
-    /// The duration is the time since the last exit on the same CPU: how long the hypervisor, or the idle loop, had it.
+    /// The duration is the time since the last exit on the same CPU: how long the hypervisor, or
+    /// the idle loop, had it.
     pub event vmm:vcpu_run_enter as VcpuRunEnter {
         /// The VM.
         vm_id: u32,
@@ -63,8 +66,9 @@ crate::define_event! {
         vm_id: u32,
         /// The vCPU.
         vcpu_id: u32,
-        /// Why: the exception class, ESR_EL2.EC, 0 to 63, for a synchronous exit (22 hypercall, 36 data abort, 32
-        /// instruction abort, 1 WFI or WFE, 24 system register), 64 for an interrupt.
+        /// Why: the exception class, ESR_EL2.EC, 0 to 63, for a synchronous exit (22 hypercall, 36
+        /// data abort, 32 instruction abort, 1 WFI or WFE, 24 system register), 64 for an
+        /// interrupt.
         reason: u32,
         /// The guest-virtual address at which the guest stopped (ELR_EL2).
         pc: Hex<u64>,

@@ -33,8 +33,8 @@ crate::define_event! {
     pub event vmm:vm_shutdown as VmShutdown {
         /// The VM.
         vm_id: u32,
-        /// Why: 0 the guest asked for it, 1 the guest asked for a reset, 2 the operator asked for it, 3 the guest
-        /// failed, 4 the hypervisor failed.
+        /// Why: 0 the guest asked for it, 1 the guest asked for a reset, 2 the operator asked for
+        /// it, 3 the guest failed, 4 the hypervisor failed.
         reason: u32,
     }
 }

@@ -28,7 +28,7 @@ impl GuestMemory for Guest {
     fn read_guest(&self, at: GuestPhys, bytes: &mut [u8]) -> Result<(), GuestMemoryFault> {
         self.reads.set(self.reads.get() + 1);
         for (addr, byte) in (at.get()..).zip(bytes) {
-            let word = self.words.get(&(addr & !7)).ok_or(GuestMemoryFault {
+            let word = self.word(addr & !7).ok_or(GuestMemoryFault {
                 at: GuestPhys::new(addr),
             })?;
             *byte = word.to_le_bytes()[(addr % 8) as usize];
@@ -65,11 +65,15 @@ impl Guest {
         guest
     }
 
+    /// Returns the word at `at`, which in a table is zero until it is written.
+    fn word(&self, at: u64) -> Option<u64> {
+        let empty = (ROOT..self.next_table).contains(&at).then_some(0);
+        self.words.get(&at).copied().or(empty)
+    }
+
     fn add_table(&mut self) -> u64 {
         let table = self.next_table;
         self.next_table += 0x1000;
-        self.words
-            .extend((table..table + 0x1000).step_by(8).map(|at| (at, 0)));
         table
     }
 
@@ -91,13 +95,13 @@ impl Guest {
                 self.words.insert(entry, output | attributes | kind);
                 return entry;
             }
-            table = match self.words[&entry] {
-                0 => {
+            table = match self.words.get(&entry).copied() {
+                None => {
                     let next = self.add_table();
                     self.words.insert(entry, next | 0b11);
                     next
                 }
-                descriptor => descriptor & 0xffff_ffff_f000,
+                Some(descriptor) => descriptor & 0xffff_ffff_f000,
             };
         }
         unreachable!("level {level} is above the first table")

@@ -6,7 +6,6 @@
 #[derive(Debug)]
 pub struct Context<'c> {
     bytes: Bytes<'c>,
-    addr: u64,
 }
 
 #[derive(Debug)]
@@ -19,10 +18,8 @@ impl<'c> Context<'c> {
     /// Makes a context that the program can only read.
     #[must_use]
     pub fn new(bytes: &'c [u8]) -> Self {
-        let addr = bytes.as_ptr().expose_provenance() as u64;
         Self {
             bytes: Bytes::ReadOnly(bytes),
-            addr,
         }
     }
 
@@ -31,15 +28,20 @@ impl<'c> Context<'c> {
     /// No tracing program gets one; this is for tools that run programs of other kinds.
     #[must_use]
     pub fn writable(bytes: &'c mut [u8]) -> Self {
-        let addr = bytes.as_mut_ptr().expose_provenance() as u64;
         Self {
             bytes: Bytes::Writable(bytes),
-            addr,
         }
     }
 
-    pub(crate) fn addr(&self) -> u64 {
-        self.addr
+    /// Returns the address of the first byte, having exposed its provenance.
+    ///
+    /// Using the context otherwise ends the right to access the bytes by address.
+    pub(crate) fn expose(&mut self) -> u64 {
+        let addr = match &mut self.bytes {
+            Bytes::ReadOnly(bytes) => bytes.as_ptr().expose_provenance(),
+            Bytes::Writable(bytes) => bytes.as_mut_ptr().expose_provenance(),
+        };
+        addr as u64
     }
 
     pub(crate) fn len(&self) -> u64 {

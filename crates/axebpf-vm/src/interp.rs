@@ -3,7 +3,7 @@
 //! What makes it fast: everything that can be found out at load is (see [`op`](crate::op)); an operation and its operand
 //! form are one dense number, so that each costs one jump through a table; register numbers are an enum of eleven values, so
 //! that indexing needs no check; the budget is settled at jumps only, from the distance covered since the
-//! last one; and an access to memory costs two comparisons (see [`memory`](crate::memory)).
+//! last one; and an access to memory costs a few comparisons (see [`memory`](crate::memory)).
 
 use crate::arith::{div32, div64, mod32, mod64, sdiv32, sdiv64, smod32, smod64};
 use crate::check::MAX_FRAMES;

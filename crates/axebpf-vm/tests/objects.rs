@@ -366,3 +366,37 @@ fn a_short_context_stops_the_program() {
     assert!(run_on(program, Context::new(&[0; 8])).is_err());
     assert_eq!(program.stats().memory_aborts, 1);
 }
+
+#[test]
+fn cpus_count_together() {
+    let object = load(COUNTERS);
+    let program = object.program("count_exit").expect("the program");
+    let event = [words(&[0]), halves(&[7, 1, 36])].concat();
+    run(&object, "count_exit", &event);
+    const RUNS: u64 = 2_000;
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..RUNS {
+                    run_on(program, Context::new(&event)).expect("a run to the end");
+                }
+            });
+        }
+    });
+    let count = value(&object, "exits", &halves(&[7, 36])).expect("a value");
+    assert_eq!(
+        count,
+        words(&[4 * RUNS + 1]),
+        "atomic increments are not lost"
+    );
+    let per_cpu = value(&object, "per_cpu", &halves(&[0])).expect("a value");
+    let counts = per_cpu
+        .chunks(16)
+        .map(|cpu| u64::from_ne_bytes(cpu[..8].try_into().expect("8")));
+    assert_eq!(
+        counts.sum::<u64>(),
+        4 * RUNS + 1,
+        "each CPU counts for itself"
+    );
+    assert_eq!(program.stats().runs, 4 * RUNS + 1);
+}

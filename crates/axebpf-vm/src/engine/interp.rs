@@ -50,16 +50,16 @@ impl Engine for Interp {
         EngineKind::Interp.name()
     }
 
-    fn run(&self, run: &Run<'_>, context: Context<'_>) -> Result<u64, RunError> {
+    fn run(&self, run: &Run<'_>, mut context: Context<'_>) -> Result<u64, RunError> {
         let mut lease = Lease::take(run.guard)?;
         let Parts {
             stack,
             frames,
             scratch,
         } = lease.parts();
-        let arguments = [context.addr(), context.len()];
         // SAFETY: the lease gives this run the sole use of the stack, whose provenance it exposed.
-        let memory = unsafe { Memory::new(stack, context, run.maps) };
+        let memory = unsafe { Memory::new(stack, &mut context, run.maps) };
+        let arguments = memory.arguments();
         let mut helpers = Helpers {
             guard: run.guard,
             env: run.env,

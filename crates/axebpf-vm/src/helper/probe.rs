@@ -20,7 +20,7 @@ impl Helpers<'_> {
             return Ok(0);
         }
         self.charge(size)?;
-        self.memory.check_write(dst, size)?;
+        self.memory.check_writable(dst, size)?;
         for done in (0..size).step_by(CHUNK) {
             let len = (size - done).min(CHUNK as u64);
             let chunk = &mut self.scratch[..len as usize];

@@ -2,8 +2,9 @@
 //!
 //! Registers hold native addresses. Each access is checked, first and last byte, against the frames of the stack that are
 //! live, the context, the values of the program's maps (one value at a time, never across two), and the
-//! ring-buffer records that the program has reserved. Two windows remember the regions that were last read and
-//! written, so that an access costs two comparisons as long as the program stays with its stack and one other region.
+//! ring-buffer records that the program has reserved. Two windows remember the map value or record that was last
+//! read and written, so that an access costs a few comparisons as long as the program stays with its stack, its context
+//! and one of those.
 
 mod cpu;
 mod raw;

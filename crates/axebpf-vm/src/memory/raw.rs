@@ -1,11 +1,12 @@
 //! Access to memory by address, the only place that turns the numbers in a program's registers into pointers.
 //!
-//! A program shares map values with other CPUs, so that each access is an atomic one with relaxed ordering, which costs
-//! what a plain one costs. Where an address is not aligned, the access goes byte by byte. Accesses of different sizes
-//! to the same place race as they do in Linux: the program sees a mixture of old and new bytes.
+//! Private memory, the stack and the context, is accessed plainly, at any alignment. Shared memory, map values and
+//! ring-buffer records, is what other CPUs access at the same time, so that each access is an atomic one with relaxed
+//! ordering, which costs what a plain one costs; where the address is not aligned, byte by byte. Accesses of
+//! different sizes to the same place race as they do in Linux: the program sees a mixture of old and new bytes.
 #![allow(unsafe_code)]
 
-use core::ptr::with_exposed_provenance_mut;
+use core::ptr::{self, with_exposed_provenance, with_exposed_provenance_mut};
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// An unsigned number that a program loads or stores.
@@ -13,21 +14,36 @@ pub(crate) trait Word: Copy {
     /// Its length in bytes.
     const LEN: u64;
 
-    /// Reads the number at `addr`.
+    /// Reads the number at `addr` in private memory.
     ///
     /// # Safety
     ///
-    /// `Self::LEN` bytes from `addr` on are readable, belong to an object whose provenance is exposed, and are not
-    /// written by anything but atomic operations or this module meanwhile.
-    unsafe fn load(addr: u64) -> Self;
+    /// `Self::LEN` bytes from `addr` on are readable and initialised, belong to an object whose provenance is exposed,
+    /// and nothing else writes them meanwhile.
+    unsafe fn load_private(addr: u64) -> Self;
 
-    /// Writes the number at `addr`.
+    /// Writes the number at `addr` in private memory.
     ///
     /// # Safety
     ///
-    /// As for [`load`](Self::load), and the bytes are writable, and nothing but atomic operations or this module
-    /// reads them meanwhile.
-    unsafe fn store(addr: u64, value: Self);
+    /// `Self::LEN` bytes from `addr` on are writable, belong to an object whose provenance is exposed, and nothing else
+    /// accesses them meanwhile.
+    unsafe fn store_private(addr: u64, value: Self);
+
+    /// Reads the number at `addr` in shared memory.
+    ///
+    /// # Safety
+    ///
+    /// `Self::LEN` bytes from `addr` on are readable, writable and initialised, belong to an object whose provenance is
+    /// exposed, and meanwhile only atomic operations access them.
+    unsafe fn load_shared(addr: u64) -> Self;
+
+    /// Writes the number at `addr` in shared memory.
+    ///
+    /// # Safety
+    ///
+    /// As for [`load_shared`](Self::load_shared).
+    unsafe fn store_shared(addr: u64, value: Self);
 }
 
 macro_rules! word {
@@ -36,30 +52,46 @@ macro_rules! word {
             const LEN: u64 = size_of::<$word>() as u64;
 
             #[inline(always)]
-            unsafe fn load(addr: u64) -> Self {
+            unsafe fn load_private(addr: u64) -> Self {
+                // SAFETY: the bytes are readable, initialised, exposed and not written meanwhile, by this function's
+                // precondition. Any alignment will do, and any bytes are a number.
+                unsafe { with_exposed_provenance::<$word>(addr as usize).read_unaligned() }
+            }
+
+            #[inline(always)]
+            unsafe fn store_private(addr: u64, value: Self) {
+                // SAFETY: the bytes are writable, exposed and not accessed meanwhile, by this function's precondition.
+                // Any alignment will do.
+                unsafe {
+                    with_exposed_provenance_mut::<$word>(addr as usize).write_unaligned(value)
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn load_shared(addr: u64) -> Self {
                 let ptr = with_exposed_provenance_mut::<$word>(addr as usize);
                 if ptr.is_aligned() {
-                    // SAFETY: the pointer is aligned, as just seen, and points to readable bytes of an exposed object that
-                    // only atomic operations write, by this function's precondition.
+                    // SAFETY: the pointer is aligned, as just seen, and valid for atomic operations, by this
+                    // function's precondition.
                     unsafe { <$atomic>::from_ptr(ptr) }.load(Ordering::Relaxed)
                 } else {
                     let mut bytes = [0; size_of::<$word>()];
-                    // SAFETY: `LEN` bytes from `addr` on fulfil the precondition, which is the same.
-                    unsafe { load_bytes(addr, &mut bytes) };
+                    // SAFETY: the precondition for `LEN` bytes is this function's.
+                    unsafe { load_shared_bytes(addr, &mut bytes) };
                     <$word>::from_le_bytes(bytes)
                 }
             }
 
             #[inline(always)]
-            unsafe fn store(addr: u64, value: Self) {
+            unsafe fn store_shared(addr: u64, value: Self) {
                 let ptr = with_exposed_provenance_mut::<$word>(addr as usize);
                 if ptr.is_aligned() {
-                    // SAFETY: the pointer is aligned, as just seen, and points to writable bytes of an exposed object that
-                    // only atomic operations access, by this function's precondition.
+                    // SAFETY: the pointer is aligned, as just seen, and valid for atomic operations, by this
+                    // function's precondition.
                     unsafe { <$atomic>::from_ptr(ptr) }.store(value, Ordering::Relaxed);
                 } else {
-                    // SAFETY: `LEN` bytes from `addr` on fulfil the precondition, which is the same.
-                    unsafe { store_bytes(addr, &value.to_le_bytes()) };
+                    // SAFETY: the precondition for `LEN` bytes is this function's.
+                    unsafe { store_shared_bytes(addr, &value.to_le_bytes()) };
                 }
             }
         }
@@ -71,27 +103,51 @@ word!(u16, AtomicU16);
 word!(u32, AtomicU32);
 word!(u64, AtomicU64);
 
-/// Reads `bytes.len()` bytes from `addr` on.
+/// Reads bytes of private memory.
 ///
 /// # Safety
 ///
-/// As for [`Word::load`], for that number of bytes.
+/// As for [`Word::load_private`], for `out.len()` bytes, none of which are in `out`.
+pub(super) unsafe fn load_private_bytes(addr: u64, out: &mut [u8]) {
+    let from = with_exposed_provenance::<u8>(addr as usize);
+    // SAFETY: the source is readable by this function's precondition, the destination writable since it is borrowed, they do
+    // not overlap, and bytes are always aligned.
+    unsafe { ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) }
+}
+
+/// Writes bytes of private memory.
+///
+/// # Safety
+///
+/// As for [`Word::store_private`], for `bytes.len()` bytes, none of which are in `bytes`.
+pub(super) unsafe fn store_private_bytes(addr: u64, bytes: &[u8]) {
+    let to = with_exposed_provenance_mut::<u8>(addr as usize);
+    // SAFETY: the destination is writable by this function's precondition, the source readable since it is borrowed, they do
+    // not overlap, and bytes are always aligned.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
+}
+
+/// Reads bytes of shared memory, each as it is at that moment.
+///
+/// # Safety
+///
+/// As for [`Word::load_shared`], for `out.len()` bytes.
 #[cold]
-pub(crate) unsafe fn load_bytes(addr: u64, bytes: &mut [u8]) {
-    for (byte, addr) in bytes.iter_mut().zip(addr..) {
+pub(super) unsafe fn load_shared_bytes(addr: u64, out: &mut [u8]) {
+    for (byte, addr) in out.iter_mut().zip(addr..) {
         let ptr = with_exposed_provenance_mut::<u8>(addr as usize);
         // SAFETY: a byte is always aligned; the rest is this function's precondition.
         *byte = unsafe { AtomicU8::from_ptr(ptr) }.load(Ordering::Relaxed);
     }
 }
 
-/// Writes `bytes` from `addr` on.
+/// Writes bytes of shared memory, one after the other.
 ///
 /// # Safety
 ///
-/// As for [`Word::store`], for that number of bytes.
+/// As for [`Word::store_shared`], for `bytes.len()` bytes.
 #[cold]
-pub(crate) unsafe fn store_bytes(addr: u64, bytes: &[u8]) {
+pub(super) unsafe fn store_shared_bytes(addr: u64, bytes: &[u8]) {
     for (byte, addr) in bytes.iter().zip(addr..) {
         let ptr = with_exposed_provenance_mut::<u8>(addr as usize);
         // SAFETY: a byte is always aligned; the rest is this function's precondition.
@@ -99,24 +155,24 @@ pub(crate) unsafe fn store_bytes(addr: u64, bytes: &[u8]) {
     }
 }
 
-/// Returns the atomic at `addr`.
+/// Returns the atomic at `addr`, in private or shared memory.
 ///
 /// # Safety
 ///
-/// `addr` is a multiple of 4, and as for [`Word::store`] for as long as the result is used.
+/// `addr` is a multiple of 4, and as for [`Word::store_shared`] for as long as the result is used.
 #[inline(always)]
-pub(crate) unsafe fn atomic_u32<'a>(addr: u64) -> &'a AtomicU32 {
+pub(super) unsafe fn atomic_u32<'a>(addr: u64) -> &'a AtomicU32 {
     // SAFETY: this function's precondition is that of the call.
     unsafe { AtomicU32::from_ptr(with_exposed_provenance_mut(addr as usize)) }
 }
 
-/// Returns the atomic at `addr`.
+/// Returns the atomic at `addr`, in private or shared memory.
 ///
 /// # Safety
 ///
-/// `addr` is a multiple of 8, and as for [`Word::store`] for as long as the result is used.
+/// `addr` is a multiple of 8, and as for [`Word::store_shared`] for as long as the result is used.
 #[inline(always)]
-pub(crate) unsafe fn atomic_u64<'a>(addr: u64) -> &'a AtomicU64 {
+pub(super) unsafe fn atomic_u64<'a>(addr: u64) -> &'a AtomicU64 {
     // SAFETY: this function's precondition is that of the call.
     unsafe { AtomicU64::from_ptr(with_exposed_provenance_mut(addr as usize)) }
 }

@@ -1,6 +1,7 @@
 //! The regions of a running program, and access to them.
 #![allow(unsafe_code)]
 
+use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use axebpf_maps::{Arena, ValueSource};
@@ -49,17 +50,29 @@ pub(crate) struct Reservation {
     pub(crate) len: u64,
 }
 
+/// Who else can access the bytes that the program accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// Nobody: they are of the stack or the context.
+    Private,
+    /// Programs on other CPUs, by way of a map.
+    Shared,
+}
+
 /// The memory of a running program.
 pub(crate) struct Memory<'r> {
     /// The live frames of the stack: from the lowest byte of the innermost to the end of the outermost.
     stack: Window,
-    /// The region, other than the stack, that the program last read.
+    context: Window,
+    /// The context if the program may write it, or nothing.
+    writable_context: Window,
+    /// The shared region that the program last read.
     readable: Window,
-    /// The region, other than the stack, that the program last wrote.
+    /// The shared region that the program last wrote.
     writable: Window,
-    context: Context<'r>,
     maps: &'r [BoundMap],
     records: [Option<Reservation>; MAX_RECORDS],
+    _context: PhantomData<&'r mut [u8]>,
 }
 
 impl<'r> Memory<'r> {
@@ -67,25 +80,41 @@ impl<'r> Memory<'r> {
     ///
     /// # Safety
     ///
-    /// `STACK_BYTES` bytes from `stack` on belong to the caller alone for `'r`, their provenance is exposed, and they
-    /// are accessed through the result only.
-    pub(crate) unsafe fn new(stack: u64, context: Context<'r>, maps: &'r [BoundMap]) -> Self {
-        let top = stack + STACK_BYTES as u64;
-        let frame = FRAME_BYTES as u64;
+    /// `STACK_BYTES` bytes from `stack` on are initialised and belong to the caller alone for `'r`, their provenance is
+    /// exposed, and they are accessed through the result only.
+    pub(crate) unsafe fn new(
+        stack: u64,
+        context: &'r mut Context<'_>,
+        maps: &'r [BoundMap],
+    ) -> Self {
+        let whole = Window {
+            len: context.len(),
+            start: context.expose(),
+        };
         let mut memory = Self {
-            stack: Window { start: top, len: 0 },
-            readable: Window {
-                start: context.addr(),
-                len: context.len(),
+            stack: Window {
+                start: stack + STACK_BYTES as u64,
+                len: 0,
             },
+            context: whole,
+            writable_context: if context.is_writable() {
+                whole
+            } else {
+                Window::EMPTY
+            },
+            readable: Window::EMPTY,
             writable: Window::EMPTY,
-            context,
             maps,
             records: [None; MAX_RECORDS],
+            _context: PhantomData,
         };
-        debug_assert_eq!(frame % 8, 0);
         memory.push_frame();
         memory
+    }
+
+    /// Returns what the program starts with in `r1` and `r2`: where the context is, and its length.
+    pub(crate) fn arguments(&self) -> [u64; 2] {
+        [self.context.start, self.context.len]
     }
 
     /// Returns the frame pointer, `r10`: the end of the innermost frame.
@@ -99,11 +128,8 @@ impl<'r> Memory<'r> {
     pub(crate) fn push_frame(&mut self) {
         self.stack.start -= FRAME_BYTES as u64;
         self.stack.len += FRAME_BYTES as u64;
-        let words = FRAME_BYTES as u64 / 8;
-        for word in 0..words {
-            // SAFETY: the frame lies in the stack, which the caller of `new` vouched for.
-            unsafe { u64::store(self.stack.start + word * 8, 0) };
-        }
+        // SAFETY: the frame lies in the stack, for which the caller of `new` vouched.
+        unsafe { raw::store_private_bytes(self.stack.start, &[0; FRAME_BYTES]) };
     }
 
     /// Takes the innermost frame away.
@@ -116,18 +142,25 @@ impl<'r> Memory<'r> {
     /// Reads a number.
     #[inline(always)]
     pub(crate) fn load<W: Word>(&mut self, addr: u64) -> Result<W, Violation> {
-        self.check_read(addr, W::LEN)?;
-        // SAFETY: the bytes lie in a region of this program, which is readable, exposed, and shared, if at all, with
-        // other programs and with maps, which access it by atomic operations.
-        Ok(unsafe { W::load(addr) })
+        Ok(match self.check_read(addr, W::LEN)? {
+            // SAFETY: the bytes lie in the stack or the context, which are readable, initialised and exposed, and which this run
+            // has to itself or borrows.
+            Sharing::Private => unsafe { W::load_private(addr) },
+            // SAFETY: the bytes lie in a map's arena or ring, which is initialised and exposed, lives as long as the
+            // map that is borrowed, and is accessed by atomic operations only.
+            Sharing::Shared => unsafe { W::load_shared(addr) },
+        })
     }
 
     /// Writes a number.
     #[inline(always)]
     pub(crate) fn store<W: Word>(&mut self, addr: u64, value: W) -> Result<(), Violation> {
-        self.check_write(addr, W::LEN)?;
-        // SAFETY: the bytes lie in a region of this program, which is writable; the rest as in `load`.
-        unsafe { W::store(addr, value) };
+        match self.check_write(addr, W::LEN)? {
+            // SAFETY: the bytes lie in the stack or a context that is borrowed mutably; the rest as in `load`.
+            Sharing::Private => unsafe { W::store_private(addr, value) },
+            // SAFETY: as in `load`.
+            Sharing::Shared => unsafe { W::store_shared(addr, value) },
+        }
         Ok(())
     }
 
@@ -138,7 +171,8 @@ impl<'r> Memory<'r> {
         if !addr.is_multiple_of(4) {
             return Err(Violation::Misaligned { addr, len: 4 });
         }
-        // SAFETY: the address is aligned, as just seen; the rest as in `store`.
+        // SAFETY: the address is aligned, as just seen. The bytes are writable and exposed, as in `store`, and private, or
+        // accessed by atomic operations only.
         Ok(unsafe { raw::atomic_u32(addr) })
     }
 
@@ -149,52 +183,37 @@ impl<'r> Memory<'r> {
         if !addr.is_multiple_of(8) {
             return Err(Violation::Misaligned { addr, len: 8 });
         }
-        // SAFETY: the address is aligned, as just seen; the rest as in `store`.
+        // SAFETY: as in `atomic32`.
         Ok(unsafe { raw::atomic_u64(addr) })
     }
 
     /// Refuses a read unless it lies in one region.
     #[inline(always)]
-    pub(crate) fn check_read(&mut self, addr: u64, len: u64) -> Result<(), Violation> {
-        if self.stack.holds(addr, len) || self.readable.holds(addr, len) {
-            return Ok(());
+    fn check_read(&mut self, addr: u64, len: u64) -> Result<Sharing, Violation> {
+        if self.stack.holds(addr, len) || self.context.holds(addr, len) {
+            return Ok(Sharing::Private);
         }
-        self.readable = self
-            .find(addr, len, Access::Read)
-            .ok_or(Violation::OutOfBounds {
-                access: Access::Read,
-                addr,
-                len,
-            })?;
-        Ok(())
+        if !self.readable.holds(addr, len) {
+            self.readable = self.find(addr, len, Access::Read)?;
+        }
+        Ok(Sharing::Shared)
     }
 
     /// Refuses a write unless it lies in one region that may be written.
     #[inline(always)]
-    pub(crate) fn check_write(&mut self, addr: u64, len: u64) -> Result<(), Violation> {
-        if self.stack.holds(addr, len) || self.writable.holds(addr, len) {
-            return Ok(());
+    fn check_write(&mut self, addr: u64, len: u64) -> Result<Sharing, Violation> {
+        if self.stack.holds(addr, len) || self.writable_context.holds(addr, len) {
+            return Ok(Sharing::Private);
         }
-        self.writable = self
-            .find(addr, len, Access::Write)
-            .ok_or(Violation::OutOfBounds {
-                access: Access::Write,
-                addr,
-                len,
-            })?;
-        Ok(())
+        if !self.writable.holds(addr, len) {
+            self.writable = self.find(addr, len, Access::Write)?;
+        }
+        Ok(Sharing::Shared)
     }
 
-    /// Finds the region, other than the stack, that allows the access.
+    /// Finds the shared region that allows the access.
     #[cold]
-    fn find(&self, addr: u64, len: u64, access: Access) -> Option<Window> {
-        let context = Window {
-            start: self.context.addr(),
-            len: self.context.len(),
-        };
-        if context.holds(addr, len) && (access == Access::Read || self.context.is_writable()) {
-            return Some(context);
-        }
+    fn find(&self, addr: u64, len: u64, access: Access) -> Result<Window, Violation> {
         let records = self.records.iter().flatten();
         self.maps
             .iter()
@@ -209,37 +228,54 @@ impl<'r> Memory<'r> {
                 len: record.len,
             }))
             .find(|window| window.holds(addr, len))
+            .ok_or(Violation::OutOfBounds { access, addr, len })
+    }
+
+    /// Refuses to let a helper write `len` bytes at `addr` unless they lie in one region that may be written.
+    pub(crate) fn check_writable(&mut self, addr: u64, len: u64) -> Result<(), Violation> {
+        self.check_write(addr, len).map(|_| ())
     }
 
     /// Returns `len` bytes at `addr`, for a map or a ring buffer to copy from.
     pub(crate) fn bytes(&mut self, addr: u64, len: u64) -> Result<Bytes<'_>, Violation> {
-        if len > 0 {
-            self.check_read(addr, len)?;
-        }
+        let sharing = if len == 0 {
+            Sharing::Private
+        } else {
+            self.check_read(addr, len)?
+        };
         Ok(Bytes {
             addr,
             len: len as usize,
-            _memory: core::marker::PhantomData,
+            sharing,
+            _memory: PhantomData,
         })
     }
 
     /// Copies bytes out of the program's memory.
     pub(crate) fn copy_out(&mut self, addr: u64, out: &mut [u8]) -> Result<(), Violation> {
-        if !out.is_empty() {
-            self.check_read(addr, out.len() as u64)?;
+        if out.is_empty() {
+            return Ok(());
         }
-        // SAFETY: the bytes lie in a region of this program, as in `load`.
-        unsafe { raw::load_bytes(addr, out) };
+        match self.check_read(addr, out.len() as u64)? {
+            // SAFETY: as in `load`. Helpers copy to memory of their own, which is not the program's.
+            Sharing::Private => unsafe { raw::load_private_bytes(addr, out) },
+            // SAFETY: as in `load`.
+            Sharing::Shared => unsafe { raw::load_shared_bytes(addr, out) },
+        }
         Ok(())
     }
 
     /// Copies bytes into the program's memory.
     pub(crate) fn copy_in(&mut self, addr: u64, bytes: &[u8]) -> Result<(), Violation> {
-        if !bytes.is_empty() {
-            self.check_write(addr, bytes.len() as u64)?;
+        if bytes.is_empty() {
+            return Ok(());
         }
-        // SAFETY: the bytes lie in a region of this program, as in `store`.
-        unsafe { raw::store_bytes(addr, bytes) };
+        match self.check_write(addr, bytes.len() as u64)? {
+            // SAFETY: as in `store`. Helpers copy from memory of their own, which is not the program's.
+            Sharing::Private => unsafe { raw::store_private_bytes(addr, bytes) },
+            // SAFETY: as in `store`.
+            Sharing::Shared => unsafe { raw::store_shared_bytes(addr, bytes) },
+        }
         Ok(())
     }
 
@@ -295,7 +331,8 @@ fn value_window(arena: &Arena, addr: u64) -> Option<Window> {
 pub(crate) struct Bytes<'m> {
     addr: u64,
     len: usize,
-    _memory: core::marker::PhantomData<&'m ()>,
+    sharing: Sharing,
+    _memory: PhantomData<&'m ()>,
 }
 
 impl ValueSource for Bytes<'_> {
@@ -304,18 +341,22 @@ impl ValueSource for Bytes<'_> {
     }
 
     fn word(&self, index: usize) -> u64 {
-        let Some(rest) = self.len.checked_sub(index * 8) else {
+        let mut word = [0; 8];
+        let Some(rest) = index
+            .checked_mul(8)
+            .and_then(|start| self.len.checked_sub(start))
+        else {
             return 0;
         };
         let addr = self.addr + index as u64 * 8;
-        if rest >= 8 {
-            // SAFETY: eight bytes lie within the checked ones.
-            return unsafe { u64::load(addr) };
-        }
-        let mut word = [0; 8];
-        if let Some(bytes) = word.get_mut(..rest) {
-            // SAFETY: `rest` bytes lie within the checked ones.
-            unsafe { raw::load_bytes(addr, bytes) };
+        let (bytes, _) = word.split_at_mut(rest.min(8));
+        match self.sharing {
+            // SAFETY: the bytes lie within the checked ones, as in `load`; the word is no memory of the program's.
+            Sharing::Private => unsafe { raw::load_private_bytes(addr, bytes) },
+            // SAFETY: eight bytes lie within the checked ones, as in `load`.
+            Sharing::Shared if rest >= 8 => return unsafe { u64::load_shared(addr) },
+            // SAFETY: the bytes lie within the checked ones, as in `load`.
+            Sharing::Shared => unsafe { raw::load_shared_bytes(addr, bytes) },
         }
         u64::from_ne_bytes(word)
     }

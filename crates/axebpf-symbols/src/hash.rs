@@ -3,8 +3,6 @@
 //! Each step is a bijection of the state, so any change of a single byte changes the checksum. It guards
 //! against damage, not against an attacker, who could recompute it.
 
-use core::fmt;
-
 /// A running FNV-1a hash of 64 bits.
 #[derive(Clone, Copy)]
 pub(crate) struct Fnv(u64);
@@ -27,12 +25,5 @@ impl Fnv {
     /// Returns both halves folded into one.
     pub(crate) const fn finish_short(self) -> u32 {
         (self.0 ^ (self.0 >> 32)) as u32
-    }
-}
-
-impl fmt::Write for Fnv {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.add(text.as_bytes());
-        Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! Going through the symbols of a table.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt::Write;
 use core::slice;
 
 use zerocopy::little_endian::U32;
 
+use crate::plain::write_plain;
 use crate::sidecar::DemangledEntry;
 use crate::symbol::Compare;
 use crate::{Glob, NameBuf, Symbol, SymbolTable};
@@ -57,6 +58,7 @@ pub struct Matching<'t, 'a, 'g> {
     glob: &'g Glob,
     buf: Box<NameBuf>,
     demangled: String,
+    plain: String,
 }
 
 impl<'t, 'a, 'g> Matching<'t, 'a, 'g> {
@@ -66,6 +68,7 @@ impl<'t, 'a, 'g> Matching<'t, 'a, 'g> {
             glob,
             buf: Box::default(),
             demangled: String::new(),
+            plain: String::new(),
         }
     }
 
@@ -75,10 +78,13 @@ impl<'t, 'a, 'g> Matching<'t, 'a, 'g> {
             return true;
         }
         let demangled = symbol.demangle(&mut self.buf);
+        if !demangled.is_mangled() {
+            return false;
+        }
         self.demangled.clear();
-        demangled.is_mangled()
-            && write!(self.demangled, "{demangled}").is_ok()
-            && self.glob.matches(&self.demangled)
+        write!(self.demangled, "{demangled}").is_ok()
+            && (self.glob.matches(&self.demangled)
+                || write_plain(&self.demangled, &mut self.plain) && self.glob.matches(&self.plain))
     }
 }
 
@@ -148,7 +154,15 @@ impl<'t, 'a, 'n> Named<'t, 'a, 'n> {
 
     /// Tells whether the demangled name of `symbol` is the one that is looked for.
     fn fits(&self, symbol: &Symbol<'a>) -> bool {
-        Compare::displays_as(&symbol.demangle(&mut NameBuf::new()), self.name)
+        let mut buf = NameBuf::new();
+        let demangled = symbol.demangle(&mut buf);
+        if Compare::displays_as(&demangled, self.name) {
+            return true;
+        }
+        let mut plain = String::new();
+        demangled.is_mangled()
+            && write_plain(&demangled.to_string(), &mut plain)
+            && plain == self.name
     }
 }
 

@@ -77,6 +77,7 @@ mod glob;
 mod hash;
 mod iter;
 mod name;
+mod plain;
 mod section;
 mod sidecar;
 mod slide;

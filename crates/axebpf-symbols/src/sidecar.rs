@@ -7,7 +7,9 @@
 //! | header | [`Header`] |
 //! | sizes | `n` × `u32` bytes, 0 where the size is unknown |
 //! | enclosing | `n` × `u32`: the last symbol before this one that reaches over this one's start, or `u32::MAX` |
-//! | demangled index | `d` × (`u32` hash of the demangled name, `u32` symbol), ascending |
+//! | demangled index | `d` × (`u32` hash of a demangled name, `u32` symbol), ascending |
+//!
+//! A method `<a::T>::f` is in the index under that name and as `a::T::f`.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
+use crate::plain::write_plain;
 use crate::{NameBuf, SymbolTable};
 
 /// The number of characters beyond which a name is not compared.
@@ -48,10 +49,15 @@ impl SymbolTable<'_> {
     pub fn suggest(&self, name: &str, limit: usize) -> Vec<String> {
         let mut best = Best::new(name, limit);
         let mut buf = NameBuf::new();
-        let mut demangled = String::new();
+        let (mut demangled, mut plain) = (String::new(), String::new());
         for symbol in self {
             demangled.clear();
-            if write!(demangled, "{}", symbol.demangle(&mut buf)).is_ok() {
+            if write!(demangled, "{}", symbol.demangle(&mut buf)).is_err() {
+                continue;
+            }
+            if write_plain(&demangled, &mut plain) {
+                best.offer(&plain);
+            } else {
                 best.offer(&demangled);
             }
         }

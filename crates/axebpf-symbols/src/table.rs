@@ -127,6 +127,8 @@ impl<'a> SymbolTable<'a> {
 
     /// Finds the symbol called `name`, by its exact name, mangled or demangled without hash.
     ///
+    /// A method that is no trait's, `<a::T>::f`, is found as `a::T::f` too.
+    ///
     /// Where several have that name this is the one with the lowest address;
     /// [`lookup_names`](Self::lookup_names) has them all.
     #[must_use]

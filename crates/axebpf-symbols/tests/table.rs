@@ -115,6 +115,45 @@ fn names_are_found_mangled_and_demangled() {
 }
 
 #[test]
+fn methods_are_found_without_their_brackets() {
+    // `<mycrate::Vcpu>::run`, `<mycrate::Vcpu as core::fmt::Debug>::fmt`, `<[u8]>::len`,
+    // `<mycrate::Foo<fn() -> u8>>::bar`.
+    let method = "_RNvMCs1234_7mycrateNtB2_4Vcpu3run";
+    let of_trait = "_RNvXCs1234_7mycrateNtB2_4VcpuNtNtCs5678_4core3fmt5Debug3fmt";
+    let of_slice = "_RNvMCs1234_7mycrateSh3len";
+    let generic = "_RNvMCs1234_7mycrateINtB2_3FooFEhE3bar";
+    let bytes = encode(&[
+        (method, 0x1000, 8, 't'),
+        (of_trait, 0x2000, 8, 't'),
+        (of_slice, 0x3000, 8, 't'),
+        (generic, 0x4000, 8, 't'),
+    ]);
+    // With the index of demangled names, and without it.
+    let blob = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    for part in [&bytes[..], &bytes[..blob]] {
+        let table = SymbolTable::from_blob(part, Slide::ZERO).unwrap();
+        let address = |name: &str| table.lookup_name(name).map(|s| s.address());
+        assert_eq!(address("<mycrate::Vcpu>::run"), Some(0x1000));
+        assert_eq!(address("mycrate::Vcpu::run"), Some(0x1000));
+        assert_eq!(
+            address("<mycrate::Vcpu as core::fmt::Debug>::fmt"),
+            Some(0x2000)
+        );
+        assert_eq!(address("mycrate::Vcpu as core::fmt::Debug::fmt"), None);
+        assert_eq!(address("<[u8]>::len"), Some(0x3000));
+        assert_eq!(address("[u8]::len"), None);
+        assert_eq!(address("<mycrate::Foo<fn() -> u8>>::bar"), Some(0x4000));
+        assert_eq!(address("mycrate::Foo<fn() -> u8>::bar"), Some(0x4000));
+        let glob = Glob::new("mycrate::*").unwrap();
+        assert_eq!(table.matching(&glob).count(), 2);
+        assert_eq!(
+            table.suggest("mycrate::Vcpu::ran", 1),
+            ["mycrate::Vcpu::run"]
+        );
+    }
+}
+
+#[test]
 fn all_symbols_of_one_name_are_found() {
     let other = "_ZN3hyp4vcpu3run17hfedcba9876543210E";
     let bytes = encode(&[

@@ -5,9 +5,8 @@ mod tokens;
 
 pub use fill::fill_section;
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::Write;
 
 use ksym::{KSYM_NAME_LEN, TOKEN_MARKER};
 use thiserror::Error;
@@ -17,6 +16,7 @@ use zerocopy::little_endian::{U32, U64};
 use crate::Demangled;
 use crate::blob::{ALIGN, MAX_SYMBOLS};
 use crate::hash::Fnv;
+use crate::plain::write_plain;
 use crate::sidecar::{self, DemangledEntry, Header, NONE};
 use tokens::Tokens;
 
@@ -248,11 +248,7 @@ fn write_name(names: &mut Vec<u8>, entry: &Entry, tokens: &Tokens<'_>) {
 
 /// Appends the sidecar for `entries` to `out`, which ends where the sidecar starts.
 fn write_sidecar(out: &mut Vec<u8>, entries: &[Entry]) {
-    let mut demangled: Vec<(u32, u32)> = (0..)
-        .zip(entries)
-        .filter_map(|(i, e)| Some((demangled_hash(&e.name)?, i)))
-        .collect();
-    demangled.sort_unstable();
+    let demangled = demangled_index(entries);
     let mut parts: Vec<u8> = Vec::new();
     for entry in entries {
         parts.extend_from_slice(&entry.size.to_le_bytes());
@@ -279,15 +275,31 @@ fn write_sidecar(out: &mut Vec<u8>, entries: &[Entry]) {
     out.extend_from_slice(&parts);
 }
 
-/// Returns the key of `name` in the index of demangled names, or `None` if it is not mangled.
-fn demangled_hash(name: &str) -> Option<u32> {
-    let demangled = Demangled::new(name);
-    if !demangled.is_mangled() {
-        return None;
+/// Returns the index of demangled names: the hash of each form of a name, and the symbol.
+fn demangled_index(entries: &[Entry]) -> Vec<(u32, u32)> {
+    let mut index = Vec::new();
+    let mut plain = String::new();
+    for (symbol, entry) in (0..).zip(entries) {
+        let demangled = Demangled::new(&entry.name);
+        if !demangled.is_mangled() {
+            continue;
+        }
+        let demangled = demangled.to_string();
+        index.push((hash(&demangled), symbol));
+        if write_plain(&demangled, &mut plain) {
+            index.push((hash(&plain), symbol));
+        }
     }
+    index.sort_unstable();
+    index.dedup();
+    index
+}
+
+/// Returns the key of `name` in the index of demangled names.
+fn hash(name: &str) -> u32 {
     let mut fnv = Fnv::new();
-    write!(fnv, "{demangled}").ok()?;
-    Some(fnv.finish_short())
+    fnv.add(name.as_bytes());
+    fnv.finish_short()
 }
 
 /// Returns for each entry the last one before it that reaches over its start.

@@ -30,6 +30,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod arithmetic;
 mod branch;
 mod class;
 mod immediate;

@@ -170,6 +170,27 @@ fn a_key_that_stays_is_seen_once_by_an_iteration() {
 }
 
 #[test]
+fn a_key_that_is_listed_is_whole() {
+    explore(3, || {
+        let spec = MapSpec::new(MapKind::Hash, 16, 8, 1);
+        let map = Hash::new(&spec, Copies::Shared, 0).expect("the specification is fine");
+        let map = Arc::new(map);
+        let any = UpdateFlags::Any;
+        map.update(&value(1), &key(1), any, 0)
+            .expect("there is room");
+        let reader = beside(&map, |map| {
+            let mut listed = [0; 16];
+            assert!(!map.key_of(0, &mut listed) || listed == value(1) || listed == value(2));
+        });
+        map.delete(&value(1), Effort::UntilFree)
+            .expect("it is there");
+        map.update(&value(2), &key(2), any, 0)
+            .expect("its slot is free");
+        reader.join().expect("no assertion failed");
+    });
+}
+
+#[test]
 fn of_two_inserts_one_wins() {
     explore(3, || {
         let map = hash(2);

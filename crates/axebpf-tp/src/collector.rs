@@ -94,30 +94,18 @@ impl Collection {
             recording,
         };
         // The end comes first: where an event ends one interval and starts the next, it must.
-        let end = subscribe::add(
-            event,
-            Subscriber {
-                handler: Arc::new(collector),
-                filter: filter.clone(),
-                role: Role::Listener,
-            },
-        )?;
-        let start = note.map(|(start, note)| {
-            let handler = Arc::new(note);
-            subscribe::add(
-                start,
-                Subscriber {
-                    handler,
-                    filter: None,
-                    role: Role::IntervalStart,
-                },
-            )
-        });
+        let collector = Subscriber {
+            handler: Arc::new(collector),
+            filter: filter.clone(),
+            role: Role::Listener,
+        };
+        let end = subscribe::add(event, collector)?;
+        let start = note.map(StartNote::subscribe).transpose()?;
         Ok(Self {
             filter,
             recording,
             end,
-            start: start.transpose()?,
+            start,
         })
     }
 
@@ -147,10 +135,10 @@ impl Source {
         }
     }
 
-    /// Returns what has to be told of which event, so that the starts of intervals are known.
-    fn start_note(&self) -> Option<(&'static Event, StartNote)> {
+    /// Returns what has to be told of the starts of the intervals.
+    fn start_note(&self) -> Option<StartNote> {
         match self {
-            Self::Since { start, starts } => Some((start, StartNote(starts.clone()))),
+            Self::Since { start, starts } => Some(StartNote::new(start, starts.clone())),
             Self::None | Self::Field(_) => None,
         }
     }

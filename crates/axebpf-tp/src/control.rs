@@ -145,17 +145,7 @@ impl TracepointManager {
         options: EnableOptions<'_>,
     ) -> Result<Vec<&'static Event>, TpError> {
         let events = select(pattern)?;
-        let compile = |event: &&'static Event| match options.filter {
-            Some(text) => {
-                Filter::compile(text, event)
-                    .map(Some)
-                    .map_err(|cause| TpError::BadFilter {
-                        event: event.full_name(),
-                        cause,
-                    })
-            }
-            None => Ok(None),
-        };
+        let compile = |event: &&'static Event| compile(options.filter, event);
         let filters = events.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
         let mut collections = lock(&self.collections)?;
         let known = |event: &'static Event| {
@@ -206,6 +196,15 @@ impl TracepointManager {
         }
         result.map(|()| disabled)
     }
+}
+
+/// Compiles the filter, if there is one, for one of the events.
+fn compile(filter: Option<&str>, event: &'static Event) -> Result<Option<Filter>, TpError> {
+    let compiled = filter.map(|text| Filter::compile(text, event)).transpose();
+    compiled.map_err(|cause| TpError::BadFilter {
+        event: event.full_name(),
+        cause,
+    })
 }
 
 /// Finds the events of a name or glob; at least one.

@@ -63,6 +63,7 @@ pub struct RecordBuffer<const LEN: usize> {
 
 impl<const LEN: usize> Default for RecordBuffer<LEN> {
     fn default() -> Self {
+        const { assert!(LEN >= HEADER_LEN && LEN <= MAX_RECORD_LEN) };
         Self { bytes: [0; LEN] }
     }
 }
@@ -71,7 +72,6 @@ impl<const LEN: usize> RecordBuffer<LEN> {
     /// Stores a field at its offset.
     #[inline]
     pub fn put<T: TraceField>(&mut self, offset: usize, arg: T::Arg<'_>) {
-        const { assert!(LEN >= HEADER_LEN && LEN <= MAX_RECORD_LEN) };
         if let Some(to) = self
             .bytes
             .get_mut(offset..)

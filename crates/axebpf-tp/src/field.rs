@@ -275,17 +275,31 @@ pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
 }
 
 /// Gives each field its offset: natural alignment, in order of declaration.
+///
+/// # Panics
+///
+/// At compile time, when the event has more arguments than there are registers for.
 #[doc(hidden)]
 #[must_use]
 pub const fn lay_out<const N: usize>(mut fields: [Field; N]) -> [Field; N] {
     let mut end = HEADER_LEN;
+    let mut words = 0;
     let mut i = 0;
     while i < N {
-        let align = fields[i].ty.align();
-        fields[i].offset = end.next_multiple_of(align);
-        end = fields[i].offset + fields[i].ty.size();
+        let ty = fields[i].ty;
+        words += if matches!(ty, FieldType::Chars { .. }) {
+            2
+        } else {
+            1
+        };
+        fields[i].offset = end.next_multiple_of(ty.align());
+        end = fields[i].offset + ty.size();
         i += 1;
     }
+    assert!(
+        words <= MAX_WORDS,
+        "an event has at most 16 fields; a string counts for two"
+    );
     fields
 }
 
@@ -318,29 +332,15 @@ const MAX_WORDS: usize = 16;
 ///
 /// # Panics
 ///
-/// At compile time, when the event has more arguments than there are registers for.
+/// At compile time, when there is no such field.
 #[doc(hidden)]
 #[must_use]
 pub const fn word_offset(fields: &[Field], name: &str) -> usize {
-    let mut offset = 0;
-    let mut found = 0;
-    let mut words = 0;
-    while offset < fields.len() {
-        words += if matches!(fields[offset].ty, FieldType::Chars { .. }) {
-            2
-        } else {
-            1
-        };
-        if same(fields[offset].name, name) {
-            found = offset;
-        }
-        offset += 1;
+    let mut index = 0;
+    while !same(fields[index].name, name) {
+        index += 1;
     }
-    assert!(
-        words <= MAX_WORDS,
-        "an event has at most 16 fields; a string counts for two"
-    );
-    16 * found
+    16 * index
 }
 
 /// Compares two strings at compile time.

@@ -7,11 +7,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use axebpf_hit::Padded;
 
-use crate::dispatch::{TraceHandler, TraceHit};
+use crate::dispatch::{Role, Subscriber, TraceHandler, TraceHit};
 use crate::duration::Pairing;
 use crate::error::TpError;
 use crate::event::Event;
 use crate::field::{Field, read_unsigned};
+use crate::subscribe::{self, Subscription};
 
 /// Marks a slot that holds no key, and a start that has found its end.
 const NONE: u64 = u64::MAX;
@@ -86,11 +87,34 @@ impl Starts {
 }
 
 /// Notes the starts, as a subscriber of the event that starts the intervals.
-pub(crate) struct StartNote(pub(crate) Arc<Starts>);
+pub(crate) struct StartNote {
+    event: &'static Event,
+    starts: Arc<Starts>,
+}
+
+impl StartNote {
+    pub(crate) fn new(event: &'static Event, starts: Arc<Starts>) -> Self {
+        Self { event, starts }
+    }
+
+    /// Listens to the starts.
+    pub(crate) fn subscribe(self) -> Result<Subscription, TpError> {
+        let event = self.event;
+        let handler = Arc::new(self);
+        subscribe::add(
+            event,
+            Subscriber {
+                handler,
+                filter: None,
+                role: Role::IntervalStart,
+            },
+        )
+    }
+}
 
 impl TraceHandler for StartNote {
     fn hit(&self, hit: &TraceHit<'_>) {
-        self.0.begin(hit);
+        self.starts.begin(hit);
     }
 }
 

@@ -6,16 +6,20 @@
 /// `unsafe_code` (it adds to a section of the image). Makes a struct for the fields, a `static`
 /// [`Event`](crate::Event) and a type alias that share the event's name, so that
 /// [`trace!`](crate::trace) can name all of it by one path. The doc comments become the help text
-/// of the event and its fields. No field may be named like an event of the same module.
+/// of the event and its fields. As Rust lets nothing shadow a static, no field and no local
+/// variable of the same module may be named like an event.
 ///
-/// A field has one of the types of [`TraceField`](crate::TraceField); a record has at most
+/// A field has one of the types of [`TraceField`](crate::TraceField). There are at most 16, of
+/// which a string counts for two, and a record has at most
 /// [`MAX_RECORD_LEN`](crate::MAX_RECORD_LEN) bytes. An event without fields has an empty pair of
 /// braces.
 ///
-/// Where the event has a duration, it says so last: `duration = FIELD` for a field in nanoseconds,
-/// `duration = since EVENT per cpu` for the time since another event on the same CPU, or `duration
-/// = since EVENT per (FIELD, ...)` for the time since the other event had the same values in these
-/// fields.
+/// Where the event has a duration, it says so last:
+///
+/// - `duration = FIELD`: a field holds it, in nanoseconds;
+/// - `duration = since EVENT per cpu`: the time since another event on the same CPU;
+/// - `duration = since EVENT per (FIELD, ...)`: the time since the other event had the same values
+///   in these fields.
 ///
 /// # Examples
 ///
@@ -248,8 +252,8 @@ macro_rules! __event_duration {
 
 /// Passes a tracepoint: reports the event to whoever listens, and costs one NOP while nobody does.
 ///
-/// Takes the path of the event and all its fields, in any order, as in a struct literal. The fields
-/// are evaluated only when somebody listens.
+/// Takes the path of the event (without `$crate`) and all its fields, in any order, as in a struct
+/// literal. The fields are evaluated only when somebody listens.
 ///
 /// # Examples
 ///

@@ -75,8 +75,10 @@ pub(crate) fn add(event: &'static Event, subscriber: Subscriber) -> Result<Subsc
     if axebpf_hit::platform().is_none() {
         return Err(TpError::NotInstalled);
     }
-    let mut all = lock(&LISTENERS)?;
+    // Made before the lock is taken, so that it is dropped after it: its handler may be a user of
+    // this module, too.
     let subscriber = Arc::new(subscriber);
+    let mut all = lock(&LISTENERS)?;
     let list = list_of(&mut all, event);
     list.push(subscriber.clone());
     publish(event, list);

@@ -2,19 +2,20 @@
 
 use crate::Error;
 
-/// Prepares what there is once in an image: a platform, if none is installed yet, and the tracepoints.
+/// Prepares the tracepoints of the image.
 ///
 /// For a hypervisor that only switches tracepoints, through `tracepoint::TracepointManager::global()`.
-/// [`Axebpf::new`](crate::Axebpf::new) calls it too, after installing its own platform. Call it after the image runs at its final
+/// [`Axebpf::new`](crate::Axebpf::new) calls it too, after installing its platform. Call it after the image runs at its final
 /// mapping; to call it again does nothing.
 ///
-/// The platform is that of ax-hal with the feature `axhal`, and [`host`](axebpf_platform::host) under an operating system, which has
-/// std. Any other hypervisor calls [`axebpf_hit::install`] first; without, tracepoints can be listed but not enabled.
+/// A hypervisor calls [`axebpf_hit::install`] first, with its own platform or that of the feature `axhal`; without,
+/// tracepoints can be listed but not enabled. Under an operating system, where there is std,
+/// the host platform is installed if none is.
 ///
 /// # Errors
 ///
-/// `Error::Tracepoint` when the tracepoints of the image are inconsistent, and [`Error::Hit`] when the platform cannot be
-/// installed.
+/// `Error::Tracepoint` when the tracepoints of the image are inconsistent, and [`Error::Hit`] when the host platform cannot
+/// be installed.
 pub fn init() -> Result<(), Error> {
     if axebpf_hit::platform().is_none() {
         install_default()?;
@@ -29,12 +30,8 @@ fn install_default() -> Result<(), Error> {
     Ok(axebpf_hit::install(&axebpf_platform::host::HOST)?)
 }
 
-#[cfg(all(target_os = "none", feature = "axhal"))]
-fn install_default() -> Result<(), Error> {
-    Ok(axebpf_hit::install(&axebpf_platform::axhal::AXHAL)?)
-}
-
-#[cfg(all(target_os = "none", not(feature = "axhal")))]
+/// Only the hypervisor knows what its platform is.
+#[cfg(target_os = "none")]
 fn install_default() -> Result<(), Error> {
     Ok(())
 }

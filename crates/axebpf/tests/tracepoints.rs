@@ -41,6 +41,7 @@ events! {
     leaky Leaky,
     unread Unread,
     printed Printed,
+    flooded Flooded,
     many Many,
 }
 
@@ -304,6 +305,29 @@ fn what_programs_print_comes_out_in_the_order_of_time() {
     }
     assert_eq!(root.next_printk().unwrap(), None);
     assert_eq!(root.lost_printk().unwrap(), 0);
+}
+
+#[test]
+fn printed_lines_that_nobody_reads_are_counted() {
+    set_mock_cpu_id(34);
+    let root = root();
+    let (object, link) = attached(&root, ALL, "flooded", &LinkOptions::default());
+    for value in 0..5000 {
+        trace!(flooded {
+            value: value % 8,
+            cpu: 34
+        });
+    }
+    let mut last = None;
+    let mut read = 0;
+    while let Some(line) = root.next_printk().unwrap() {
+        last = Some(line.text);
+        read += 1;
+    }
+    assert_eq!(last.as_deref(), Some("ping 7 on cpu 34"));
+    assert_eq!(read + root.lost_printk().unwrap(), 5000);
+    root.detach(link).unwrap();
+    root.unload(object, Unload::IfUnused).unwrap();
 }
 
 #[test]

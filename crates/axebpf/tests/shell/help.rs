@@ -1,0 +1,48 @@
+//! `help`.
+
+use axebpf::shell::Shell;
+
+use crate::session::Session;
+
+const ALL_COMMANDS: &[&str] = &[
+    "trace list",
+    "trace enable",
+    "trace disable",
+    "trace stat",
+    "trace stream",
+    "trace format",
+    "trace buffer",
+    "prog list",
+    "prog load",
+    "prog unload",
+    "prog show",
+    "link list",
+    "link attach",
+    "link detach",
+    "map list",
+    "map dump",
+    "map lookup",
+    "map update",
+    "map delete",
+    "map unpin",
+    "sym",
+    "help",
+];
+
+#[test]
+fn every_command_has_help() {
+    let mut session = Session::new();
+    let overview = session.ok("help");
+    assert_eq!(overview.lines().count(), ALL_COMMANDS.len() + 2);
+    for command in ALL_COMMANDS {
+        assert!(overview.contains(command), "{command}");
+        let help = session.ok(&format!("help {command}"));
+        assert!(help.starts_with(&format!("usage: {command}")), "{help}");
+        assert_eq!(session.ok(&format!("{command} --help")), help);
+    }
+    for group in ["trace", "prog", "link", "map"] {
+        assert!(session.ok(&format!("help {group}")).starts_with(group));
+    }
+    let names: Vec<_> = Shell::commands().collect();
+    assert_eq!(names, ["trace", "prog", "link", "map", "sym", "help"]);
+}

@@ -1,0 +1,13 @@
+//! The shell, as an operator sees it.
+#![cfg(all(feature = "runtime", feature = "tracepoint-support"))]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod errors;
+mod help;
+mod links;
+mod maps;
+mod objects;
+mod session;
+mod traces;

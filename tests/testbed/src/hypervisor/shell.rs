@@ -4,7 +4,7 @@ use alloc::{boxed::Box, sync::Arc};
 use core::fmt::Write;
 
 use axebpf::{
-    platform::CpuId,
+    platform::{CpuId, HostVirt, ReadMemory},
     programs::EmbeddedObjects,
     shell::{Io, Outcome, Shell},
     tracepoint::{shell, trace},
@@ -13,13 +13,15 @@ use axebpf::{
 use super::{
     bench, console,
     console::{Console, println},
-    line, power, sched, stress,
+    line,
+    platform::PLATFORM,
+    power, sched, stress,
     task::Task,
     timer, tracing, uart, vm_commands,
 };
 
 /// The testbed's own commands, with what they do.
-const OWN: [(&str, &str); 6] = [
+const OWN: [(&str, &str); 7] = [
     ("vm", "list | create | boot ID | shutdown ID | destroy ID"),
     ("sched", "lists the tasks of each CPU"),
     (
@@ -29,6 +31,10 @@ const OWN: [(&str, &str); 6] = [
     (
         "stress",
         "SECONDS: attaches, detaches and fires on two CPUs at once",
+    ),
+    (
+        "peek",
+        "ADDRESS: reads 8 bytes of the hypervisor, as programs do",
     ),
     ("panic", "panics, to show what a crash leaves"),
     ("exit", "switches the machine off"),
@@ -90,6 +96,7 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
             .map_err(|error| println!("error: {error}"))
             .is_ok(),
         Some("stress") => stress::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(5)),
+        Some("peek") => peek(words.next()),
         Some("panic") => panic!("the operator asked for it"),
         Some("exit") => power::off(),
         first => {
@@ -100,6 +107,22 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
             done
         }
     }
+}
+
+/// Reads memory that may not be there, and tells whether it was.
+fn peek(address: Option<&str>) -> bool {
+    let address = address.map(|text| text.trim_start_matches("0x"));
+    let Some(address) = address.and_then(|text| u64::from_str_radix(text, 16).ok()) else {
+        println!("usage: peek ADDRESS (hexadecimal)");
+        return false;
+    };
+    let mut bytes = [0; 8];
+    let read = PLATFORM.read_memory(HostVirt::new(address), &mut bytes);
+    match read {
+        Ok(()) => println!("{address:#x}: {:#018x}", u64::from_le_bytes(bytes)),
+        Err(fault) => println!("error: {fault}"),
+    }
+    read.is_ok()
 }
 
 fn help() {

@@ -102,17 +102,21 @@ fn write_to(uart: &mut Uart<'_>, bytes: &[u8]) {
 pub(crate) fn handle_interrupt() {
     let mut input = INPUT.lock();
     if let Some(uart) = UART.lock().as_mut() {
+        // First, because what comes after the last look below has to interrupt again.
+        uart.clear_interrupts(RECEIVED);
         // A byte with a framing error is dropped like one that never came.
         while !input.is_full() && !uart.is_rx_fifo_empty() {
             if let Ok(Some(byte)) = uart.read_word() {
                 input.push(byte);
             }
         }
-        uart.clear_interrupts(RECEIVED);
-        if input.is_full() {
-            // The rest waits in the UART, and the sender for the UART, until somebody has read.
-            uart.set_interrupt_masks(Interrupts::empty());
-        }
+        // What does not fit waits in the UART, and the sender for the UART, until `read` takes it.
+        let masks = if input.is_full() {
+            Interrupts::empty()
+        } else {
+            RECEIVED
+        };
+        uart.set_interrupt_masks(masks);
     }
 }
 
@@ -123,7 +127,7 @@ pub(crate) fn read() -> Option<u8> {
     let byte = input.pop();
     drop(input);
     if was_full {
-        enable_input();
+        handle_interrupt();
     }
     byte
 }

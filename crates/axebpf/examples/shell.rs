@@ -1,6 +1,8 @@
-//! The shell of axebpf on the terminal, with the mock platform below and nothing that fires but `fire`.
+//! The shell of axebpf on the terminal, with the mock platform below and nothing that fires but
+//! `fire`.
 //!
-//! `cargo run -p axebpf --example shell --features precompiled-ebpf`, then `help`; `fire N` passes N tracepoints.
+//! `cargo run -p axebpf --example shell --features precompiled-ebpf`, then `help`; `fire N` passes
+//! N tracepoints.
 
 use std::io::{BufRead, Write};
 
@@ -10,7 +12,8 @@ use axebpf::shell::{Io, Outcome, Shell};
 use axebpf::tracepoint::{trace, vmm};
 use axebpf::{Axebpf, Error};
 
-/// The terminal. What is typed is read line by line, so nothing can interrupt: streams end with `--for` or `--count`.
+/// The terminal. What is typed is read line by line, so nothing can interrupt: streams end with
+/// `--for` or `--count`.
 struct Terminal;
 
 impl Io for Terminal {

@@ -4,18 +4,19 @@ use crate::Error;
 
 /// Prepares the tracepoints of the image.
 ///
-/// For a hypervisor that only switches tracepoints, through `tracepoint::TracepointManager::global()`.
-/// [`Axebpf::new`](crate::Axebpf::new) calls it too, after installing its platform. Call it after the image runs at its final
-/// mapping; to call it again does nothing.
+/// For a hypervisor that only switches tracepoints, through
+/// `tracepoint::TracepointManager::global()`. [`Axebpf::new`](crate::Axebpf::new) calls it too,
+/// after installing its platform. Call it after the image runs at its final mapping; to call it
+/// again does nothing.
 ///
-/// A hypervisor calls [`axebpf_hit::install`] first, with its own platform or that of the feature `axhal`; without,
-/// tracepoints can be listed but not enabled. Under an operating system, where there is std,
-/// the host platform is installed if none is.
+/// A hypervisor calls [`axebpf_hit::install`] first, with its own platform or that of the feature
+/// `axhal`; without, tracepoints can be listed but not enabled. Under an operating system, where
+/// there is std, the host platform is installed if none is.
 ///
 /// # Errors
 ///
-/// `Error::Tracepoint` when the tracepoints of the image are inconsistent, and [`Error::Hit`] when the host platform cannot
-/// be installed.
+/// `Error::Tracepoint` when the tracepoints of the image are inconsistent, and [`Error::Hit`] when
+/// the host platform cannot be installed.
 pub fn init() -> Result<(), Error> {
     if axebpf_hit::platform().is_none() {
         install_default()?;

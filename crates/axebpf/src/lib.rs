@@ -1,8 +1,9 @@
 //! eBPF tracing inside a type-1 hypervisor.
 //!
-//! This crate puts the parts of axebpf together for a hypervisor that embeds it: the root object [`Axebpf`], which loads
-//! eBPF objects, keeps their programs and maps, and attaches programs to probe points; the [`shell`] for its console; and
-//! the parts themselves as modules, each of which is a crate that can also be used alone.
+//! This crate puts the parts of axebpf together for a hypervisor that embeds it: the root object
+//! [`Axebpf`], which loads eBPF objects, keeps their programs and maps, and attaches programs to
+//! probe points; the [`shell`] for its console; and the parts themselves as modules, each of which
+//! is a crate that can also be used alone.
 //!
 //! | module | feature | what it is |
 //! |---|---|---|
@@ -16,8 +17,8 @@
 //!
 //! # Examples
 //!
-//! The whole path, on the mock platform: a tracepoint of the hypervisor, a program from C that counts by virtual CPU and
-//! reason, and its map.
+//! The whole path, on the mock platform: a tracepoint of the hypervisor, a program from C that
+//! counts by virtual CPU and reason, and its map.
 //!
 //! ```
 //! # #[cfg(all(feature = "tracepoint-support", feature = "precompiled-ebpf"))]

@@ -17,8 +17,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkOptions<'a> {
-    /// The filter on the fields of a tracepoint, such as `reason == 36 && vcpu_id == 1`: the program runs only for hits
-    /// that it lets through.
+    /// The filter on the fields of a tracepoint, such as `reason == 36 && vcpu_id == 1`: the
+    /// program runs only for hits that it lets through.
     pub filter: Option<&'a str>,
     /// A number that the program can ask for, so that one program can serve several links.
     pub cookie: u64,
@@ -86,7 +86,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::NoTarget`] when its section names none, and whatever [`attach_to`](Self::attach_to) says.
+    /// [`Error::NoTarget`] when its section names none, and whatever [`attach_to`](Self::attach_to)
+    /// says.
     pub fn attach(&self, program: ProgramId, options: &LinkOptions<'_>) -> Result<LinkId, Error> {
         let info = self.program(program)?;
         let section = info.program.section();
@@ -96,12 +97,14 @@ impl Registry {
         self.attach_to(program, &target, options)
     }
 
-    /// Attaches a program to `target`, whatever its section says. It may run as soon as, and even before, this returns.
+    /// Attaches a program to `target`, whatever its section says. It may run as soon as, and even
+    /// before, this returns.
     ///
     /// # Errors
     ///
-    /// [`Error::NoProgram`], [`Error::NoEvent`] when the image has no such tracepoint, [`Error::Filter`] when the filter does
-    /// not fit its fields, [`Error::NotAvailable`] when this build cannot attach to that kind of probe point.
+    /// [`Error::NoProgram`], [`Error::NoEvent`] when the image has no such tracepoint,
+    /// [`Error::Filter`] when the filter does not fit its fields, [`Error::NotAvailable`] when
+    /// this build cannot attach to that kind of probe point.
     pub fn attach_to(
         &self,
         program: ProgramId,
@@ -124,7 +127,8 @@ impl Registry {
         Ok(id)
     }
 
-    /// Detaches: when it returns, no CPU runs the program for this link any more. Returns what happened at the link.
+    /// Detaches: when it returns, no CPU runs the program for this link any more. Returns what
+    /// happened at the link.
     ///
     /// # Errors
     ///

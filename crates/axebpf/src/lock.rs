@@ -7,8 +7,9 @@ use crate::Error;
 
 /// Guards what management changes. A hit never takes it.
 ///
-/// It is held with interrupts open and across fences. So whoever waits for it answers the fences of others, and
-/// whoever is in a hit is refused rather than left waiting for what the fence is waiting for.
+/// It is held with interrupts open and across fences. So whoever waits for it answers the fences of
+/// others, and whoever is in a hit is refused rather than left waiting for what the fence is
+/// waiting for.
 pub(crate) struct ManagementLock<T>(SpinMutex<T>);
 
 impl<T> ManagementLock<T> {

@@ -48,7 +48,8 @@ impl Registry {
         Ok(map_info(id, state.map(id)?))
     }
 
-    /// Forgets the pin `name`. The map lives on as long as an object uses it, and later objects that ask for the name get a new one.
+    /// Forgets the pin `name`. The map lives on as long as an object uses it, and later objects
+    /// that ask for the name get a new one.
     ///
     /// # Errors
     ///

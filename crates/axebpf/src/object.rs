@@ -75,13 +75,14 @@ pub struct ProgramInfo {
 impl Registry {
     /// Loads `elf` under the name `name`: makes its maps, relocates and checks its programs.
     ///
-    /// The same file loaded twice makes two independent objects. A map that asks for pinning by name
-    /// (`LIBBPF_PIN_BY_NAME`) is shared with every object that does so for the same name.
+    /// The same file loaded twice makes two independent objects. A map that asks for pinning by
+    /// name (`LIBBPF_PIN_BY_NAME`) is shared with every object that does so for the same name.
     ///
     /// # Errors
     ///
-    /// [`Error::Load`] says what is wrong with the file, down to section, symbol or instruction; [`Error::NoMap`] and
-    /// [`Error::NoSuchMapInObject`] when a map to be reused is gone or has no use, [`Error::BadName`] when the name is none. Nothing is left behind then.
+    /// [`Error::Load`] says what is wrong with the file, down to section, symbol or instruction;
+    /// [`Error::NoMap`] and [`Error::NoSuchMapInObject`] when a map to be reused is gone or has
+    /// no use, [`Error::BadName`] when the name is none. Nothing is left behind then.
     pub fn load(
         &self,
         name: &str,
@@ -90,8 +91,8 @@ impl Registry {
     ) -> Result<ObjectId, Error> {
         check_name(name)?;
         let file = ObjectFile::parse(elf)?;
-        // The lock is held from looking for pinned maps until new ones are pinned, so that two objects that are loaded
-        // at once share them.
+        // The lock is held from looking for pinned maps until new ones are pinned, so that two
+        // objects that are loaded at once share them.
         let mut state = self.state.lock()?;
         for (name, id) in options.reuse {
             state.map(*id)?;
@@ -140,8 +141,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] names the links that hold its programs, unless `unload` is [`Unload::Force`];
-    /// [`Error::NoObject`] when there is none.
+    /// [`Error::Busy`] names the links that hold its programs, unless `unload` is
+    /// [`Unload::Force`]; [`Error::NoObject`] when there is none.
     pub fn unload(&self, id: ObjectId, unload: Unload) -> Result<(), Error> {
         let mut state = self.state.lock()?;
         state.object(id)?;
@@ -149,7 +150,8 @@ impl Registry {
         if unload == Unload::IfUnused && !links.is_empty() {
             return Err(Error::Busy { object: id, links });
         }
-        // A detached program does not run any more even where this fails to put the text of the probe point back.
+        // A detached program does not run any more even where this fails to put the text of the
+        // probe point back.
         let detached = links
             .into_iter()
             .map(|link| detach_from(&mut state, link).map(drop));

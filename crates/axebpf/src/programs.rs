@@ -1,7 +1,7 @@
 //! The shipped programs, built, inside the library.
 //!
-//! `cargo xtask build-programs` builds them from `ebpf-programs/` and puts them here, so that nobody who only uses the
-//! crate needs an eBPF compiler.
+//! `cargo xtask build-programs` builds them from `ebpf-programs/` and puts them here, so that
+//! nobody who only uses the crate needs an eBPF compiler.
 
 use alloc::{borrow::Cow, vec::Vec};
 

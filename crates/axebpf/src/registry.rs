@@ -9,8 +9,8 @@ use crate::{lock::ManagementLock, printk::Printk, state::State};
 
 /// The objects, programs, maps and links of one [`Axebpf`](crate::Axebpf).
 ///
-/// All methods take `&self` and may be called on any CPU. They are management: never in a hit, never with interrupts
-/// masked.
+/// All methods take `&self` and may be called on any CPU. They are management: never in a hit,
+/// never with interrupts masked.
 pub struct Registry {
     platform: &'static dyn Platform,
     #[cfg(feature = "runtime")]

@@ -8,7 +8,8 @@ use crate::{Error, Registry};
 
 /// The root of axebpf: what a hypervisor makes once, early, and keeps in a `static`.
 ///
-/// Everything that it can do besides naming its platform is in [`Registry`], to which it dereferences.
+/// Everything that it can do besides naming its platform is in [`Registry`], to which it
+/// dereferences.
 ///
 /// To drop it detaches all of its links and unloads all of its objects.
 pub struct Axebpf<P: Platform> {
@@ -19,13 +20,13 @@ pub struct Axebpf<P: Platform> {
 impl<P: Platform> Axebpf<P> {
     /// Installs `platform` for the whole image and makes a registry without objects.
     ///
-    /// Several registries may exist at a time, on the same platform. Call it after the image runs at its final
-    /// mapping and before anything can fire.
+    /// Several registries may exist at a time, on the same platform. Call it after the image runs
+    /// at its final mapping and before anything can fire.
     ///
     /// # Errors
     ///
-    /// [`Error::Hit`] when another platform is installed or this one has too many CPUs, and `Error::Tracepoint` when the
-    /// tracepoints of the image are inconsistent.
+    /// [`Error::Hit`] when another platform is installed or this one has too many CPUs, and
+    /// `Error::Tracepoint` when the tracepoints of the image are inconsistent.
     pub fn new(platform: &'static P) -> Result<Self, Error> {
         axebpf_hit::install(platform)?;
         crate::init()?;

@@ -44,8 +44,8 @@ impl Tracepoint {
         Ok(self.subscription.cancel()?)
     }
 
-    /// Counts the firings of the event since the program was attached that no program could be run for. Whether the
-    /// filter would have let them through is not known: it was not run either.
+    /// Counts the firings of the event since the program was attached that no program could be run
+    /// for. Whether the filter would have let them through is not known: it was not run either.
     pub(crate) fn missed(&self) -> u64 {
         self.subscription
             .event()

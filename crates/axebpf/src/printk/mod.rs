@@ -76,8 +76,8 @@ impl Printk {
 impl Registry {
     /// Takes the oldest line that programs printed and nobody took yet.
     ///
-    /// Lines come in the order of time as far as they are there by now: one that a CPU prints late can come after a
-    /// newer one of another CPU.
+    /// Lines come in the order of time as far as they are there by now: one that a CPU prints late
+    /// can come after a newer one of another CPU.
     ///
     /// # Errors
     ///
@@ -86,7 +86,8 @@ impl Registry {
         self.printk.next()
     }
 
-    /// Counts the lines that were overwritten before anybody took them, as far as lines after them were taken.
+    /// Counts the lines that were overwritten before anybody took them, as far as lines after them
+    /// were taken.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! A ring of records that one CPU writes during hits and one reader reads.
 //!
-//! Positions count words from the beginning of time. The writer moves `oldest` past what it is about to overwrite, then
-//! writes, then moves `head`. The reader copies a record and then looks whether `oldest` has passed it: if so, the copy may be
-//! torn and is thrown away. Both sides use atomic words only, so a torn copy is a wrong copy and nothing worse.
+//! Positions count words from the beginning of time. The writer moves `oldest` past what it is
+//! about to overwrite, then writes, then moves `head`. The reader copies a record and then looks
+//! whether `oldest` has passed it: if so, the copy may be torn and is thrown away. Both sides use
+//! atomic words only, so a torn copy is a wrong copy and nothing worse.
 
 use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering, fence};
@@ -42,8 +43,9 @@ impl Ring {
         &self.words[(position % RING_WORDS as u64) as usize]
     }
 
-    /// Writes a record of the first `len` words of `payload`, at most `RECORD_WORDS - 1`, over the oldest records if it
-    /// must. Only the CPU that the ring belongs to calls this, and only in a hit, so that there is one writer at a time.
+    /// Writes a record of the first `len` words of `payload`, at most `RECORD_WORDS - 1`, over the
+    /// oldest records if it must. Only the CPU that the ring belongs to calls this, and only in
+    /// a hit, so that there is one writer at a time.
     pub(super) fn write(&self, len: usize, payload: impl Iterator<Item = u64>) {
         let len = (len + 1).min(RECORD_WORDS);
         let head = self.head.load(Ordering::Relaxed);
@@ -65,11 +67,13 @@ impl Ring {
             oldest += len_of(self.word(oldest).load(Ordering::Relaxed)).max(1);
         }
         self.oldest.store(oldest, Ordering::Relaxed);
-        // Whoever sees one of the words that are written after this also sees that `oldest` has moved.
+        // Whoever sees one of the words that are written after this also sees that `oldest` has
+        // moved.
         fence(Ordering::Release);
     }
 
-    /// Copies the record at or after `cursor` and moves the cursor behind it; `None` when there is no more.
+    /// Copies the record at or after `cursor` and moves the cursor behind it; `None` when there is
+    /// no more.
     pub(super) fn read(&self, cursor: &mut Cursor) -> Option<Vec<u64>> {
         loop {
             let head = self.head.load(Ordering::Acquire);

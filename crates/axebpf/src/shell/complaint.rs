@@ -30,7 +30,8 @@ impl Complaint {
         self
     }
 
-    /// Complains of an unknown `kind` of thing named `name`, and names the near ones of those that exist.
+    /// Complains of an unknown `kind` of thing named `name`, and names the near ones of those that
+    /// exist.
     pub(crate) fn unknown<'a>(
         kind: &str,
         name: &str,

@@ -7,8 +7,8 @@ use axebpf_vm::{
     insn::{CALL, CALLX, EXIT, GOTOL, JA, LDDW, call, class, lddw},
 };
 
-/// Writes the instruction at slot `at`; `second` is the slot after it. Returns nothing for the second slot of a
-/// 64-bit load, which `second` of the slot before has shown.
+/// Writes the instruction at slot `at`; `second` is the slot after it. Returns nothing for the
+/// second slot of a 64-bit load, which `second` of the slot before has shown.
 pub(crate) fn text(at: usize, insn: Insn, second: Option<Insn>) -> String {
     match (insn.opcode, insn.class()) {
         (LDDW, _) => load_wide(insn, second),

@@ -82,7 +82,8 @@ pub(crate) fn program(registry: &Registry, text: &str) -> Result<ProgramInfo, Co
     choose("program", "prog list", text, all)
 }
 
-/// Finds a map, by its name, its pin, or with the name of an object that uses it: `exit_count/exits`.
+/// Finds a map, by its name, its pin, or with the name of an object that uses it:
+/// `exit_count/exits`.
 pub(crate) fn map(registry: &Registry, text: &str) -> Result<MapInfo, Complaint> {
     let mut all = Vec::new();
     for info in registry.maps()? {

@@ -13,7 +13,8 @@ const AROUND: usize = 22;
 /// Which values a slot counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slots {
-    /// Slot `i` counts those from `2^i` up to but not including `2^(i + 1)`, and slot 0 also the value 0.
+    /// Slot `i` counts those from `2^i` up to but not including `2^(i + 1)`, and slot 0 also the
+    /// value 0.
     #[cfg_attr(not(feature = "runtime"), expect(dead_code))]
     FloorOfLog,
     /// Slot 0 counts the value 0, slot `i` those from `2^(i - 1)` up to but not including `2^i`.
@@ -42,8 +43,8 @@ impl Slots {
 
 /// Draws a histogram, one slot a line.
 ///
-/// Leaves out the empty slots before the first and after the last that counted anything. An empty histogram draws as
-/// one line that says so.
+/// Leaves out the empty slots before the first and after the last that counted anything. An empty
+/// histogram draws as one line that says so.
 pub(crate) fn draw_log2(
     out: &mut dyn Write,
     slots: &[u64],
@@ -76,7 +77,8 @@ fn draw_bar(out: &mut dyn Write, count: u64, most: u64, bar: usize) -> fmt::Resu
     out.write_str("|\n")
 }
 
-/// A bound of a slot: 0, or a power of two by its exponent, short with the binary suffixes K, M, G, T, P, E.
+/// A bound of a slot: 0, or a power of two by its exponent, short with the binary suffixes K, M, G,
+/// T, P, E.
 struct Bound(Option<usize>);
 
 impl fmt::Display for Bound {

@@ -4,15 +4,17 @@ use core::fmt;
 
 /// A console, as the shell sees it.
 ///
-/// Text goes out with `\n` line ends; a console that needs `\r\n` translates. None of the methods is called during a
-/// hit or with a lock of axebpf held, so they may take locks of their own and fire tracepoints.
+/// Text goes out with `\n` line ends; a console that needs `\r\n` translates. None of the methods
+/// is called during a hit or with a lock of axebpf held, so they may take locks of their own and
+/// fire tracepoints.
 pub trait Io {
     /// Writes `text` as it is.
     fn write(&mut self, text: &str);
 
     /// Polls whether the operator asked the running command to stop, usually with Ctrl-C.
     ///
-    /// May throw away other input that it finds. Called between the lines of long outputs and while waiting.
+    /// May throw away other input that it finds. Called between the lines of long outputs and while
+    /// waiting.
     fn interrupted(&mut self) -> bool;
 
     /// Returns one byte of input if there is one, without waiting.
@@ -24,7 +26,8 @@ pub trait Io {
 
     /// Spends a moment, a millisecond or so, while a command waits for something to happen.
     ///
-    /// A hypervisor yields to its scheduler or waits for an interrupt here. The default comes back at once.
+    /// A hypervisor yields to its scheduler or waits for an interrupt here. The default comes back
+    /// at once.
     fn idle(&mut self) {
         core::hint::spin_loop();
     }

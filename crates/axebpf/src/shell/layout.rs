@@ -20,13 +20,14 @@ struct Field {
     size: usize,
 }
 
-/// The fields of a key or value, in their order, without gaps; what they do not cover is bytes in hex.
+/// The fields of a key or value, in their order, without gaps; what they do not cover is bytes in
+/// hex.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Layout(Vec<Field>);
 
 impl Layout {
-    /// Chooses a layout for `len` bytes of which nothing else is known: one number if it can be one, `u32`s if those fit,
-    /// and else bytes.
+    /// Chooses a layout for `len` bytes of which nothing else is known: one number if it can be
+    /// one, `u32`s if those fit, and else bytes.
     pub(crate) fn guess(len: usize) -> Self {
         let field = |style, size| Field { style, size };
         match len {
@@ -104,8 +105,8 @@ impl Layout {
         text
     }
 
-    /// Reads what [`show`](Self::show) writes: numbers separated by commas, in decimal or hex, then bytes; or all as
-    /// `hex:` and the bytes.
+    /// Reads what [`show`](Self::show) writes: numbers separated by commas, in decimal or hex, then
+    /// bytes; or all as `hex:` and the bytes.
     pub(crate) fn read(&self, text: &str, len: usize) -> Result<Vec<u8>, Complaint> {
         let mut bytes = Vec::with_capacity(len);
         if let Some(digits) = text.strip_prefix("hex:") {

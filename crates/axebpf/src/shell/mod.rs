@@ -1,11 +1,11 @@
 //! A shell for the console of a hypervisor.
 //!
-//! Any console can host it: the hypervisor reads its lines as ever, and gives those that start with one of
-//! [`Shell::commands`] to [`Shell::run_line`], with an [`Io`] to write to. Objects come from an [`ObjectSource`] or, over
-//! the console itself, by `upload`.
+//! Any console can host it: the hypervisor reads its lines as ever, and gives those that start with
+//! one of [`Shell::commands`] to [`Shell::run_line`], with an [`Io`] to write to. Objects come from
+//! an [`ObjectSource`] or, over the console itself, by `upload`.
 //!
-//! `help` lists the commands, `help COMMAND` explains one. Output is laid out for 80 columns. Errors say what was wrong
-//! and, in the line below, what would be right.
+//! `help` lists the commands, `help COMMAND` explains one. Output is laid out for 80 columns.
+//! Errors say what was wrong and, in the line below, what would be right.
 
 mod args;
 mod command;
@@ -62,8 +62,8 @@ pub enum Outcome {
     Failed,
 }
 
-/// The shell. All that it shows and changes is in the [`Registry`] and in the image; it keeps only how far
-/// `trace stream` has come.
+/// The shell. All that it shows and changes is in the [`Registry`] and in the image; it keeps only
+/// how far `trace stream` has come.
 #[cfg_attr(
     not(all(feature = "runtime", feature = "tracepoint-support")),
     allow(dead_code)
@@ -78,7 +78,8 @@ pub struct Shell<'a> {
 }
 
 impl<'a> Shell<'a> {
-    /// Makes a shell for `registry` (an [`Axebpf`](crate::Axebpf) is one) that loads objects from `source`.
+    /// Makes a shell for `registry` (an [`Axebpf`](crate::Axebpf) is one) that loads objects from
+    /// `source`.
     #[must_use]
     pub fn new(registry: &'a Registry, source: &'a dyn ObjectSource) -> Self {
         Self {
@@ -106,7 +107,8 @@ impl<'a> Shell<'a> {
 
     /// Runs one line, without its end. An empty one does nothing.
     ///
-    /// Whatever the line holds, the worst that happens is [`Outcome::Failed`], with the reason written to `io`.
+    /// Whatever the line holds, the worst that happens is [`Outcome::Failed`], with the reason
+    /// written to `io`.
     pub fn run_line(&self, io: &mut dyn Io, line: &str) -> Outcome {
         let result = self.try_line(io, line);
         match result {

@@ -21,7 +21,8 @@ pub(crate) struct Word {
 }
 
 impl Word {
-    /// Tells whether the word was written without quotes and is `text`: only then it can be a keyword.
+    /// Tells whether the word was written without quotes and is `text`: only then it can be a
+    /// keyword.
     fn is_keyword(&self, text: &str) -> bool {
         self.text == text && self.end - self.start == text.len()
     }
@@ -35,8 +36,8 @@ pub(crate) struct Line<'a> {
     pub(crate) filter: Option<&'a str>,
 }
 
-/// Cuts `line` into words at blanks. Within double quotes a backslash takes the next character as it is; single
-/// quotes take everything as it is.
+/// Cuts `line` into words at blanks. Within double quotes a backslash takes the next character as
+/// it is; single quotes take everything as it is.
 pub(crate) fn parse(line: &str) -> Result<Line<'_>, Complaint> {
     if line.len() > MAX_LINE {
         return Err(Complaint::new(format!(

@@ -184,7 +184,8 @@ fn unreadable(session: &Session<'_>, error: SourceError) -> Complaint {
     }
 }
 
-/// Sets the budget of all programs of an object; more than can be counted is as much as can be counted.
+/// Sets the budget of all programs of an object; more than can be counted is as much as can be
+/// counted.
 fn set_budget(session: &Session<'_>, id: ObjectId, budget: u64) -> CommandResult {
     for program in session.shell.registry.object(id)?.programs {
         let budget = u32::try_from(budget).unwrap_or(u32::MAX);

@@ -9,7 +9,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Takes `--count N` and `--for SECONDS`; without either, the command goes on until it is interrupted.
+    /// Takes `--count N` and `--for SECONDS`; without either, the command goes on until it is
+    /// interrupted.
     pub(crate) fn take(session: &Session<'_>, args: &mut Args<'_>) -> Result<Self, Complaint> {
         let left = args.number("--count")?;
         let seconds = args.number("--for")?;
@@ -24,7 +25,8 @@ impl Pace {
         self.left.is_some() || self.until_ns.is_some()
     }
 
-    /// Counts one line; `false` when there have been enough already, and the line is not to be written.
+    /// Counts one line; `false` when there have been enough already, and the line is not to be
+    /// written.
     pub(crate) fn admit(&mut self) -> bool {
         match &mut self.left {
             Some(0) => false,

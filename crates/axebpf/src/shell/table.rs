@@ -12,7 +12,8 @@ use core::fmt::{self, Write};
 /// The columns of the console that output is laid out for.
 pub(crate) const LINE_WIDTH: usize = 80;
 
-/// The least width that the last column is squeezed to before lines grow past the console's width instead.
+/// The least width that the last column is squeezed to before lines grow past the console's width
+/// instead.
 const MIN_LAST: usize = 16;
 
 /// On which side of its column a cell stands.
@@ -138,7 +139,8 @@ fn shortened(text: &str, width: usize) -> String {
     short
 }
 
-/// Cuts `text` into pieces of at most `width` characters, after a blank or a comma where there is one.
+/// Cuts `text` into pieces of at most `width` characters, after a blank or a comma where there is
+/// one.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;

@@ -1,7 +1,8 @@
 //! Objects that come in over the console.
 //!
-//! The protocol is made of text lines, so that it passes through any terminal, and of one acknowledgement a line, so
-//! that it needs no flow control of the UART. `cargo xtask push` speaks it; so can a terminal script.
+//! The protocol is made of text lines, so that it passes through any terminal, and of one
+//! acknowledgement a line, so that it needs no flow control of the UART. `cargo xtask push` speaks
+//! it; so can a terminal script.
 //!
 //! ```text
 //! host   prog load --upload NAME              a command like any other
@@ -14,9 +15,10 @@
 //! shell  upload: done 3456                    instead of the last `got`; then comes the output of `prog load`
 //! ```
 //!
-//! Lines end with `\n`; `\r` is skipped, and nothing is echoed. The host gives up with the line `abort` or the byte
-//! 0x03 (Ctrl-C) at any time. When something is wrong, or no byte comes for [`TIMEOUT_SECONDS`], the shell writes
-//! `upload: failed` and the reason, and is at its prompt again: the host must not send the lines that are left.
+//! Lines end with `\n`; `\r` is skipped, and nothing is echoed. The host gives up with the line
+//! `abort` or the byte 0x03 (Ctrl-C) at any time. When something is wrong, or no byte comes for
+//! [`TIMEOUT_SECONDS`], the shell writes `upload: failed` and the reason, and is at its prompt
+//! again: the host must not send the lines that are left.
 //!
 //! CRC-32 is the one of IEEE 802.3, as in zlib and in the `crc32` command.
 

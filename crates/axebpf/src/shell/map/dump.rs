@@ -59,16 +59,7 @@ fn entries(session: &mut Session<'_>, subject: &Subject, mut pace: Pace) -> Comm
             break;
         }
         shown += 1;
-        let mut row = vec![subject.key.show(&key)];
-        if subject.map.kind().is_per_cpu() {
-            row.push(
-                subject
-                    .sum(&entry)
-                    .map_or_else(|| "-".into(), |sum| sum.to_string()),
-            );
-        }
-        row.push(subject.show_entry(&entry));
-        table.row(row);
+        table.row(row(subject, &key, &entry));
         if table.len() == BATCH {
             table.write(&mut session.out())?;
             table = new_table(subject);
@@ -84,6 +75,16 @@ fn entries(session: &mut Session<'_>, subject: &Subject, mut pace: Pace) -> Comm
         writeln!(session.out(), "{} has no entries", subject.map.name())?;
     }
     Ok(())
+}
+
+fn row(subject: &Subject, key: &[u8], entry: &[u8]) -> Vec<String> {
+    let mut row = vec![subject.key.show(key)];
+    if subject.map.kind().is_per_cpu() {
+        let sum = subject.sum(entry);
+        row.push(sum.map_or_else(|| "-".into(), |sum| sum.to_string()));
+    }
+    row.push(subject.show_entry(entry));
+    row
 }
 
 fn new_table(subject: &Subject) -> Table {
@@ -108,11 +109,12 @@ fn histogram(session: &mut Session<'_>, subject: &Subject) -> CommandResult {
             entry.and_then(|e| subject.sum(&e)),
         );
         let (Some(index), Some(count)) = (index, count) else {
-            return Err(Complaint::new(format_no_histogram(subject))
-                .hint("--hist needs an array of numbers"));
+            return Err(
+                Complaint::new(no_histogram(subject)).hint("--hist needs an array of numbers")
+            );
         };
         if index != slots.len() as u64 || index >= 64 {
-            return Err(Complaint::new(format_no_histogram(subject))
+            return Err(Complaint::new(no_histogram(subject))
                 .hint("--hist needs an array of at most 64 numbers"));
         }
         slots.push(count);
@@ -121,7 +123,7 @@ fn histogram(session: &mut Session<'_>, subject: &Subject) -> CommandResult {
     Ok(())
 }
 
-fn format_no_histogram(subject: &Subject) -> String {
+fn no_histogram(subject: &Subject) -> String {
     format!("{} is no histogram", subject.map.name())
 }
 

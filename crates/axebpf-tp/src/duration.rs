@@ -1,7 +1,8 @@
 //! What an event's duration is: a field, or the time since another event.
 
 use crate::event::Event;
-use crate::field::{Field, same};
+use crate::field::Field;
+use crate::layout::same;
 
 /// Tells where the duration of an event comes from.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,8 @@ use spin::Once;
 
 use crate::dispatch::Subscribers;
 use crate::duration::{self, Duration};
-use crate::field::{Field, record_len};
+use crate::field::Field;
+use crate::layout::record_len;
 use crate::stats::{EventStats, Stats};
 
 /// An event that the hypervisor reports when it passes one of its tracepoints.

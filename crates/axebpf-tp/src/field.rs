@@ -142,6 +142,11 @@ impl Field {
         }
     }
 
+    /// Puts the field at an offset.
+    pub(crate) const fn at(self, offset: usize) -> Self {
+        Self { offset, ..self }
+    }
+
     /// Returns the name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -272,89 +277,4 @@ pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
         .position(|&byte| byte == 0)
         .unwrap_or(bytes.len());
     &bytes[..len]
-}
-
-/// Gives each field its offset: natural alignment, in order of declaration.
-///
-/// # Panics
-///
-/// At compile time, when the event has more arguments than there are registers for.
-#[doc(hidden)]
-#[must_use]
-pub const fn lay_out<const N: usize>(mut fields: [Field; N]) -> [Field; N] {
-    let mut end = HEADER_LEN;
-    let mut words = 0;
-    let mut i = 0;
-    while i < N {
-        let ty = fields[i].ty;
-        words += if matches!(ty, FieldType::Chars { .. }) {
-            2
-        } else {
-            1
-        };
-        fields[i].offset = end.next_multiple_of(ty.align());
-        end = fields[i].offset + ty.size();
-        i += 1;
-    }
-    assert!(
-        words <= MAX_WORDS,
-        "an event has at most 16 fields; a string counts for two"
-    );
-    fields
-}
-
-/// Returns the length of the record with these fields in bytes, a multiple of eight.
-///
-/// # Panics
-///
-/// At compile time, when the record would be longer than [`MAX_RECORD_LEN`].
-#[doc(hidden)]
-#[must_use]
-pub const fn record_len(fields: &[Field]) -> usize {
-    let mut end = HEADER_LEN;
-    let mut i = 0;
-    while i < fields.len() {
-        end = fields[i].offset + fields[i].ty.size();
-        i += 1;
-    }
-    let len = end.next_multiple_of(8);
-    assert!(
-        len <= MAX_RECORD_LEN,
-        "the event's record is longer than 512 bytes"
-    );
-    len
-}
-
-/// Counts the registers that the arguments of one event may travel in; a string takes two.
-const MAX_WORDS: usize = 16;
-
-/// Returns where the arguments of a field lie in the array that its record is made from, in bytes.
-///
-/// # Panics
-///
-/// At compile time, when there is no such field.
-#[doc(hidden)]
-#[must_use]
-pub const fn word_offset(fields: &[Field], name: &str) -> usize {
-    let mut index = 0;
-    while !same(fields[index].name, name) {
-        index += 1;
-    }
-    16 * index
-}
-
-/// Compares two strings at compile time.
-pub(crate) const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
 }

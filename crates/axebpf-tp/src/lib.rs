@@ -82,6 +82,7 @@ mod filter;
 mod format;
 mod interval;
 mod key;
+mod layout;
 mod lock;
 mod macros;
 mod recorder;
@@ -116,7 +117,7 @@ pub use subscribe::{Subscription, subscribe};
 pub mod __private {
     pub use crate::dispatch::RecordBuffer;
     pub use crate::event::EventSpec;
-    pub use crate::field::{lay_out, record_len, word_offset};
+    pub use crate::layout::{lay_out, record_len, word_offset};
     #[cfg(all(target_arch = "aarch64", target_os = "none"))]
     pub use crate::site::enter_report;
 }

@@ -122,6 +122,12 @@ pub(crate) fn shortened(text: &str) -> String {
     }
 }
 
+/// Writes `1 line`, `2 lines`.
+#[cfg(any(feature = "runtime", feature = "tracepoint-support"))]
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn or_list(names: &[&str]) -> String {
     let mut text = String::new();
     for (index, name) in names.iter().enumerate() {

@@ -17,7 +17,7 @@ use super::{
     CommandResult, Session, SourceError,
     args::Args,
     command::Command,
-    complaint::Complaint,
+    complaint::{Complaint, counted},
     find::{self, ids},
     table::{Align, Table},
     upload,
@@ -216,8 +216,8 @@ fn report(session: &mut Session<'_>, id: ObjectId) -> CommandResult {
         session.out(),
         "object {id}, {}: {}, {}",
         object.name,
-        counted(object.programs.len(), "program"),
-        counted(object.maps.len(), "map")
+        counted(object.programs.len() as u64, "program"),
+        counted(object.maps.len() as u64, "map")
     )?;
     let programs: Result<Vec<_>, _> = object
         .programs
@@ -225,10 +225,6 @@ fn report(session: &mut Session<'_>, id: ObjectId) -> CommandResult {
         .map(|id| registry.program(*id))
         .collect();
     write_programs(session, &programs?)
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn unload(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {

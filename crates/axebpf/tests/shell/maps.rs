@@ -89,7 +89,7 @@ fn per_cpu_values_and_records_are_readable() {
     // Waits for more, by the clock of the platform.
     assert_eq!(
         session.ok("map dump records --for 2"),
-        "0x2,0x7d0\n(1 records; 0 dropped and 0 abandoned so far)\n"
+        "0x2,0x7d0\n(1 record; 0 dropped and 0 abandoned so far)\n"
     );
     assert_eq!(
         session.ok("map dump records"),

@@ -14,7 +14,7 @@ use super::Subject;
 use crate::shell::{
     CommandResult, Session,
     args::Args,
-    complaint::Complaint,
+    complaint::{Complaint, counted},
     hist::{self, Slots},
     layout::Layout,
     stream::Pace,
@@ -156,7 +156,8 @@ fn stream(
     let (dropped, abandoned) = (ring.dropped(), ring.abandoned());
     writeln!(
         session.out(),
-        "({shown} records; {dropped} dropped and {abandoned} abandoned so far)"
+        "({}; {dropped} dropped and {abandoned} abandoned so far)",
+        counted(shown, "record")
     )?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::shell::{
     CommandResult, Session,
     args::Args,
     command::Command,
+    complaint::counted,
     stream::Pace,
     table::{LINE_WIDTH, wrap},
 };
@@ -194,12 +195,13 @@ fn write_line(session: &mut Session<'_>, text: &str) -> CommandResult {
 fn summary(session: &mut Session<'_>, shown: u64, lost_before: (u64, u64)) -> CommandResult {
     let events = RECORDER.lost().saturating_sub(lost_before.0);
     let prints = lost_prints(session)?.saturating_sub(lost_before.1);
+    let shown = counted(shown, "line");
     let mut out = session.out();
     match (events, prints) {
-        (0, 0) => writeln!(out, "({shown} lines)")?,
+        (0, 0) => writeln!(out, "({shown})")?,
         _ => writeln!(
             out,
-            "({shown} lines; lost: {events} events, {prints} printed lines)"
+            "({shown}; lost: {events} events, {prints} printed lines)"
         )?,
     }
     Ok(())

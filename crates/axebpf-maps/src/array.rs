@@ -9,7 +9,8 @@
 
 use core::ptr::NonNull;
 
-use crate::storage::{Copies, Place, ValueSource, Values};
+use crate::storage::{Copies, Place, Values};
+use crate::value_source::ValueSource;
 use crate::{MapError, MapSpec, UpdateFlags, limits};
 
 #[derive(Debug)]

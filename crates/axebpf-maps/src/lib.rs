@@ -102,6 +102,7 @@ mod spec;
 mod stats;
 mod storage;
 mod sync;
+mod value_source;
 
 pub use access::Access;
 pub use error::{MapError, Operation};
@@ -114,4 +115,5 @@ pub use map::Map;
 pub use ring::{Consumer, MAX_RECORD_LEN, RingBuf, RingPositions, RingRecord};
 pub use spec::{MapFlags, MapKind, MapSpec, UpdateFlags};
 pub use stats::{MapStats, RingStats};
-pub use storage::{Arena, ValueSource};
+pub use storage::Arena;
+pub use value_source::ValueSource;

@@ -11,8 +11,9 @@ use crate::access::{Access, Frozen};
 use crate::array::Array;
 use crate::hash::Hash;
 use crate::ring::RingBuf;
-use crate::storage::{Arena, Copies, ValueSource};
+use crate::storage::{Arena, Copies};
 use crate::sync::{AtomicU64, Effort, Ordering};
+use crate::value_source::ValueSource;
 use crate::{MapError, MapKind, MapSpec, Operation, UpdateFlags, limits};
 
 /// How the entries of a map are kept.

@@ -31,8 +31,9 @@ use core::ptr::NonNull;
 use crate::hash::table::Table;
 #[cfg(all(test, loom))]
 pub(crate) use crate::hash::{free::FreeList, node::Node};
-use crate::storage::{Copies, Place, ValueSource, Values};
+use crate::storage::{Copies, Place, Values};
 use crate::sync::Effort;
+use crate::value_source::ValueSource;
 use crate::{MapError, MapFlags, MapSpec, UpdateFlags, limits};
 
 #[derive(Debug)]

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use crate::hash::Novelty;
 use crate::hash::free::FreeList;
 use crate::hash::node::{NIL, Node};
-use crate::storage::{ValueSource, copy_out, table};
+use crate::storage::{copy_out, table};
 use crate::sync::spin_loop;
 use crate::sync::{AtomicU32, AtomicU64, Effort, Locked, Ordering, Sequence, TryLock, fence};
+use crate::value_source::ValueSource;
 use crate::{MapError, UpdateFlags};
 
 /// How often to start a walk, or a copy, without the lock.

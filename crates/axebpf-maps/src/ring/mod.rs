@@ -32,8 +32,9 @@ use axebpf_hit::HitGuard;
 pub use crate::ring::consumer::Consumer;
 use crate::ring::live::LiveSet;
 pub use crate::ring::record::{RingPositions, RingRecord};
-use crate::storage::{Arena, ValueSource, Words};
+use crate::storage::{Arena, Words};
 use crate::sync::{AtomicBool, AtomicU64, Ordering, spin_loop};
+use crate::value_source::ValueSource;
 use crate::{MAX_RING_SIZE, MIN_RING_SIZE, MapError, limits};
 
 /// The most bytes that one record of any ring buffer can have: 64 KiB less its header.

@@ -33,6 +33,7 @@ use crate::{
     HostVirt, InterruptState, Interrupts, ReadFault, ReadMemory, TextError, TextPatch, Vcpu,
 };
 
+#[cfg(feature = "mock")]
 pub(crate) use threads::move_to;
 
 /// The one [`HostPlatform`].

@@ -9,7 +9,8 @@ use super::{
     hypercall,
     mmio::{Access, AccessKind},
     vcpu::Vcpu,
-    vm::{StopReason, Vm},
+    vm::Vm,
+    vm_state::StopReason,
 };
 
 // Exception classes (ARM ARM D24.2.40).

@@ -3,7 +3,12 @@
 use axebpf::platform::GuestPhys;
 use axebpf::tracepoint::{trace, vmm};
 
-use super::{console::println, psci, vcpu::Vcpu, vm::Vm};
+use super::{
+    console::println,
+    psci::{self, Answer},
+    vcpu::Vcpu,
+    vm::Vm,
+};
 
 const REPORT: u64 = 0xc600_0001;
 const RELEASE_PAGE: u64 = 0xc600_0002;
@@ -29,18 +34,20 @@ pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu) {
     let result = match function & 0xffff_ffff {
         REPORT => {
             vm.take_report(vcpu, args[0], args[1]);
-            Some(SUCCESS)
+            SUCCESS
         }
-        RELEASE_PAGE => Some(release_page(vm, args[0])),
+        RELEASE_PAGE => release_page(vm, args[0]),
         NOTE => {
             note(vm, vcpu, args[0]);
-            Some(SUCCESS)
+            SUCCESS
         }
-        other => psci::handle(vm, vcpu, other, args).unwrap_or(Some(NOT_SUPPORTED)),
+        other => match psci::handle(vm, vcpu, other, args) {
+            Answer::Result(result) => result,
+            Answer::Nothing => return,
+            Answer::NotPsci => NOT_SUPPORTED,
+        },
     };
-    if let Some(result) = result {
-        vcpu.set_register(0, result);
-    }
+    vcpu.set_register(0, result);
 }
 
 fn release_page(vm: &Vm, at: u64) -> u64 {

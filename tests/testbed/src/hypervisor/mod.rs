@@ -43,5 +43,6 @@ mod vgic;
 mod vm;
 mod vm_commands;
 mod vm_error;
+mod vm_state;
 mod vms;
 mod world;

@@ -1,11 +1,6 @@
 //! PSCI for guests: switching vCPUs and the VM on and off (ARM DEN0022).
 
-use super::{
-    vcpu::Vcpu,
-    vcpu_state::VcpuState,
-    vm::{StopReason, Vm},
-    vm_error::VmError,
-};
+use super::{vcpu::Vcpu, vm::Vm, vm_error::VmError, vm_state::StopReason};
 
 const VERSION: u64 = 0x8400_0000;
 const CPU_OFF: u64 = 0x8400_0002;
@@ -22,28 +17,38 @@ const ALREADY_ON: u64 = -4_i64 as u64;
 const INTERNAL_FAILURE: u64 = -6_i64 as u64;
 const VERSION_1_1: u64 = 0x1_0001;
 
-/// Handles PSCI call `function`. Returns `None` when it is none, and otherwise the result, if the caller gets one.
-pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, function: u64, args: [u64; 3]) -> Option<Option<u64>> {
-    let result = match function {
-        VERSION => Some(VERSION_1_1),
-        CPU_ON => Some(cpu_on(vm, args)),
-        AFFINITY_INFO => Some(affinity_info(vm, args[0])),
-        FEATURES => Some(features(args[0])),
+/// What becomes of a PSCI call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The caller gets this result.
+    Result(u64),
+    /// The call does not return.
+    Nothing,
+    /// It is no PSCI call.
+    NotPsci,
+}
+
+/// Handles PSCI call `function` of `vcpu`.
+pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, function: u64, args: [u64; 3]) -> Answer {
+    match function {
+        VERSION => Answer::Result(VERSION_1_1),
+        CPU_ON => Answer::Result(cpu_on(vm, args)),
+        AFFINITY_INFO => Answer::Result(affinity_info(vm, args[0])),
+        FEATURES => Answer::Result(features(args[0])),
         CPU_OFF => {
-            vcpu.set_state(VcpuState::Off);
-            None
+            vcpu.end();
+            Answer::Nothing
         }
         SYSTEM_OFF => {
             vm.stop(StopReason::GuestOff);
-            None
+            Answer::Nothing
         }
         SYSTEM_RESET => {
             vm.stop(StopReason::GuestReset);
-            None
+            Answer::Nothing
         }
-        _ => return None,
-    };
-    Some(result)
+        _ => Answer::NotPsci,
+    }
 }
 
 fn cpu_on(vm: &Vm, args: [u64; 3]) -> u64 {

@@ -3,7 +3,7 @@
 use alloc::sync::{Arc, Weak};
 use core::{
     cell::UnsafeCell,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 use aarch64_cpu::registers::{
@@ -44,6 +44,8 @@ pub(crate) struct Vcpu {
     state: AtomicU32,
     /// Interrupts that are not in a list register yet, one bit each.
     pending: AtomicU64,
+    /// Whether the task is to end, because the guest switched the vCPU off.
+    ending: AtomicBool,
     task: Lock<Weak<Task>>,
     registers: UnsafeCell<Registers>,
     banked: UnsafeCell<Banked>,
@@ -68,6 +70,7 @@ impl Vcpu {
             counter_offset,
             state: AtomicU32::new(VcpuState::Created as u32),
             pending: AtomicU64::new(0),
+            ending: AtomicBool::new(false),
             task: Lock::new(Weak::new()),
             registers: UnsafeCell::new(Registers::default()),
             banked: UnsafeCell::new(Banked::default()),
@@ -92,6 +95,16 @@ impl Vcpu {
     /// Returns what the vCPU is doing.
     pub(crate) fn state(&self) -> VcpuState {
         VcpuState::from_number(self.state.load(Ordering::Acquire))
+    }
+
+    /// Makes the vCPU's task end, after which the vCPU is off.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    /// Tells whether the task is to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
     }
 
     /// Puts the vCPU into `state`.
@@ -142,6 +155,7 @@ impl Vcpu {
         *self.registers() = registers;
         *self.banked() = Banked::at_reset();
         self.pending.store(0, Ordering::Release);
+        self.ending.store(false, Ordering::Release);
     }
 
     /// Says which task runs the vCPU.

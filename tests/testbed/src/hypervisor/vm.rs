@@ -24,34 +24,9 @@ use super::{
     vcpu::Vcpu,
     vcpu_state::VcpuState,
     vm_error::VmError,
+    vm_state::{StopReason, VmState},
     vms,
 };
-
-/// What a VM is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum VmState {
-    /// Was never booted, or was shut down.
-    Stopped = 0,
-    /// Runs.
-    Running = 1,
-    /// Runs until each vCPU has noticed that it should not.
-    Stopping = 2,
-}
-
-/// Why a VM stops, as the tracepoint `vmm:vm_shutdown` numbers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum StopReason {
-    /// The guest switched itself off.
-    GuestOff = 0,
-    /// The guest asked for a reset, which the testbed does not do by itself.
-    GuestReset = 1,
-    /// The operator asked for it.
-    Operator = 2,
-    /// The guest did what it must not.
-    GuestFailed = 3,
-}
 
 /// One virtual machine.
 pub(crate) struct Vm {
@@ -64,17 +39,6 @@ pub(crate) struct Vm {
     live: AtomicU32,
     checks: Checks,
     stop_reason: AtomicU32,
-}
-
-impl VmState {
-    /// Returns the state's name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Stopped => "stopped",
-            Self::Running => "running",
-            Self::Stopping => "stopping",
-        }
-    }
 }
 
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
@@ -377,7 +341,7 @@ impl Vm {
 /// What the task of a vCPU does.
 fn run_vcpu(vm: &Vm, vcpu: &Vcpu) {
     vcpu.set_state(VcpuState::Running);
-    while !vm.is_stopping() && vcpu.state() != VcpuState::Off {
+    while !vm.is_stopping() && !vcpu.is_ending() {
         let reason = vcpu.run();
         exit::handle(vm, vcpu, reason);
         sched::preempt();

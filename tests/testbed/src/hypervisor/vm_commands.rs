@@ -8,8 +8,9 @@ use super::{
     config,
     console::println,
     sched, timer,
-    vm::{StopReason, Vm, VmState},
+    vm::Vm,
     vm_error::VmError,
+    vm_state::{StopReason, VmState},
     vms,
 };
 

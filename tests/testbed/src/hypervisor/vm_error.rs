@@ -3,7 +3,7 @@
 use axebpf::platform::{GuestPhys, VcpuId, VmId};
 use thiserror::Error;
 
-use super::{config::ConfigError, stage2::Stage2Error, vm::VmState};
+use super::{config::ConfigError, stage2::Stage2Error, vm_state::VmState};
 
 /// What can go wrong with a VM.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -5,12 +5,7 @@ use alloc::{sync::Arc, vec::Vec};
 use axebpf::platform::VmId;
 use axebpf::tracepoint::{trace, vmm};
 
-use super::{
-    config::VmConfig,
-    lock::Lock,
-    vm::{Vm, VmState},
-    vm_error::VmError,
-};
+use super::{config::VmConfig, lock::Lock, vm::Vm, vm_error::VmError, vm_state::VmState};
 
 static VMS: Lock<Vec<Arc<Vm>>> = Lock::new(Vec::new());
 

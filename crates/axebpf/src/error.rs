@@ -35,6 +35,13 @@ pub enum Error {
     #[cfg(feature = "runtime")]
     #[error(transparent)]
     Map(#[from] axebpf_maps::MapError),
+    /// There is no memory for what programs print.
+    #[cfg(feature = "runtime")]
+    #[error("no memory for {bytes} bytes")]
+    OutOfMemory {
+        /// How many bytes were asked for.
+        bytes: usize,
+    },
     /// There is no such object (any more).
     #[cfg(feature = "runtime")]
     #[error("there is no object {id}")]

@@ -142,7 +142,8 @@ impl Registry {
     /// # Errors
     ///
     /// [`Error::Busy`] names the links that hold its programs, unless `unload` is
-    /// [`Unload::Force`]; [`Error::NoObject`] when there is none.
+    /// [`Unload::Force`]; [`Error::NoObject`] when there is none. When the text of a probe point
+    /// cannot be put back, the error says so, but the object is gone and its programs run no more.
     pub fn unload(&self, id: ObjectId, unload: Unload) -> Result<(), Error> {
         let mut state = self.state.lock()?;
         state.object(id)?;

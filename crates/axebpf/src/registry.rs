@@ -4,6 +4,8 @@ use core::fmt;
 
 use axebpf_platform::Platform;
 
+use crate::Error;
+
 #[cfg(feature = "runtime")]
 use crate::{lock::ManagementLock, printk::Printk, state::State};
 
@@ -20,14 +22,14 @@ pub struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(platform: &'static dyn Platform) -> Self {
-        Self {
+    pub(crate) fn new(platform: &'static dyn Platform) -> Result<Self, Error> {
+        Ok(Self {
             platform,
             #[cfg(feature = "runtime")]
-            printk: alloc::sync::Arc::new(Printk::new(platform.cpu_limit())),
+            printk: alloc::sync::Arc::new(Printk::new(platform.cpu_limit())?),
             #[cfg(feature = "runtime")]
             state: ManagementLock::new(State::default()),
-        }
+        })
     }
 
     /// Returns the platform below.

@@ -25,15 +25,14 @@ impl<P: Platform> Axebpf<P> {
     ///
     /// # Errors
     ///
-    /// [`Error::Hit`] when another platform is installed or this one has too many CPUs, and
-    /// `Error::Tracepoint` when the tracepoints of the image are inconsistent.
+    /// [`Error::Hit`] when another platform is installed or this one has too many CPUs,
+    /// `Error::Tracepoint` when the tracepoints of the image are inconsistent, and
+    /// `Error::OutOfMemory` when there is no memory for what programs print.
     pub fn new(platform: &'static P) -> Result<Self, Error> {
         axebpf_hit::install(platform)?;
         crate::init()?;
-        Ok(Self {
-            platform,
-            registry: Registry::new(platform),
-        })
+        let registry = Registry::new(platform)?;
+        Ok(Self { platform, registry })
     }
 
     /// Returns the platform, by its own type.

@@ -11,7 +11,7 @@ use axebpf_hit::HitGuard;
 use axebpf_platform::CpuId;
 use axebpf_vm::{PrintkFull, PrintkRecord, PrintkSink};
 
-use self::ring::{Cursor, Ring};
+use self::ring::{Cursor, RING_WORDS, Ring};
 use crate::{Error, ProgramId, Registry, lock::ManagementLock};
 
 /// One line that a program printed.
@@ -36,11 +36,14 @@ pub(crate) struct Printk {
 }
 
 impl Printk {
-    pub(crate) fn new(cpus: u32) -> Self {
-        Self {
-            rings: (0..cpus).map(|_| Ring::new()).collect(),
+    /// Makes rings for so many CPUs.
+    pub(crate) fn new(cpus: u32) -> Result<Self, Error> {
+        let bytes = cpus as usize * RING_WORDS * size_of::<u64>();
+        let rings: Option<Box<[Ring]>> = (0..cpus).map(|_| Ring::new()).collect();
+        Ok(Self {
+            rings: rings.ok_or(Error::OutOfMemory { bytes })?,
             cursors: ManagementLock::new((0..cpus).map(|_| Cursor::default()).collect()),
-        }
+        })
     }
 
     /// Takes the oldest line of those that come next on each CPU.

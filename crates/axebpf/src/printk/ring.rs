@@ -29,13 +29,17 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    pub(super) fn new() -> Self {
-        Self {
-            words: (0..RING_WORDS).map(|_| AtomicU64::new(0)).collect(),
+    /// Makes an empty ring; `None` without memory for it.
+    pub(super) fn new() -> Option<Self> {
+        let mut words = Vec::new();
+        words.try_reserve_exact(RING_WORDS).ok()?;
+        words.resize_with(RING_WORDS, || AtomicU64::new(0));
+        Some(Self {
+            words: words.into_boxed_slice(),
             oldest: AtomicU64::new(0),
             head: AtomicU64::new(0),
             written: AtomicU64::new(0),
-        }
+        })
     }
 
     fn word(&self, position: u64) -> &AtomicU64 {
@@ -129,7 +133,7 @@ mod tests {
 
     #[test]
     fn records_come_out_as_they_went_in() {
-        let (ring, mut cursor) = (Ring::new(), Cursor::default());
+        let (ring, mut cursor) = (Ring::new().unwrap(), Cursor::default());
         write(&ring, &[1, 2, 3]);
         write(&ring, &[]);
         write(&ring, &[4]);
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_overwritten_is_counted() {
-        let (ring, mut cursor) = (Ring::new(), Cursor::default());
+        let (ring, mut cursor) = (Ring::new().unwrap(), Cursor::default());
         let records = 3 * RING_WORDS as u64;
         for value in 0..records {
             write(&ring, &[value; 4]);
@@ -162,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_reader_never_sees_a_torn_record() {
-        let ring = Ring::new();
+        let ring = Ring::new().unwrap();
         let rounds = 200_000u64;
         std::thread::scope(|scope| {
             scope.spawn(|| {

@@ -6,6 +6,44 @@
 //!
 //! `help` lists the commands, `help COMMAND` explains one. Output is laid out for 80 columns.
 //! Errors say what was wrong and, in the line below, what would be right.
+//!
+//! # Examples
+//!
+//! ```
+//! # fn main() -> Result<(), axebpf::Error> {
+//! use axebpf::Axebpf;
+//! use axebpf::platform::mock::MOCK;
+//! use axebpf::shell::{Io, NoObjects, Outcome, Shell};
+//!
+//! /// The hypervisor's console.
+//! struct Console(String);
+//!
+//! impl Io for Console {
+//!     fn write(&mut self, text: &str) {
+//!         self.0.push_str(text);
+//!     }
+//!
+//!     fn interrupted(&mut self) -> bool {
+//!         false
+//!     }
+//! }
+//!
+//! let axebpf = Axebpf::new(&MOCK)?;
+//! let shell = Shell::new(&axebpf, &NoObjects);
+//! let mut console = Console(String::new());
+//!
+//! assert_eq!(shell.run_line(&mut console, "help"), Outcome::Done);
+//! assert!(console.0.contains("explains one"));
+//!
+//! console.0.clear();
+//! assert_eq!(shell.run_line(&mut console, "hlep"), Outcome::Failed);
+//! assert!(console.0.contains("did you mean `help`?"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The events `shell:shell_init` and `shell:shell_command` are about the hypervisor's own shell, which
+//! fires them for all of its commands, these among them.
 
 mod args;
 mod command;

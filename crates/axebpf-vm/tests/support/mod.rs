@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axebpf_maps::Map;
+use axebpf_maps::{Map, MapSpec};
 use axebpf_platform::mock::MOCK;
 use axebpf_vm::{CheckError, Context, Insn, Program, RunEnv, RunError};
 
@@ -126,4 +126,33 @@ pub fn eval(insns: &[Insn]) -> u64 {
 pub fn fault(insns: &[Insn]) -> RunError {
     let program = program(insns).expect("an acceptable program");
     run_on(&program, Context::new(&[])).expect_err("a run that is stopped")
+}
+
+/// Makes a map.
+pub fn map(spec: &MapSpec) -> Arc<Map> {
+    Arc::new(Map::create(spec, 64).expect("a possible map"))
+}
+
+/// Runs a program without a context.
+pub fn run(program: &Program) -> Result<u64, RunError> {
+    run_on(program, Context::new(&[]))
+}
+
+/// Runs a program with one map; the run must end.
+pub fn eval_with(insns: &[Insn], map: &Arc<Map>) -> u64 {
+    run(&program_with(insns, std::slice::from_ref(map))).expect("a run to the end")
+}
+
+/// Sets `r1` to map 0 and `r2` to a key of four bytes on the stack, with value `key`.
+pub fn key(key: i32) -> Vec<Insn> {
+    let mut insns = vec![store32_imm(10, -4, key)];
+    insns.extend(ld_map(1, 0));
+    insns.extend([mov_reg(2, 10), add(2, -4)]);
+    insns
+}
+
+/// Joins instructions.
+pub fn then(mut insns: Vec<Insn>, more: &[Insn]) -> Vec<Insn> {
+    insns.extend(more);
+    insns
 }

@@ -131,6 +131,8 @@ fn el2(stages: &mut Vec<Stage>, programs: Programs) -> Result<()> {
     tests
         .args(["run", "-p", "axebpf-e2e", "--no-fail-fast"])
         .env("AXEBPF_IMAGE", image);
+    // What failed stands in the machine's transcript, not in a backtrace of the test.
+    tests.env("RUST_BACKTRACE", "0");
     stages.push(Stage::run("hypervisor at EL2 under QEMU", &mut tests));
     Ok(())
 }

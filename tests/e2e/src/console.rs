@@ -15,6 +15,9 @@ pub const PROMPT: &str = "axebpf> ";
 /// The last lines of a transcript that an error shows.
 const SHOWN_LINES: usize = 40;
 
+/// The characters of a line that an error shows.
+const SHOWN_COLUMNS: usize = 200;
+
 /// The serial line of a machine.
 pub struct Console {
     input: Box<dyn Write + Send>,
@@ -164,9 +167,17 @@ impl Console {
     #[must_use]
     pub fn tail(&self) -> String {
         let transcript = self.transcript();
-        let lines: Vec<&str> = transcript.lines().collect();
+        let lines: Vec<String> = transcript.lines().map(shortened).collect();
         let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n    ");
         format!("  the console ended with:\n    {shown}")
+    }
+}
+
+/// Cuts a line to what an error shows of it.
+pub(crate) fn shortened(line: &str) -> String {
+    match line.char_indices().nth(SHOWN_COLUMNS) {
+        Some((end, _)) => format!("{}... ({} bytes)", &line[..end], line.len()),
+        None => line.to_owned(),
     }
 }
 

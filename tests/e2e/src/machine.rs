@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{Console, PROMPT};
+use crate::{Console, PROMPT, console::shortened};
 
 /// How a machine counts its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +167,7 @@ impl Machine {
         let prompt = format!("\n{PROMPT}");
         let output = self
             .expect(&prompt, timeout)
-            .with_context(|| format!("command `{line}`"))?;
+            .with_context(|| format!("command `{}`", shortened(line)))?;
         let output = &output[..output.len() - PROMPT.len()];
         Ok(output
             .split_once('\n')

@@ -40,5 +40,18 @@ macro_rules! cases {
 }
 
 cases! {
+    bad_input,
     boot,
+    events,
+    exit_count,
+    exit_latency,
+    map_edit,
+    printk,
+    stress,
+    symbols,
+    trace_filter,
+    trace_list,
+    trace_stat,
+    unload_attached,
+    vm_lifecycle,
 }

@@ -107,9 +107,17 @@ fn page_fault(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
         status: (esr & 0x3f) as u32,
         pc: vcpu.pc(),
     });
-    if vm.map(GuestPhys::new(at & !0xfff)).is_err() {
+    // Whatever is mapped allows everything, so nothing but a missing page can be mended.
+    if !is_translation_fault(esr) {
+        give_up(vm, vcpu, "fault of a mapped page", esr);
+    } else if vm.map(GuestPhys::new(at & !0xfff)).is_err() {
         give_up(vm, vcpu, "page fault without memory left", esr);
     }
+}
+
+/// Tells whether an abort is a translation fault, of any level (ARM ARM D24.2.40, DFSC and IFSC).
+fn is_translation_fault(esr: u64) -> bool {
+    matches!(esr & 0x3f, 4..=7)
 }
 
 /// Returns what the guest attempted, as `vmm:page_fault` numbers it.

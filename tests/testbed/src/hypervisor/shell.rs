@@ -13,7 +13,7 @@ use axebpf::{
 use super::{
     bench, console,
     console::{Console, println},
-    line,
+    image, line,
     platform::PLATFORM,
     power, sched, stress,
     task::Task,
@@ -36,7 +36,10 @@ const OWN: [(&str, &str); 7] = [
         "peek",
         "ADDRESS: reads 8 bytes of the hypervisor, as programs do",
     ),
-    ("panic", "panics, to show what a crash leaves"),
+    (
+        "panic",
+        "[fault]: panics, or writes to text, to show what a crash leaves",
+    ),
     ("exit", "switches the machine off"),
 ];
 
@@ -97,7 +100,7 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
             .is_ok(),
         Some("stress") => stress::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(5)),
         Some("peek") => peek(words.next()),
-        Some("panic") => panic!("the operator asked for it"),
+        Some("panic") => crash(words.next()),
         Some("exit") => power::off(),
         first => {
             let done = shell.run_line(&mut ConsoleIo, line) == Outcome::Done;
@@ -107,6 +110,16 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
             done
         }
     }
+}
+
+/// Ends the hypervisor as a bug would.
+fn crash(how: Option<&str>) -> ! {
+    if how == Some("fault") {
+        let text = image::text().start as *mut u32;
+        // SAFETY: the text is mapped, aligned and read-only, so the store faults and changes nothing.
+        unsafe { text.write_volatile(0) };
+    }
+    panic!("the operator asked for it")
 }
 
 /// Reads memory that may not be there, and tells whether it was.

@@ -8,7 +8,7 @@ use core::{arch::global_asm, fmt::Write, mem::offset_of};
 use aarch64_cpu::registers::{VBAR_EL2, Writeable};
 use axebpf::platform::arch;
 
-use super::{irq, panic, percpu, power, sched, sysreg};
+use super::{irq, panic, percpu, power, sched, sysreg, tracing};
 
 /// What an exception of EL2 interrupted.
 #[repr(C, align(16))]
@@ -208,6 +208,11 @@ fn die(frame: &Frame, kind: u64) -> ! {
             ""
         };
         let _ = write!(out, "  x{number:<2} {value:#018x}{end}");
+    }
+    for (register, address) in [("elr", frame.elr), ("lr", frame.x[30])] {
+        if let Some(place) = tracing::symbols().and_then(|table| table.lookup_address(address)) {
+            let _ = writeln!(out, "  {register} is {place}");
+        }
     }
     panic::dump_events();
     power::off()

@@ -21,7 +21,9 @@ const EVENT: &str = "vmm:vcpu_run_exit";
 #[non_exhaustive]
 pub(crate) enum BenchError {
     /// The CPU has no counter for instructions.
-    #[error("this CPU does not count instructions (PMCEID0_EL0 bit 8); use another -cpu")]
+    #[error(
+        "this CPU does not count instructions (PMCEID0_EL0 bit 8 is clear); run QEMU with -icount shift=0"
+    )]
     NoCounter,
     /// The counter does not count.
     #[error("the counter stands still; run QEMU with -icount shift=0")]

@@ -13,6 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{Console, PROMPT, console::shortened};
 
+/// What the hypervisor says when the guest has found everything as it should be.
+const GUEST_READY: &str = "self-check passed on 2 vcpus\n";
+
 /// How a machine counts its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timing {
@@ -96,15 +99,22 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Waits until the shell shows its first prompt.
+    /// Waits until the shell shows its first prompt and the guest has reported, in whichever order.
+    ///
+    /// After that, nothing but the answers to commands appears on the console.
     ///
     /// # Errors
     ///
-    /// When it does not come in time.
+    /// When one of them does not come in time.
     pub fn expect_boot(&mut self) -> Result<()> {
         let timeout = self.timeout;
-        self.expect(PROMPT, timeout)
-            .context("the image did not boot")?;
+        let mut missing = vec![PROMPT, GUEST_READY];
+        while !missing.is_empty() {
+            let said = self
+                .expect_any(&missing, timeout)
+                .context("the image did not boot")?;
+            missing.retain(|text| !said.contains(text));
+        }
         Ok(())
     }
 

@@ -130,6 +130,11 @@ pub use axebpf_tp as tracepoint;
 #[cfg(feature = "runtime")]
 pub use axebpf_vm as runtime;
 
+/// Compiles the examples of the README.
+#[cfg(all(doctest, feature = "tracepoint-support"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// Probes on functions: of the hypervisor itself, and of guest kernels.
 #[cfg(feature = "hprobe")]
 pub mod probe {

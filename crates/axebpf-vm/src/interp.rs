@@ -8,11 +8,13 @@
 use crate::arith::{div32, div64, mod32, mod64, sdiv32, sdiv64, smod32, smod64};
 use crate::check::MAX_FRAMES;
 use crate::decode::CODE_TAG;
+use crate::flow::Flow;
 use crate::helper::{Helper, HelperFault, Helpers};
 use crate::memory::{Frame, Violation};
 use crate::op::{Code, Op, Reg};
 
 /// The program as the loop needs it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Image<'p> {
     pub(crate) ops: &'p [Op],
     /// The first instruction of each function, ascending.
@@ -42,10 +44,10 @@ pub(crate) struct Stop {
     clippy::too_many_lines,
     reason = "one arm for each operation, most of one line"
 )]
-pub(crate) fn run(
-    image: &Image<'_>,
+pub(crate) fn run<'r>(
+    mut image: Image<'r>,
     frames: &mut [Frame; MAX_FRAMES],
-    env: &mut Helpers<'_>,
+    env: &mut Helpers<'r>,
     arguments: [u64; 2],
 ) -> Result<u64, Stop> {
     let mut regs = [0u64; 11];
@@ -308,6 +310,42 @@ pub(crate) fn run(
                     Err(fault) => stop!(Cause::Helper(helper, fault)),
                 }
             }
+            Code::CallSteer => {
+                go!(pc);
+                let Some(helper) = Helper::ALL.get(op.imm as usize).copied() else {
+                    stop!(Cause::FellOff)
+                };
+                let args = [regs[1], regs[2], regs[3], regs[4], regs[5]];
+                match env.steer(helper, args) {
+                    Ok(Flow::Return(result)) => regs[Reg::R0 as usize] = result,
+                    Ok(Flow::Call { pending, args }) => {
+                        let Some(target) = function_at(image.functions, pending.function) else {
+                            stop!(Cause::NotAFunction(pending.function))
+                        };
+                        if depth + 1 >= MAX_FRAMES {
+                            stop!(Cause::CallDepth);
+                        }
+                        frames[depth] = Frame {
+                            pc,
+                            saved: [regs[6], regs[7], regs[8], regs[9]],
+                            pending: Some(pending),
+                        };
+                        depth += 1;
+                        env.memory.push_frame();
+                        regs[Reg::R10 as usize] = env.memory.frame_pointer();
+                        regs[1..=5].copy_from_slice(&args);
+                        pc = target;
+                        since = target;
+                    }
+                    Ok(Flow::Tail(next)) => {
+                        image = next;
+                        regs[1..=2].copy_from_slice(&arguments);
+                        pc = 0;
+                        since = 0;
+                    }
+                    Err(fault) => stop!(Cause::Helper(helper, fault)),
+                }
+            }
             Code::CallLocal | Code::CallReg => {
                 let target = if op.code == Code::CallLocal {
                     op.target()
@@ -323,6 +361,7 @@ pub(crate) fn run(
                 frames[depth] = Frame {
                     pc,
                     saved: [regs[6], regs[7], regs[8], regs[9]],
+                    pending: None,
                 };
                 depth += 1;
                 env.memory.push_frame();
@@ -334,8 +373,27 @@ pub(crate) fn run(
                 if depth == 0 {
                     return Ok(regs[Reg::R0 as usize]);
                 }
+                let frame = frames[depth - 1];
+                if let Some(pending) = frame.pending {
+                    match env.resume(pending, regs[Reg::R0 as usize]) {
+                        Ok(Flow::Call { pending, args }) => {
+                            let Some(target) = function_at(image.functions, pending.function)
+                            else {
+                                stop!(Cause::NotAFunction(pending.function))
+                            };
+                            frames[depth - 1].pending = Some(pending);
+                            regs[1..=5].copy_from_slice(&args);
+                            pc = target;
+                            since = target;
+                            continue;
+                        }
+                        Ok(Flow::Return(result)) => regs[Reg::R0 as usize] = result,
+                        // Nothing goes on in another program from here.
+                        Ok(Flow::Tail(_)) => stop!(Cause::FellOff),
+                        Err(fault) => stop!(Cause::Helper(pending.helper, fault)),
+                    }
+                }
                 depth -= 1;
-                let frame = frames[depth];
                 regs[6..=9].copy_from_slice(&frame.saved);
                 env.memory.pop_frame();
                 regs[Reg::R10 as usize] = env.memory.frame_pointer();

@@ -84,7 +84,7 @@ pub(crate) enum Code {
     Jeq32K, Jeq32X, Jne32K, Jne32X, Jset32K, Jset32X, Jgt32K, Jgt32X, Jge32K, Jge32X, Jlt32K, Jlt32X,
     Jle32K, Jle32X, Jsgt32K, Jsgt32X, Jsge32K, Jsge32X, Jslt32K, Jslt32X, Jsle32K, Jsle32X,
     // Calls.
-    CallHelper, CallLocal, CallReg, Exit,
+    CallHelper, CallSteer, CallLocal, CallReg, Exit,
     // Memory.
     Load8, Load16, Load32, Load64, LoadSx8, LoadSx16, LoadSx32,
     StoreK8, StoreK16, StoreK32, StoreK64, StoreX8, StoreX16, StoreX32, StoreX64,

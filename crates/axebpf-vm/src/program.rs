@@ -17,6 +17,7 @@ use crate::decode::split;
 use crate::engine::{Engine, EngineKind};
 use crate::env::RunEnv;
 use crate::insn::Insn;
+use crate::interp::Image;
 use crate::run_error::RunError;
 use crate::target::{AttachTarget, ProgramKind, SectionName};
 
@@ -142,6 +143,15 @@ impl Program {
     /// Visits the maps that the program refers to.
     pub fn maps(&self) -> impl ExactSizeIterator<Item = &Arc<Map>> {
         self.maps.iter().map(BoundMap::map)
+    }
+
+    pub(crate) fn bound_maps(&self) -> &[BoundMap] {
+        &self.maps
+    }
+
+    /// Returns what a tail call goes to, if the engine has that.
+    pub(crate) fn image(&self) -> Option<Image<'_>> {
+        self.engine.image()
     }
 
     /// Returns the name of the engine that runs the program.

@@ -98,9 +98,16 @@ impl At {
                     insn: self.index,
                     id: imm,
                 };
-                let imm = helper.ok_or(unknown)? as u64;
+                let imm = helper.ok_or(unknown)?;
+                let steers = Helper::ALL.get(imm).is_some_and(|helper| helper.steers());
+                let code = if steers {
+                    Code::CallSteer
+                } else {
+                    Code::CallHelper
+                };
+                let imm = imm as u64;
                 Ok(Op {
-                    code: Code::CallHelper,
+                    code,
                     dst: Reg::R0,
                     src: Reg::R0,
                     off: 0,

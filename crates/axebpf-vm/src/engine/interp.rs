@@ -43,11 +43,22 @@ impl Interp {
             functions: layout.functions.into(),
         })
     }
+
+    fn as_image(&self) -> Image<'_> {
+        Image {
+            ops: &self.ops,
+            functions: &self.functions,
+        }
+    }
 }
 
 impl Engine for Interp {
     fn name(&self) -> &'static str {
         EngineKind::Interp.name()
+    }
+
+    fn image(&self) -> Option<Image<'_>> {
+        Some(self.as_image())
     }
 
     fn run(&self, run: &Run<'_>, mut context: Context<'_>) -> Result<u64, RunError> {
@@ -68,12 +79,9 @@ impl Engine for Interp {
             left: run.budget.into(),
             errors: 0,
             abandoned: 0,
+            tail_calls: 0,
         };
-        let image = Image {
-            ops: &self.ops,
-            functions: &self.functions,
-        };
-        let result = interp::run(&image, frames, &mut helpers, arguments);
+        let result = interp::run(self.as_image(), frames, &mut helpers, arguments);
         helpers.discard_records();
         run.counters.count_helper_errors(helpers.errors);
         run.counters.count_abandoned(helpers.abandoned);

@@ -11,6 +11,7 @@ use crate::bound_map::BoundMap;
 use crate::check_error::CheckError;
 use crate::context::Context;
 use crate::insn::Insn;
+use crate::interp::Image;
 use crate::program::Run;
 use crate::run_error::RunError;
 
@@ -73,6 +74,11 @@ impl EngineKind {
 pub(crate) trait Engine: fmt::Debug + Send + Sync {
     /// Returns the engine's name.
     fn name(&self) -> &'static str;
+
+    /// Returns the decoded program, which a tail call can go to, if the engine has one.
+    fn image(&self) -> Option<Image<'_>> {
+        None
+    }
 
     /// Runs the program once.
     fn run(&self, run: &Run<'_>, context: Context<'_>) -> Result<u64, RunError>;

@@ -5,6 +5,7 @@ use axebpf_hit::HitGuard;
 use super::Helper;
 use crate::bound_map::BoundMap;
 use crate::env::RunEnv;
+use crate::errno::EINVAL;
 use crate::memory::{Memory, SCRATCH_BYTES, Violation};
 
 /// The answer of the helpers that name the loaded virtual CPU when there is none.
@@ -41,6 +42,8 @@ pub(crate) struct Helpers<'r> {
     pub(crate) errors: u32,
     /// Reservations that the program left to [`discard_records`](Self::discard_records).
     pub(crate) abandoned: u32,
+    /// Tail calls so far.
+    pub(crate) tail_calls: u32,
 }
 
 impl Helpers<'_> {
@@ -70,6 +73,8 @@ impl Helpers<'_> {
             Helper::RingbufReserve => return self.ringbuf_reserve(args),
             Helper::RingbufSubmit => self.ringbuf_submit(args)?,
             Helper::RingbufDiscard => self.ringbuf_discard(args)?,
+            // The engine calls `steer` for these.
+            Helper::TailCall | Helper::Loop => EINVAL,
         };
         if result < 0 {
             self.errors += 1;

@@ -5,6 +5,7 @@ mod map;
 mod printk;
 mod probe;
 mod ring;
+mod steer;
 
 pub(crate) use call::{HelperFault, Helpers};
 
@@ -30,6 +31,12 @@ pub enum ArgKind {
     Foreign,
     /// A reserved record of a ring buffer.
     Record,
+    /// The context, as the program got it.
+    Context,
+    /// The address of a function of the program.
+    Function,
+    /// Anything, which the helper hands on as it is.
+    Any,
 }
 
 macro_rules! helpers {
@@ -78,6 +85,8 @@ helpers! {
     TracePrintk = 6, "trace_printk", [Readable, Length, Number, Number, Number];
     /// Returns the number of the CPU.
     GetSmpProcessorId = 8, "get_smp_processor_id", [];
+    /// Goes on in another program of a program array.
+    TailCall = 12, "tail_call", [Context, Map, Number];
     /// Returns the number of the virtual machine that is loaded on this CPU, or all ones.
     GetCurrentVmId = 100, "get_current_vm_id", [];
     /// Returns the number of the virtual CPU that is loaded on this CPU, or all ones.
@@ -94,6 +103,8 @@ helpers! {
     RingbufSubmit = 132, "ringbuf_submit", [Record, Number];
     /// Gives a reserved record back.
     RingbufDiscard = 133, "ringbuf_discard", [Record, Number];
+    /// Calls a function of the program a number of times.
+    Loop = 181, "loop", [Number, Function, Any, Number];
 }
 
 impl Helper {
@@ -104,6 +115,11 @@ impl Helper {
             .iter()
             .copied()
             .find(|helper| i32::from(helper.id()) == id)
+    }
+
+    /// Tells whether the helper calls functions of the program or goes on in another one.
+    pub(crate) const fn steers(self) -> bool {
+        matches!(self, Self::TailCall | Self::Loop)
     }
 
     /// Returns the helper's number.

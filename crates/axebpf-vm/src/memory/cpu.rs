@@ -7,6 +7,7 @@ use axebpf_hit::{HitGuard, MAX_CPUS, Padded, PerCpu};
 
 use super::STACK_BYTES;
 use crate::check::MAX_FRAMES;
+use crate::flow::Pending;
 use crate::run_error::RunError;
 
 /// The bytes that helpers have to work with.
@@ -17,6 +18,8 @@ pub(crate) const SCRATCH_BYTES: usize = 4096;
 pub(crate) struct Frame {
     pub(crate) pc: usize,
     pub(crate) saved: [u64; 4],
+    /// The helper that made the call, if the program did not do it itself.
+    pub(crate) pending: Option<Pending>,
 }
 
 /// The stack's bytes, aligned as in Linux. Only [`Memory`](super::Memory) gets at them, by address.
@@ -39,6 +42,7 @@ impl CpuMemory {
                 [Frame {
                     pc: 0,
                     saved: [0; 4],
+                    pending: None,
                 }; MAX_FRAMES],
             ),
             scratch: UnsafeCell::new([0; SCRATCH_BYTES]),

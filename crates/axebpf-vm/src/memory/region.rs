@@ -279,6 +279,12 @@ impl<'r> Memory<'r> {
         Ok(())
     }
 
+    /// Goes on with the maps of another program.
+    pub(crate) fn switch_maps(&mut self, maps: &'r [BoundMap]) {
+        self.maps = maps;
+        (self.readable, self.writable) = (Window::EMPTY, Window::EMPTY);
+    }
+
     /// Returns the program's maps.
     pub(crate) fn maps(&self) -> &'r [BoundMap] {
         self.maps

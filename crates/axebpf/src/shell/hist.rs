@@ -15,7 +15,7 @@ const AROUND: usize = 22;
 pub(crate) enum Slots {
     /// Slot `i` counts those from `2^i` up to but not including `2^(i + 1)`, and slot 0 also the
     /// value 0.
-    #[cfg_attr(not(feature = "runtime"), expect(dead_code))]
+    #[cfg_attr(not(any(test, feature = "runtime")), expect(dead_code))]
     FloorOfLog,
     /// Slot 0 counts the value 0, slot `i` those from `2^(i - 1)` up to but not including `2^i`.
     #[cfg_attr(not(feature = "tracepoint-support"), expect(dead_code))]

@@ -3,7 +3,7 @@
 use std::{
     fs,
     fs::File,
-    io,
+    io::{self, IsTerminal},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
@@ -70,10 +70,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         object.len()
     );
     let options = if args.attach { "--attach" } else { "" };
+    let watched = io::stderr().is_terminal();
     let said = upload(&mut console, &name, options, &object, |bytes| {
-        eprint!("\r    {bytes} of {} bytes", object.len());
+        if watched {
+            eprint!("\r    {bytes} of {} bytes", object.len());
+        }
     })?;
-    eprintln!("\r    all {} bytes are there    ", object.len());
+    if watched {
+        eprintln!("\r    all {} bytes are there    ", object.len());
+    }
     eprintln!("{}", said.trim_end());
     ensure!(!said.contains("error"), "the shell did not load the object");
     Ok(())
@@ -85,14 +90,9 @@ fn name_of(file: &Path) -> Result<String> {
         .file_name()
         .context("the file has no name")?
         .to_string_lossy();
-    let name = name
-        .strip_suffix(programs::SUFFIX)
-        .or_else(|| name.strip_suffix(".o"));
-    let name = name.map_or_else(
-        || file.file_name().unwrap_or_default().to_string_lossy(),
-        Into::into,
-    );
-    Ok(name.into_owned())
+    let ends = [programs::SUFFIX, ".o"];
+    let bare = ends.into_iter().find_map(|end| name.strip_suffix(end));
+    Ok(bare.unwrap_or(&name).to_owned())
 }
 
 fn open(line: &Line) -> Result<Console> {

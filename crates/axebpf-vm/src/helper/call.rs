@@ -9,7 +9,7 @@ use crate::errno::EINVAL;
 use crate::memory::{Memory, SCRATCH_BYTES, Violation};
 
 /// The answer of the helpers that name the loaded virtual CPU when there is none.
-const NOBODY: u64 = u64::MAX;
+pub(super) const NOBODY: u64 = u64::MAX;
 
 /// A call that ends the program.
 #[derive(Clone, Copy, Debug)]
@@ -49,37 +49,50 @@ pub(crate) struct Helpers<'r> {
 impl Helpers<'_> {
     /// Calls `helper` with the values of `r1` to `r5` and returns that of `r0`.
     pub(crate) fn call(&mut self, helper: Helper, args: [u64; 5]) -> Result<u64, HelperFault> {
-        let platform = self.guard.platform();
         let result = match helper {
             Helper::MapLookupElem => return self.map_lookup(args),
+            Helper::MapLookupPercpuElem => return self.map_lookup_percpu(args),
             Helper::MapUpdateElem => self.map_update(args)?,
             Helper::MapDeleteElem => self.map_delete(args)?,
-            Helper::KtimeGetNs => return Ok(platform.now_ns()),
+            Helper::ProbeRead | Helper::ProbeReadKernel => self.probe_read(args)?,
+            Helper::ProbeReadStr | Helper::ProbeReadKernelStr => self.probe_read_str(args)?,
+            // A negative result is no error.
+            Helper::Strncmp => return self.strncmp(args).map(|order| order as u64),
             Helper::TracePrintk => self.trace_printk(args)?,
-            Helper::GetSmpProcessorId => return Ok(self.guard.cpu().get().into()),
-            Helper::GetCurrentVmId => {
-                return Ok(platform
-                    .current_vcpu()
-                    .map_or(NOBODY, |vcpu| vcpu.vm.get().into()));
-            }
-            Helper::GetCurrentVcpuId => {
-                return Ok(platform
-                    .current_vcpu()
-                    .map_or(NOBODY, |vcpu| vcpu.vcpu.get().into()));
-            }
-            Helper::GetExitReason => return Ok(platform.exit_reason().map_or(NOBODY, u64::from)),
-            Helper::ProbeReadKernel => self.probe_read(args)?,
+            Helper::TraceVprintk => self.trace_vprintk(args)?,
+            Helper::Snprintf => self.snprintf(args)?,
+            Helper::GetCurrentComm => self.comm(args)?,
+            Helper::GetStack => self.get_stack(args)?,
             Helper::RingbufOutput => self.ringbuf_output(args)?,
             Helper::RingbufReserve => return self.ringbuf_reserve(args),
             Helper::RingbufSubmit => self.ringbuf_submit(args)?,
             Helper::RingbufDiscard => self.ringbuf_discard(args)?,
-            // The engine calls `steer` for these.
-            Helper::TailCall | Helper::Loop => EINVAL,
+            Helper::RingbufQuery => return self.ringbuf_query(args),
+            _ => return Ok(self.fact(helper)),
         };
         if result < 0 {
             self.errors += 1;
         }
         Ok(result as u64)
+    }
+
+    /// Returns what a helper that takes nothing and cannot fail says.
+    fn fact(&self, helper: Helper) -> u64 {
+        let platform = self.guard.platform();
+        let vcpu = platform.current_vcpu();
+        match helper {
+            Helper::KtimeGetNs | Helper::KtimeGetBootNs => platform.now_ns(),
+            Helper::Jiffies64 => self.jiffies(),
+            Helper::GetPrandomU32 => self.random(),
+            Helper::GetSmpProcessorId => self.guard.cpu().get().into(),
+            Helper::GetCurrentPidTgid => self.pid_tgid(),
+            Helper::GetCurrentVmId => vcpu.map_or(NOBODY, |vcpu| vcpu.vm.get().into()),
+            Helper::GetCurrentVcpuId => vcpu.map_or(NOBODY, |vcpu| vcpu.vcpu.get().into()),
+            Helper::GetExitReason => platform.exit_reason().map_or(NOBODY, u64::from),
+            Helper::GetFuncIp => self.env.function().unwrap_or(0),
+            Helper::GetAttachCookie => self.env.cookie(),
+            _ => NOBODY,
+        }
     }
 
     /// Charges the budget for `bytes` bytes of work, eight to an instruction.

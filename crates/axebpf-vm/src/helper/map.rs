@@ -1,6 +1,7 @@
 //! The helpers for maps of keys and values.
 
 use axebpf_maps::{MAX_KEY_SIZE, MapError, UpdateFlags};
+use axebpf_platform::CpuId;
 
 use super::call::{HelperFault, Helpers};
 
@@ -23,6 +24,22 @@ impl Helpers<'_> {
         let len = self.take_key(index, key)?;
         let map = self.memory.maps()[index].map();
         match map.lookup(self.guard, &self.scratch[..len]) {
+            Ok(value) => Ok(value.map_or(0, |value| value.as_ptr().expose_provenance() as u64)),
+            Err(_) => {
+                self.errors += 1;
+                Ok(0)
+            }
+        }
+    }
+
+    /// `bpf_map_lookup_percpu_elem(map, key, cpu)`.
+    pub(super) fn map_lookup_percpu(&mut self, args: [u64; 5]) -> Result<u64, HelperFault> {
+        let [map, key, cpu, ..] = args;
+        let index = self.map_index(1, map)?;
+        let len = self.take_key(index, key)?;
+        let map = self.memory.maps()[index].map();
+        let cpu = CpuId::new(cpu as u32);
+        match map.lookup_on(self.guard, &self.scratch[..len], cpu) {
             Ok(value) => Ok(value.map_or(0, |value| value.as_ptr().expose_provenance() as u64)),
             Err(_) => {
                 self.errors += 1;

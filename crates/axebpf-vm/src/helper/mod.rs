@@ -1,13 +1,21 @@
 //! The helpers: what programs can call, with Linux's numbers and meanings.
 
 mod call;
+mod foreign;
+mod format;
+mod identity;
+mod ip;
 mod map;
 mod printk;
 mod probe;
+mod refused;
 mod ring;
+mod stack;
 mod steer;
 
 pub(crate) use call::{HelperFault, Helpers};
+pub use refused::RefusedHelper;
+pub use stack::MAX_STACK_DEPTH;
 
 /// What a helper takes as an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +45,8 @@ pub enum ArgKind {
     Function,
     /// Anything, which the helper hands on as it is.
     Any,
+    /// A pointer to a string of the program's with a terminating NUL.
+    Text,
 }
 
 macro_rules! helpers {
@@ -79,14 +89,27 @@ helpers! {
     MapUpdateElem = 2, "map_update_elem", [Map, Key, Value, Number];
     /// Removes a key.
     MapDeleteElem = 3, "map_delete_elem", [Map, Key];
+    /// Copies memory of the hypervisor.
+    ProbeRead = 4, "probe_read", [Writable, Length, Foreign];
     /// Returns the nanoseconds since the machine started.
     KtimeGetNs = 5, "ktime_get_ns", [];
     /// Records a message, which the reader formats.
     TracePrintk = 6, "trace_printk", [Readable, Length, Number, Number, Number];
+    /// Returns a number that nobody should rely on to be a secret.
+    GetPrandomU32 = 7, "get_prandom_u32", [];
     /// Returns the number of the CPU.
     GetSmpProcessorId = 8, "get_smp_processor_id", [];
-    /// Goes on in another program of a program array.
+    /// Goes on in another program, and does not return.
     TailCall = 12, "tail_call", [Context, Map, Number];
+    /// Returns the virtual machine that is loaded on this CPU in the upper 32 bits, its virtual CPU in the lower ones;
+    /// all ones when there is none.
+    GetCurrentPidTgid = 14, "get_current_pid_tgid", [];
+    /// Writes what is loaded on this CPU as text: `vm3/vcpu0`, or `hypervisor`.
+    GetCurrentComm = 16, "get_current_comm", [Writable, Length];
+    /// Copies a string of the hypervisor.
+    ProbeReadStr = 45, "probe_read_str", [Writable, Length, Foreign];
+    /// Writes the call chain of the probed code.
+    GetStack = 67, "get_stack", [Context, Writable, Length, Number];
     /// Returns the number of the virtual machine that is loaded on this CPU, or all ones.
     GetCurrentVmId = 100, "get_current_vm_id", [];
     /// Returns the number of the virtual CPU that is loaded on this CPU, or all ones.
@@ -95,6 +118,12 @@ helpers! {
     GetExitReason = 102, "get_exit_reason", [];
     /// Copies memory of the hypervisor.
     ProbeReadKernel = 113, "probe_read_kernel", [Writable, Length, Foreign];
+    /// Copies a string of the hypervisor.
+    ProbeReadKernelStr = 115, "probe_read_kernel_str", [Writable, Length, Foreign];
+    /// Returns the ticks since the machine started, of 4 ms each.
+    Jiffies64 = 118, "jiffies64", [];
+    /// Returns the nanoseconds since the machine started; it never sleeps.
+    KtimeGetBootNs = 125, "ktime_get_boot_ns", [];
     /// Copies a record into a ring buffer.
     RingbufOutput = 130, "ringbuf_output", [Map, Readable, Length, Number];
     /// Reserves a record in a ring buffer.
@@ -103,8 +132,22 @@ helpers! {
     RingbufSubmit = 132, "ringbuf_submit", [Record, Number];
     /// Gives a reserved record back.
     RingbufDiscard = 133, "ringbuf_discard", [Record, Number];
+    /// Returns how far a ring buffer is filled.
+    RingbufQuery = 134, "ringbuf_query", [Map, Number];
+    /// Makes text of a format and values.
+    Snprintf = 165, "snprintf", [Writable, Length, Text, Readable, Length];
+    /// Returns the address of the probed function, or 0.
+    GetFuncIp = 173, "get_func_ip", [Context];
+    /// Returns the cookie of the link that runs the program, or 0.
+    GetAttachCookie = 174, "get_attach_cookie", [Context];
+    /// Records a message with up to twelve values, which the reader formats.
+    TraceVprintk = 177, "trace_vprintk", [Readable, Length, Readable, Length];
     /// Calls a function of the program a number of times.
     Loop = 181, "loop", [Number, Function, Any, Number];
+    /// Compares two strings.
+    Strncmp = 182, "strncmp", [Readable, Length, Text];
+    /// Returns a pointer to the live value that a key has on another CPU, or 0.
+    MapLookupPercpuElem = 195, "map_lookup_percpu_elem", [Map, Key, Number];
 }
 
 impl Helper {
@@ -120,6 +163,13 @@ impl Helper {
     /// Tells whether the helper calls functions of the program or goes on in another one.
     pub(crate) const fn steers(self) -> bool {
         matches!(self, Self::TailCall | Self::Loop)
+    }
+
+    /// Returns why the helper with that number is not here, if it is one that Linux gives to tracing programs.
+    #[must_use]
+    pub fn refusal(id: i32) -> Option<&'static RefusedHelper> {
+        let id = u16::try_from(id).ok()?;
+        refused::REFUSED.iter().find(|refused| refused.id == id)
     }
 
     /// Returns the helper's number.

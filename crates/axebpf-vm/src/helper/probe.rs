@@ -1,8 +1,7 @@
 //! Reading memory that is not the program's.
 
-use axebpf_platform::HostVirt;
-
 use super::call::{HelperFault, Helpers};
+use super::foreign::{BLOCK, Block};
 use crate::errno::EFAULT;
 
 /// How much is copied at a time.
@@ -22,26 +21,69 @@ impl Helpers<'_> {
         self.charge(size)?;
         self.memory.check_writable(dst, size)?;
         for done in (0..size).step_by(CHUNK) {
-            let len = (size - done).min(CHUNK as u64);
-            let chunk = &mut self.scratch[..len as usize];
-            if self.memory.copy_out(src.wrapping_add(done), chunk).is_ok() {
-                self.memory.copy_in(dst + done, chunk)?;
-                continue;
-            }
-            let from = HostVirt::new(src.wrapping_add(done));
-            if self.guard.platform().read_memory(from, chunk).is_err() {
+            let len = (size - done).min(CHUNK as u64) as usize;
+            if self.read_foreign(src.wrapping_add(done), 0, len).is_err() {
                 return self.zero(dst, size).map(|()| EFAULT);
             }
-            self.memory.copy_in(dst + done, chunk)?;
+            self.memory.copy_in(dst + done, &self.scratch[..len])?;
         }
         Ok(0)
     }
 
-    fn zero(&mut self, dst: u64, size: u64) -> Result<(), HelperFault> {
-        for done in (0..size).step_by(CHUNK) {
-            let len = (size - done).min(CHUNK as u64) as usize;
+    /// `bpf_probe_read_kernel_str(dst, size, src)`: returns the length of the string with its terminating NUL, cut to `size`.
+    ///
+    /// Zeroes `dst` when `src` cannot be read up to its end or to `size`.
+    pub(super) fn probe_read_str(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
+        let [dst, size, src, ..] = args;
+        let size = u64::from(size as u32);
+        if size == 0 {
+            return Ok(0);
+        }
+        self.memory.check_writable(dst, size)?;
+        let mut done = 0;
+        while done < size {
+            let room = (size - done).min(BLOCK as u64) as usize;
+            let block = self.read_block(src.wrapping_add(done), 0, room);
+            let (Ok(Block::Inner(len)) | Ok(Block::Last(len))) = block else {
+                self.charge(size)?;
+                return self.zero(dst, size).map(|()| EFAULT);
+            };
+            self.charge(len as u64)?;
+            self.memory.copy_in(dst + done, &self.scratch[..len])?;
+            done += len as u64;
+            if matches!(block, Ok(Block::Last(_))) {
+                return Ok(done as i64);
+            }
+        }
+        self.memory.copy_in(dst + size - 1, &[0])?;
+        Ok(size as i64)
+    }
+
+    /// Zeroes `len` bytes of the program's memory.
+    pub(super) fn zero(&mut self, dst: u64, len: u64) -> Result<(), HelperFault> {
+        for done in (0..len).step_by(CHUNK) {
+            let len = (len - done).min(CHUNK as u64) as usize;
             self.memory.copy_in(dst + done, &[0; CHUNK][..len])?;
         }
         Ok(())
+    }
+
+    /// `bpf_strncmp(s1, s1_sz, s2)`: compares up to `s1_sz` bytes, or up to a NUL.
+    ///
+    /// Both strings are the program's. The second one ends with a NUL.
+    pub(super) fn strncmp(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
+        let [first, size, second, ..] = args;
+        let size = u64::from(size as u32);
+        for at in 0..size {
+            let (mut left, mut right) = ([0], [0]);
+            self.memory.copy_out(first.wrapping_add(at), &mut left)?;
+            self.memory.copy_out(second.wrapping_add(at), &mut right)?;
+            if left != right || left == [0] {
+                self.charge(at)?;
+                return Ok(i64::from(left[0]) - i64::from(right[0]));
+            }
+        }
+        self.charge(size)?;
+        Ok(0)
     }
 }

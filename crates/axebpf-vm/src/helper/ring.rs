@@ -64,6 +64,26 @@ impl<'r> Helpers<'r> {
         Ok(ring.map_or(EINVAL, |ring| errno(ring.discard(self.guard, data))))
     }
 
+    /// `bpf_ringbuf_query(ringbuf, flags)`: returns 0 for what is unknown.
+    pub(super) fn ringbuf_query(&mut self, args: [u64; 5]) -> Result<u64, HelperFault> {
+        const AVAIL_DATA: u64 = 0;
+        const RING_SIZE: u64 = 1;
+        const CONS_POS: u64 = 2;
+        const PROD_POS: u64 = 3;
+        let (_, ring) = self.ring(args[0])?;
+        let Some(positions) = ring.map(RingBuf::positions) else {
+            self.errors += 1;
+            return Ok(0);
+        };
+        Ok(match args[1] {
+            AVAIL_DATA => positions.available(),
+            RING_SIZE => positions.size,
+            CONS_POS => positions.consumer,
+            PROD_POS => positions.producer,
+            _ => 0,
+        })
+    }
+
     fn take_record(
         &mut self,
         addr: u64,

@@ -15,8 +15,44 @@ pub(crate) enum Conversion {
     Char,
     /// A string.
     Str,
+    /// An IP address of this form, which is taken along as a string.
+    Ip(IpForm),
     /// An address.
     Pointer,
+    /// An address, for which the reader puts a name.
+    Named(AddressForm),
+}
+
+/// How an IP address is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IpForm {
+    /// `%pi4`: four numbers of three digits.
+    V4Padded,
+    /// `%pI4`: four numbers.
+    V4,
+    /// `%pi6`: 32 hexadecimal digits.
+    V6Bare,
+    /// `%pI6`: eight groups of four hexadecimal digits.
+    V6,
+}
+
+/// How a name is put for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AddressForm {
+    /// `%ps`: the name alone.
+    Name,
+    /// `%pS`: the name, the offset and the size, `name+0x10/0x40`.
+    NameAndOffset,
+    /// `%pB`: as `%pS`, for a return address: what is named is the call before it.
+    ReturnAddress,
+}
+
+impl Conversion {
+    /// Tells whether the value comes with a string that is taken along.
+    pub(crate) const fn has_text(self) -> bool {
+        matches!(self, Self::Str | Self::Ip(_))
+    }
 }
 
 /// The flags and the width of a conversion.
@@ -115,10 +151,32 @@ impl<'f> Pieces<'f> {
         };
         self.take(1);
         if conversion == Conversion::Pointer {
-            // `%px` and `%pK` print the address too; nothing is hidden from whoever owns the hypervisor.
-            let _ = self.eat(b'x') || self.eat(b'K');
+            return Some(self.pointer());
         }
         Some(conversion)
+    }
+
+    /// Takes what says what is behind a `%p`.
+    fn pointer(&mut self) -> Conversion {
+        const FORMS: [(&[u8], Conversion); 11] = [
+            (b"ks", Conversion::Str),
+            (b"us", Conversion::Str),
+            (b"i4", Conversion::Ip(IpForm::V4Padded)),
+            (b"I4", Conversion::Ip(IpForm::V4)),
+            (b"i6", Conversion::Ip(IpForm::V6Bare)),
+            (b"I6", Conversion::Ip(IpForm::V6)),
+            (b"s", Conversion::Named(AddressForm::Name)),
+            (b"S", Conversion::Named(AddressForm::NameAndOffset)),
+            (b"B", Conversion::Named(AddressForm::ReturnAddress)),
+            // These print the address, too; nothing is hidden from whoever owns the hypervisor.
+            (b"x", Conversion::Pointer),
+            (b"K", Conversion::Pointer),
+        ];
+        let form = FORMS.iter().find(|(form, _)| self.rest.starts_with(form));
+        form.map_or(Conversion::Pointer, |(form, conversion)| {
+            self.take(form.len());
+            *conversion
+        })
     }
 }
 

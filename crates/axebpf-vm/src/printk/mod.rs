@@ -6,13 +6,16 @@
 mod format;
 mod render;
 
-pub(crate) use format::{Conversion, Piece, Pieces};
+pub use format::AddressForm;
+pub(crate) use format::{Conversion, IpForm, Piece, Pieces};
+pub use render::{AddressNames, NamedPrintk};
+pub(crate) use render::{Output, render};
 
 use axebpf_hit::HitGuard;
 use thiserror::Error;
 
-/// The largest number of values that a message has.
-pub const MAX_PRINTK_ARGS: usize = 3;
+/// The largest number of values that a message has: `trace_printk` takes three, `trace_vprintk` this many.
+pub const MAX_PRINTK_ARGS: usize = 12;
 
 /// The longest format of a message in bytes, its terminating NUL included.
 pub const MAX_PRINTK_FORMAT: usize = 512;
@@ -23,8 +26,9 @@ pub const MAX_PRINTK_STRING: usize = 128;
 /// A message as the program left it.
 ///
 /// Its `Display` is the message as text, by the format language of Linux's `bpf_trace_printk`: `%d %i %u %x %X` with an
-/// optional `l` or `ll`, `%c`, `%s`, `%p`, `%%`, each with flags and width. What cannot be understood appears
-/// as it is.
+/// optional `l` or `ll`, `%c`, `%s`, `%p` with its forms (`%px %pK` addresses, `%pks %pus` strings, `%pi4 %pI4 %pi6 %pI6`
+/// IP addresses, `%ps %pS %pB` names, see [`with_names`](Self::with_names)), `%%`, each with flags and width. What
+/// cannot be understood appears as it is.
 ///
 /// # Examples
 ///
@@ -61,13 +65,13 @@ impl<'r> PrintkRecord<'r> {
 
     /// Returns the values, at most [`MAX_PRINTK_ARGS`] of them when a program made the message.
     ///
-    /// The value for a `%s` is the address that the string had.
+    /// The value for a `%s` or an IP address is the address that it had.
     #[must_use]
     pub const fn args(&self) -> &'r [u64] {
         self.args
     }
 
-    /// Returns the strings of the `%s` conversions, in order, each with a terminating NUL.
+    /// Returns the strings of the `%s` and IP address conversions, in order, each with a terminating NUL.
     #[must_use]
     pub const fn text(&self) -> &'r [u8] {
         self.text

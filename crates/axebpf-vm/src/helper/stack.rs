@@ -1,0 +1,127 @@
+//! The call chain of the probed code.
+//!
+//! A chain is the program counter, then the return addresses that the frame records name. Each record is read
+//! fault-safe. The next one must lie above it, by less than [`MAX_FRAME_GAP`], at a multiple of eight: whatever a
+//! corrupt stack holds, unwinding goes upwards, ends after [`MAX_STACK_DEPTH`] addresses at the latest, and reads
+//! nothing but Normal memory.
+
+use axebpf_platform::HostVirt;
+
+use super::call::{HelperFault, Helpers};
+use crate::env::StackStart;
+use crate::errno::{EFAULT, EINVAL};
+
+/// The most addresses of a call chain: Linux's `PERF_MAX_STACK_DEPTH`.
+pub const MAX_STACK_DEPTH: usize = 127;
+
+/// The most bytes between two frame records; one further away is none.
+const MAX_FRAME_GAP: u64 = 64 << 10;
+
+/// The flag for the number of addresses to leave out from the innermost on (`BPF_F_SKIP_FIELD_MASK`).
+const SKIP_MASK: u64 = 0xff;
+/// The chain of the user instead (`BPF_F_USER_STACK`).
+const USER_STACK: u64 = 1 << 8;
+
+/// What one address of a chain is charged as, in bytes of work.
+const ADDRESS_COST: u64 = 64;
+
+/// A call chain, innermost first.
+pub(super) struct Chain {
+    addresses: [u64; MAX_STACK_DEPTH],
+    len: usize,
+}
+
+impl Chain {
+    fn push(&mut self, address: u64) -> bool {
+        let place = self.addresses.get_mut(self.len);
+        let fits = place.is_some();
+        if let Some(place) = place {
+            *place = address;
+            self.len += 1;
+        }
+        fits
+    }
+
+    /// Returns the addresses without the innermost `skip`.
+    pub(super) fn skip(&self, skip: usize) -> &[u64] {
+        self.addresses[..self.len].get(skip..).unwrap_or(&[])
+    }
+}
+
+impl Helpers<'_> {
+    /// Follows the frame records from `start` on, for `limit` addresses at most.
+    pub(super) fn unwind(&mut self, start: StackStart, limit: usize) -> Result<Chain, HelperFault> {
+        let mut chain = Chain {
+            addresses: [0; MAX_STACK_DEPTH],
+            len: 0,
+        };
+        let limit = limit.min(MAX_STACK_DEPTH);
+        chain.push(start.pc().get());
+        if let Some(caller) = start.return_address() {
+            chain.push(caller.get());
+        }
+        let mut frame = start.frame_pointer().get();
+        while chain.len < limit && frame != 0 && frame.is_multiple_of(8) {
+            self.charge(ADDRESS_COST)?;
+            let mut record = [0; 16];
+            let platform = self.guard.platform();
+            if platform
+                .read_memory(HostVirt::new(frame), &mut record)
+                .is_err()
+            {
+                break;
+            }
+            let [next, address] = words(record);
+            // The first record of a stack has no caller.
+            if address == 0 {
+                break;
+            }
+            chain.push(address);
+            let gap = next.wrapping_sub(frame);
+            if next <= frame || gap < 16 || gap > MAX_FRAME_GAP {
+                break;
+            }
+            frame = next;
+        }
+        Ok(chain)
+    }
+
+    /// `bpf_get_stack(ctx, buf, size, flags)`: returns the number of bytes written; the rest of `buf` is zeroes.
+    pub(super) fn get_stack(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
+        let [_, to, size, flags, _] = args;
+        let size = u64::from(size as u32);
+        self.charge(size)?;
+        if size != 0 {
+            self.memory.check_writable(to, size)?;
+        }
+        let start = match self.stack_start(flags) {
+            Ok(start) if size.is_multiple_of(8) => start,
+            Ok(_) => return self.zero(to, size).map(|()| EINVAL),
+            Err(error) => return self.zero(to, size).map(|()| error),
+        };
+        let skip = (flags & SKIP_MASK) as usize;
+        let chain = self.unwind(start, (size as usize / 8).saturating_add(skip))?;
+        let mut done = 0;
+        for address in chain.skip(skip).iter().take(size as usize / 8) {
+            self.memory.copy_in(to + done, &address.to_ne_bytes())?;
+            done += 8;
+        }
+        self.zero(to + done, size - done)?;
+        Ok(done as i64)
+    }
+
+    /// Returns where the chain starts, or the error number for flags that are not possible, or for there being none.
+    pub(super) fn stack_start(&self, flags: u64) -> Result<StackStart, i64> {
+        if flags & !(SKIP_MASK | USER_STACK) != 0 {
+            return Err(EINVAL);
+        }
+        // There are no users here: what runs below the hypervisor is guests.
+        let start = self.env.stack().filter(|_| flags & USER_STACK == 0);
+        start.ok_or(EFAULT)
+    }
+}
+
+fn words(bytes: [u8; 16]) -> [u64; 2] {
+    let word = u128::from_le_bytes(bytes);
+    [word as u64, (word >> 64) as u64]
+}

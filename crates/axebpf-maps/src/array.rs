@@ -33,7 +33,7 @@ impl Array {
         &self.values
     }
 
-    fn index(key: &[u8]) -> Result<u32, MapError> {
+    pub(crate) fn index(key: &[u8]) -> Result<u32, MapError> {
         match key.try_into() {
             Ok(index) => Ok(u32::from_ne_bytes(index)),
             Err(_) => Err(MapError::KeyLength {

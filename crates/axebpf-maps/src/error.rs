@@ -1,9 +1,9 @@
 //! What can go wrong with a map, and the errno that a program gets for it.
 
-use axebpf_hit::Missed;
+use axebpf_hit::{HitError, Missed};
 use thiserror::Error;
 
-use crate::{MapFlags, MapKind};
+use crate::{MapFlags, MapKind, UpdateFlags};
 
 const EPERM: i64 = -1;
 const ENOENT: i64 = -2;
@@ -13,6 +13,7 @@ const ENOMEM: i64 = -12;
 const EBUSY: i64 = -16;
 const EEXIST: i64 = -17;
 const EINVAL: i64 = -22;
+const EOPNOTSUPP: i64 = -95;
 const ENOTSUPP: i64 = -524;
 
 /// An operation on a map that was refused, and why. Nothing has changed then.
@@ -74,6 +75,34 @@ pub enum MapError {
         min: u32,
         /// The largest possible number.
         max: u32,
+    },
+    /// The values of a stack trace map are no whole number of frames.
+    #[error("a stack of {size} bytes is no whole number of frames of {frame} bytes")]
+    StackSize {
+        /// The size asked for, in bytes.
+        size: u32,
+        /// Bytes in a frame.
+        frame: u32,
+    },
+    /// What depends on the kind (`map_extra`) is unknown.
+    #[error("{extra:#x} is nothing that a {kind} map knows as extra")]
+    UnknownExtra {
+        /// The kind asked for.
+        kind: MapKind,
+        /// What was given.
+        extra: u64,
+    },
+    /// A map of maps has no template of its values, or another kind has one.
+    #[error("a {kind} map and a template of inner maps do not go together as given")]
+    Template {
+        /// The kind asked for.
+        kind: MapKind,
+    },
+    /// The values of a map of maps cannot be of this kind.
+    #[error("a {inner} map cannot be inside of another map")]
+    InnerKind {
+        /// The kind of the template.
+        inner: MapKind,
     },
     /// The size of a ring buffer is not a power of two within the limits.
     #[error("a ring buffer has a power of two of {min} to {max} bytes, not {size}")]
@@ -137,6 +166,22 @@ pub enum MapError {
         /// The flags given.
         flags: u64,
     },
+    /// The flags of an update are known, but not for this operation.
+    #[error("a {kind} map cannot do this with update flags {flags:?}")]
+    WrongUpdateFlags {
+        /// The kind of the map.
+        kind: MapKind,
+        /// The flags given.
+        flags: UpdateFlags,
+    },
+    /// The flags of an operation that has its own are unknown.
+    #[error("flags {flags:#x} are unknown; {known:#x} are not")]
+    UnknownOperationFlags {
+        /// The flags given.
+        flags: u64,
+        /// All bits that are known.
+        known: u64,
+    },
     /// The key is not in the map.
     #[error("the key is not in the map")]
     NotFound,
@@ -182,6 +227,20 @@ pub enum MapError {
         /// The number of CPUs that the map was made for.
         limit: u32,
     },
+    /// The records of a perf event array go to the executing CPU only.
+    #[error("CPU {current} cannot write records of CPU {cpu}")]
+    OtherCpu {
+        /// The CPU whose records were to be written.
+        cpu: u32,
+        /// The executing CPU.
+        current: u32,
+    },
+    /// A map does not look like the template of the map that it shall be a value of.
+    #[error("the map's {difference} is not that of the template")]
+    NotLikeTemplate {
+        /// What differs.
+        difference: Difference,
+    },
     /// A record is larger than this ring buffer takes.
     #[error("a record of {len} bytes is larger than {limit}")]
     RecordTooLarge {
@@ -211,6 +270,12 @@ pub enum MapError {
         /// The position of the header, in bytes since the creation.
         position: u64,
     },
+    /// A CPU stays in its hit, so what was replaced could not be given back.
+    #[error("what was replaced is lost: {error}")]
+    Stuck {
+        /// Why.
+        error: HitError,
+    },
     /// A function of the management side was called during a hit.
     #[error("the management side of a map was used during a hit")]
     InHit,
@@ -234,6 +299,40 @@ pub enum Operation {
     Delete,
     /// Going from key to key.
     Iterate,
+    /// Adding a value that has no key.
+    Push,
+    /// Taking a value out.
+    Pop,
+    /// Looking at a value that would be taken out, or whether there is one.
+    Peek,
+}
+
+/// In what a map is unlike a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Difference {
+    /// The kind.
+    Kind,
+    /// The size of keys.
+    KeySize,
+    /// The size of values.
+    ValueSize,
+    /// The number of entries, of an array without [`INNER_MAP`](MapFlags::INNER_MAP).
+    Entries,
+    /// The flags.
+    Flags,
+}
+
+impl core::fmt::Display for Difference {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Kind => "kind",
+            Self::KeySize => "key size",
+            Self::ValueSize => "value size",
+            Self::Entries => "number of entries",
+            Self::Flags => "flags",
+        })
+    }
 }
 
 impl core::fmt::Display for Operation {
@@ -243,6 +342,9 @@ impl core::fmt::Display for Operation {
             Self::Update => "update",
             Self::Delete => "delete from",
             Self::Iterate => "iterate over",
+            Self::Push => "push to",
+            Self::Pop => "pop from",
+            Self::Peek => "peek into",
         })
     }
 }
@@ -260,14 +362,32 @@ impl MapError {
             | Self::RecordTooLarge { .. } => E2BIG,
             Self::RingFull { .. } => EAGAIN,
             Self::OutOfMemory { .. } => ENOMEM,
-            Self::Busy | Self::ConsumerBusy | Self::InHit => EBUSY,
+            Self::Busy | Self::ConsumerBusy | Self::InHit | Self::Stuck { .. } => EBUSY,
             Self::Exists => EEXIST,
-            Self::Unsupported {
-                kind: MapKind::RingBuf,
-                ..
-            }
-            | Self::NoGuard { .. } => ENOTSUPP,
+            Self::Unsupported { kind, operation } => unsupported(*kind, *operation),
+            Self::OtherCpu { .. } => EOPNOTSUPP,
+            Self::NoGuard { .. } => ENOTSUPP,
             _ => EINVAL,
         }
+    }
+}
+
+/// Returns what Linux says when a map of `kind` lacks `operation`.
+fn unsupported(kind: MapKind, operation: Operation) -> i64 {
+    use Operation::{Delete, Iterate, Lookup, Peek, Pop, Push};
+    match (kind, operation) {
+        (MapKind::RingBuf, _) => ENOTSUPP,
+        (MapKind::BloomFilter, Delete | Iterate | Pop)
+        | (MapKind::StackTrace | MapKind::PerfEventArray | MapKind::ProgArray, Lookup)
+        | (
+            MapKind::Hash
+            | MapKind::Array
+            | MapKind::PerCpuHash
+            | MapKind::PerCpuArray
+            | MapKind::LruHash
+            | MapKind::LruPerCpuHash,
+            Push | Pop | Peek,
+        ) => EOPNOTSUPP,
+        _ => EINVAL,
     }
 }

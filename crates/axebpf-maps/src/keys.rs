@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::MapError;
 use crate::access::Access;
-use crate::map::{Map, Store};
+use crate::map::Map;
 use crate::storage::table;
 
 /// Iterates over the keys of a map by slot, which makes it indifferent to what others do to the map meanwhile.
@@ -25,7 +25,8 @@ impl<'a> Keys<'a> {
     ///
     /// # Errors
     ///
-    /// [`KeyLength`](MapError::KeyLength).
+    /// [`KeyLength`](MapError::KeyLength); for what holds programs or maps also [`InHit`](MapError::InHit) and
+    /// [`NoGuard`](MapError::NoGuard).
     pub fn next_into(&mut self, key: &mut [u8]) -> Result<bool, MapError> {
         let (len, expected) = (key.len(), self.map.spec().key_size as usize);
         if len != expected {
@@ -34,28 +35,16 @@ impl<'a> Keys<'a> {
         if !Access::of_management(self.map.spec().flags).can_read() {
             return Ok(false);
         }
-        let slots = self.slots();
+        let slots = self.map.store.slots();
         while self.slot < slots {
             let slot = self.slot;
             self.slot += 1;
-            let found = match &self.map.store {
-                Store::Array(array) => array.key_of(slot, key),
-                Store::Hash(hash) => hash.key_of(slot, key),
-                Store::Ring(_) => false,
-            };
+            let found = self.map.store.key_of(slot, key)?;
             if found {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    fn slots(&self) -> u32 {
-        match &self.map.store {
-            Store::Array(array) => array.entries(),
-            Store::Hash(hash) => hash.slots(),
-            Store::Ring(_) => 0,
-        }
     }
 }
 

@@ -89,31 +89,45 @@ extern crate alloc;
 
 mod access;
 mod array;
+mod bloom;
 mod error;
 mod hash;
+mod inner;
 mod keys;
 mod limits;
 mod map;
 #[cfg(all(test, loom))]
 mod models;
+mod perf;
+mod programs;
+mod queue;
 mod reader;
 mod ring;
+mod slots;
 mod spec;
+mod stacks;
 mod stats;
 mod storage;
+mod store;
 mod sync;
+mod value_sink;
 mod value_source;
 
 pub use access::Access;
-pub use error::{MapError, Operation};
+pub use error::{Difference, MapError, Operation};
+pub use inner::InnerMap;
 pub use keys::Keys;
 pub use limits::{
     MAX_KEY_SIZE, MAX_MAP_BYTES, MAX_NAME_LEN, MAX_PER_CPU_VALUE_SIZE, MAX_RING_SIZE,
-    MAX_VALUE_SIZE, MIN_RING_SIZE,
+    MAX_STACK_DEPTH, MAX_VALUE_SIZE, MIN_RING_SIZE, PERF_BUFFER_SIZE,
 };
 pub use map::Map;
+pub use perf::PerfBuffers;
+pub use programs::ProgramHandle;
 pub use ring::{Consumer, MAX_RECORD_LEN, RingBuf, RingPositions, RingRecord};
 pub use spec::{MapFlags, MapKind, MapSpec, UpdateFlags};
+pub use stacks::StackFlags;
 pub use stats::{MapStats, RingStats};
 pub use storage::Arena;
+pub use value_sink::ValueSink;
 pub use value_source::ValueSource;

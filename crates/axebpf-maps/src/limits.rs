@@ -19,6 +19,18 @@ pub const MIN_RING_SIZE: u32 = 4096;
 /// The most bytes that a ring buffer can hold: 64 MiB.
 pub const MAX_RING_SIZE: u32 = 64 << 20;
 
+/// The bytes that each CPU's records of a perf event array can take.
+pub const PERF_BUFFER_SIZE: u32 = 32 << 10;
+
+/// The most frames that a stack of a stack trace map can have, as in Linux (`PERF_MAX_STACK_DEPTH`).
+pub const MAX_STACK_DEPTH: u32 = 127;
+
+/// The bytes of a frame of a stack.
+const FRAME: u32 = 8;
+
+/// The most hash functions of a bloom filter.
+const MAX_HASH_FUNCTIONS: u64 = 15;
+
 /// The most bytes of memory, values and bookkeeping together, that one map can take: 256 MiB.
 pub const MAX_MAP_BYTES: u64 = 256 << 20;
 
@@ -40,16 +52,27 @@ pub(crate) fn check(spec: &MapSpec, cpus: u32) -> Result<(), MapError> {
         });
     }
     check_flags(spec)?;
-    check_sizes(spec)
+    check_sizes(spec)?;
+    check_extra(spec)?;
+    check_template(spec)
 }
 
 fn check_flags(spec: &MapSpec) -> Result<(), MapError> {
     let access =
         MapFlags::RDONLY | MapFlags::WRONLY | MapFlags::RDONLY_PROG | MapFlags::WRONLY_PROG;
+    let management = MapFlags::RDONLY | MapFlags::WRONLY;
     let possible = match spec.kind {
-        MapKind::Hash | MapKind::PerCpuHash => access | MapFlags::NO_PREALLOC | MapFlags::ZERO_SEED,
-        MapKind::Array => access | MapFlags::MMAPABLE,
-        MapKind::PerCpuArray => access,
+        MapKind::Hash | MapKind::PerCpuHash | MapKind::HashOfMaps => {
+            access | MapFlags::NO_PREALLOC | MapFlags::ZERO_SEED
+        }
+        MapKind::LruHash | MapKind::LruPerCpuHash => {
+            access | MapFlags::NO_COMMON_LRU | MapFlags::ZERO_SEED
+        }
+        MapKind::Array => access | MapFlags::MMAPABLE | MapFlags::INNER_MAP,
+        MapKind::PerCpuArray | MapKind::Queue | MapKind::Stack => access,
+        MapKind::BloomFilter => access | MapFlags::ZERO_SEED,
+        MapKind::ProgArray | MapKind::ArrayOfMaps | MapKind::StackTrace => management,
+        MapKind::PerfEventArray => management | MapFlags::PRESERVE_ELEMS,
         MapKind::RingBuf => MapFlags::empty(),
     };
     let wrong = spec.flags.bits() & !possible.bits();
@@ -73,10 +96,17 @@ fn check_flags(spec: &MapSpec) -> Result<(), MapError> {
 fn check_sizes(spec: &MapSpec) -> Result<(), MapError> {
     let kind = spec.kind;
     let (keys, values) = match kind {
-        MapKind::Hash => (1..=MAX_KEY_SIZE, 1..=MAX_VALUE_SIZE),
-        MapKind::PerCpuHash => (1..=MAX_KEY_SIZE, 1..=MAX_PER_CPU_VALUE_SIZE),
+        MapKind::Hash | MapKind::LruHash => (1..=MAX_KEY_SIZE, 1..=MAX_VALUE_SIZE),
+        MapKind::PerCpuHash | MapKind::LruPerCpuHash => {
+            (1..=MAX_KEY_SIZE, 1..=MAX_PER_CPU_VALUE_SIZE)
+        }
+        MapKind::HashOfMaps => (1..=MAX_KEY_SIZE, 4..=4),
         MapKind::Array => (4..=4, 1..=MAX_VALUE_SIZE),
         MapKind::PerCpuArray => (4..=4, 1..=MAX_PER_CPU_VALUE_SIZE),
+        MapKind::ProgArray | MapKind::PerfEventArray | MapKind::ArrayOfMaps => (4..=4, 4..=4),
+        MapKind::StackTrace => (4..=4, FRAME..=FRAME * MAX_STACK_DEPTH),
+        MapKind::Queue | MapKind::Stack => (0..=0, 1..=MAX_VALUE_SIZE),
+        MapKind::BloomFilter => (0..=0, 1..=MAX_PER_CPU_VALUE_SIZE),
         MapKind::RingBuf => (0..=0, 0..=0),
     };
     if !keys.contains(&spec.key_size) {
@@ -97,6 +127,12 @@ fn check_sizes(spec: &MapSpec) -> Result<(), MapError> {
             max,
         });
     }
+    if kind == MapKind::StackTrace && !spec.value_size.is_multiple_of(FRAME) {
+        return Err(MapError::StackSize {
+            size: spec.value_size,
+            frame: FRAME,
+        });
+    }
     check_entries(spec)
 }
 
@@ -111,16 +147,50 @@ fn check_entries(spec: &MapSpec) -> Result<(), MapError> {
                 max,
             });
         }
-    } else if entries == 0 || entries > i32::MAX as u32 {
-        let max = i32::MAX as u32;
+        return Ok(());
+    }
+    let min = u32::from(spec.kind != MapKind::PerfEventArray);
+    let max = i32::MAX as u32;
+    if !(min..=max).contains(&entries) {
         return Err(MapError::Entries {
             kind: spec.kind,
             entries,
-            min: 1,
+            min,
             max,
         });
     }
     Ok(())
+}
+
+fn check_extra(spec: &MapSpec) -> Result<(), MapError> {
+    let max = match spec.kind {
+        MapKind::BloomFilter => MAX_HASH_FUNCTIONS,
+        _ => 0,
+    };
+    if spec.extra > max {
+        return Err(MapError::UnknownExtra {
+            kind: spec.kind,
+            extra: spec.extra,
+        });
+    }
+    Ok(())
+}
+
+fn check_template(spec: &MapSpec) -> Result<(), MapError> {
+    let kind = spec.kind;
+    match &spec.inner {
+        None if !kind.holds_maps() => Ok(()),
+        Some(inner) if kind.holds_maps() => {
+            // As in Linux, one level only; and a program that an inner map held could hold the outer map.
+            if inner.kind.holds_maps() || inner.kind == MapKind::ProgArray {
+                return Err(MapError::InnerKind { inner: inner.kind });
+            }
+            check_flags(inner)?;
+            check_sizes(inner)?;
+            check_extra(inner)
+        }
+        _ => Err(MapError::Template { kind }),
+    }
 }
 
 /// Refuses what would take more than [`MAX_MAP_BYTES`].

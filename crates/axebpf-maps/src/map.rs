@@ -8,21 +8,12 @@ use axebpf_hit::HitGuard;
 use axebpf_platform::CpuId;
 
 use crate::access::{Access, Frozen};
-use crate::array::Array;
-use crate::hash::Hash;
 use crate::ring::RingBuf;
-use crate::storage::{Arena, Copies};
+use crate::storage::Arena;
+use crate::store::Store;
 use crate::sync::{AtomicU64, Effort, Ordering};
 use crate::value_source::ValueSource;
 use crate::{MapError, MapKind, MapSpec, Operation, UpdateFlags, limits};
-
-/// How the entries of a map are kept.
-#[derive(Debug)]
-pub(crate) enum Store {
-    Array(Array),
-    Hash(Hash),
-    Ring(RingBuf),
-}
 
 /// An eBPF map.
 ///
@@ -47,22 +38,17 @@ impl Map {
     /// [`OutOfMemory`](MapError::OutOfMemory) when there is no memory for it.
     pub fn create(spec: &MapSpec, cpus: u32) -> Result<Self, MapError> {
         limits::check(spec, cpus)?;
-        let copies = if spec.kind.is_per_cpu() {
-            Copies::PerCpu(cpus)
-        } else {
-            Copies::Shared
-        };
-        let store = match spec.kind {
-            MapKind::Array | MapKind::PerCpuArray => Store::Array(Array::new(spec, copies)?),
-            MapKind::Hash | MapKind::PerCpuHash => Store::Hash(Hash::new(spec, copies, seed())?),
-            MapKind::RingBuf => Store::Ring(RingBuf::new(spec.max_entries)?),
-        };
+        let store = Store::new(spec, cpus, seed())?;
         let mut name = String::new();
         let bytes = spec.name.len() as u64;
         name.try_reserve(spec.name.len())
             .map_err(|_| MapError::OutOfMemory { bytes })?;
         name.push_str(&spec.name);
-        let spec = MapSpec { name, ..*spec };
+        let spec = MapSpec {
+            name,
+            inner: spec.inner.clone(),
+            ..*spec
+        };
         Ok(Self {
             spec,
             store,
@@ -105,25 +91,17 @@ impl Map {
     /// Returns the memory that holds the values (of a ring buffer: the records), and nothing else.
     ///
     /// It stays where it is as long as the map exists. The arena of a ring buffer counts as one value; programs may
-    /// access only the records that they have reserved.
+    /// access only the records that they have reserved. Empty for kinds to whose values there are no pointers: queues,
+    /// stacks, stack traces, bloom filters, and those that hold programs, events or maps.
     #[must_use]
     pub fn arena(&self) -> Arena {
-        match &self.store {
-            Store::Array(array) => array.values().arena(),
-            Store::Hash(hash) => hash.values().arena(),
-            Store::Ring(ring) => ring.arena(),
-        }
+        self.store.arena()
     }
 
     /// Returns the bytes of memory that the map takes, bookkeeping included.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        self.arena().len as u64
-            + match &self.store {
-                Store::Array(_) => 0,
-                Store::Hash(_) => Hash::bookkeeping_for(&self.spec),
-                Store::Ring(ring) => ring.bookkeeping(),
-            }
+        self.store.memory(&self.spec)
     }
 
     /// Returns the ring buffer that this map is, if it is one.
@@ -143,8 +121,8 @@ impl Map {
     /// # Errors
     ///
     /// [`KeyLength`](MapError::KeyLength) for a key that no entry can have,
-    /// [`Forbidden`](MapError::Forbidden) if programs may not read, [`Unsupported`](MapError::Unsupported) for a ring
-    /// buffer, [`Busy`](MapError::Busy) when other CPUs kept changing the entries near by.
+    /// [`Forbidden`](MapError::Forbidden) if programs may not read, [`Unsupported`](MapError::Unsupported) for kinds
+    /// without such values, [`Busy`](MapError::Busy) when other CPUs kept changing the entries near by.
     pub fn lookup(&self, guard: &HitGuard, key: &[u8]) -> Result<Option<NonNull<u8>>, MapError> {
         self.lookup_on(guard, key, guard.cpu())
     }
@@ -164,7 +142,7 @@ impl Map {
         match &self.store {
             Store::Array(array) => array.lookup(key, array.values().copy_of(cpu)?),
             Store::Hash(hash) => self.counted(hash.lookup(key, hash.values().copy_of(cpu)?)),
-            Store::Ring(_) => Err(self.unsupported(Operation::Lookup)),
+            _ => Err(self.unsupported(Operation::Lookup)),
         }
     }
 
@@ -177,7 +155,7 @@ impl Map {
     /// What `flags` say ([`Exists`](MapError::Exists), [`NotFound`](MapError::NotFound)), and
     /// [`Full`](MapError::Full), [`IndexOutOfRange`](MapError::IndexOutOfRange), [`KeyLength`](MapError::KeyLength),
     /// [`ValueLength`](MapError::ValueLength), [`Forbidden`](MapError::Forbidden) if programs may not write,
-    /// [`Unsupported`](MapError::Unsupported) for a ring buffer, [`Busy`](MapError::Busy).
+    /// [`Unsupported`](MapError::Unsupported) for kinds without such values, [`Busy`](MapError::Busy).
     pub fn update(
         &self,
         guard: &HitGuard,
@@ -192,7 +170,7 @@ impl Map {
             Store::Hash(hash) => {
                 self.counted(hash.update(key, value, flags, hash.values().copy_of(cpu)?))
             }
-            Store::Ring(_) => Err(self.unsupported(Operation::Update)),
+            _ => Err(self.unsupported(Operation::Update)),
         }
     }
 
@@ -206,7 +184,7 @@ impl Map {
         self.program_access().check_write(Operation::Delete)?;
         match &self.store {
             Store::Hash(hash) => self.counted(hash.delete(key, Effort::Bounded)),
-            Store::Array(_) | Store::Ring(_) => Err(self.unsupported(Operation::Delete)),
+            _ => Err(self.unsupported(Operation::Delete)),
         }
     }
 
@@ -217,7 +195,7 @@ impl Map {
         }
     }
 
-    fn counted<T>(&self, result: Result<T, MapError>) -> Result<T, MapError> {
+    pub(crate) fn counted<T>(&self, result: Result<T, MapError>) -> Result<T, MapError> {
         if matches!(result, Err(MapError::Busy)) {
             self.busy.fetch_add(1, Ordering::Relaxed);
         }

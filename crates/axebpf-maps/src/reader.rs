@@ -5,27 +5,29 @@ use alloc::vec::Vec;
 use axebpf_hit::{HitGuard, Missed};
 
 use crate::access::Access;
-use crate::map::{Map, Store};
+use crate::array::Array;
+use crate::map::Map;
+use crate::slots::Slots;
 use crate::storage::table;
+use crate::store::Store;
 use crate::sync::{Effort, Ordering};
-use crate::{Keys, MapError, MapStats, Operation, RingStats, UpdateFlags};
+use crate::{Keys, MapError, MapStats, Operation, PerfBuffers, RingStats, UpdateFlags};
 
 impl Map {
     /// Returns the bytes that [`read`](Self::read) returns and [`write`](Self::write) takes: the value, or for per-CPU
-    /// kinds the values of all CPUs, each rounded up to 8. Zero for a ring buffer.
+    /// kinds the values of all CPUs, each rounded up to 8. Zero for ring buffers and perf event arrays.
     #[must_use]
     pub fn entry_size(&self) -> usize {
-        match &self.store {
-            Store::Array(array) => array.values().entry_size(),
-            Store::Hash(hash) => hash.values().entry_size(),
-            Store::Ring(_) => 0,
-        }
+        self.store.entry_size()
     }
 
     /// Returns a copy of the value of `key`, or `None` when there is none.
     ///
     /// For per-CPU kinds: the values of all CPUs, by number, each at a multiple of its size rounded up to 8. What
     /// a program stores through a pointer meanwhile is seen word by word.
+    ///
+    /// For a queue or stack, with an empty key: the value that would be taken out next. For a stack trace map: the
+    /// frames, then zeroes. For what holds programs or maps, a number that identifies what is there, as Linux's ids do.
     ///
     /// # Errors
     ///
@@ -57,14 +59,38 @@ impl Map {
                 }
                 read => read,
             },
-            Store::Ring(_) => Err(self.unsupported(Operation::Lookup)),
+            Store::Stacks(stacks) => {
+                let _guard = enter()?;
+                stacks.read(key, entry)
+            }
+            Store::Queue(queue) => {
+                check_no_key(key)?;
+                let _guard = enter()?;
+                match queue.peek(entry, Effort::UntilFree) {
+                    Err(MapError::NotFound) => Ok(false),
+                    peeked => peeked.map(|()| true),
+                }
+            }
+            Store::Programs(programs) => number(programs.slots(), Some(Array::index(key)?), entry),
+            Store::Maps(maps) => {
+                let slot = {
+                    let _guard = enter()?;
+                    maps.slot_of(key, Effort::UntilFree)?
+                };
+                number(maps.slots(), slot, entry)
+            }
+            Store::Ring(_) | Store::Perf(_) | Store::Bloom(_) => {
+                Err(self.unsupported(Operation::Lookup))
+            }
         }
     }
 
     /// Writes the value of `key`.
     ///
     /// For per-CPU kinds, `entry` has either the values of all CPUs as [`read`](Self::read) returns them, or one value
-    /// that each CPU gets.
+    /// that each CPU gets. With an empty key, it is pushed to a queue or stack, or made a member of a bloom filter. For
+    /// what holds programs or maps there are [`write_program`](Self::write_program) and
+    /// [`write_inner`](Self::write_inner).
     ///
     /// # Errors
     ///
@@ -79,11 +105,20 @@ impl Map {
                 let _guard = enter()?;
                 hash.write(key, entry, flags)
             }
-            Store::Ring(_) => Err(self.unsupported(Operation::Update)),
+            Store::Queue(queue) => {
+                check_no_key(key)?;
+                let _guard = enter()?;
+                queue.push(entry, flags, Effort::UntilFree)
+            }
+            Store::Bloom(bloom) => {
+                check_no_key(key)?;
+                bloom.push(entry, flags)
+            }
+            _ => Err(self.unsupported(Operation::Update)),
         }
     }
 
-    /// Deletes `key` and its value.
+    /// Deletes `key` and its value; a program or map that it was when no hit uses it any more.
     ///
     /// # Errors
     ///
@@ -95,7 +130,13 @@ impl Map {
                 let _guard = enter()?;
                 hash.delete(key, Effort::UntilFree)
             }
-            Store::Array(_) | Store::Ring(_) => Err(self.unsupported(Operation::Delete)),
+            Store::Stacks(stacks) => {
+                let _guard = enter()?;
+                stacks.remove(key)
+            }
+            Store::Programs(programs) => programs.remove(key),
+            Store::Maps(maps) => maps.remove(key),
+            _ => Err(self.unsupported(Operation::Delete)),
         }
     }
 
@@ -107,7 +148,7 @@ impl Map {
     /// # Errors
     ///
     /// [`KeyLength`](MapError::KeyLength), [`Forbidden`](MapError::Forbidden), [`Unsupported`](MapError::Unsupported)
-    /// for a ring buffer, [`OutOfMemory`](MapError::OutOfMemory), [`InHit`](MapError::InHit) if it had to wait in a hit.
+    /// for kinds without keys, [`OutOfMemory`](MapError::OutOfMemory), [`InHit`](MapError::InHit) if it had to wait in a hit.
     pub fn next_key(&self, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, MapError> {
         Access::of_management(self.spec.flags).check_read()?;
         let slot = match &self.store {
@@ -119,12 +160,17 @@ impl Map {
                 }
                 slot => slot?,
             },
-            Store::Ring(_) => return Err(self.unsupported(Operation::Iterate)),
+            Store::Stacks(stacks) => stacks.slot_after(key)?,
+            Store::Programs(programs) => programs.slot_after(key)?,
+            Store::Maps(maps) => maps.slot_after(key)?,
+            Store::Ring(_) | Store::Perf(_) | Store::Queue(_) | Store::Bloom(_) => {
+                return Err(self.unsupported(Operation::Iterate));
+            }
         };
         Keys::from_slot(self, slot).next().transpose()
     }
 
-    /// Iterates over the keys; over none for a ring buffer, or if the management side may not read.
+    /// Iterates over the keys; over none for kinds without, or if the management side may not read.
     ///
     /// Each key that is there from beginning to end comes exactly once, whatever others do to the map meanwhile.
     #[must_use]
@@ -147,10 +193,10 @@ impl Map {
     #[must_use]
     pub fn stats(&self) -> MapStats {
         MapStats {
-            entries: match &self.store {
-                Store::Array(array) => Some(array.entries()),
-                Store::Hash(hash) => Some(hash.len()),
-                Store::Ring(_) => None,
+            entries: self.entries(),
+            evicted: match &self.store {
+                Store::Hash(hash) => hash.evicted(),
+                _ => 0,
             },
             busy: self.busy.load(Ordering::Relaxed),
             ring: self.ring().map(|ring| RingStats {
@@ -158,10 +204,23 @@ impl Map {
                 abandoned: ring.abandoned(),
                 positions: ring.positions(),
             }),
+            lost: self.perf().map_or(0, PerfBuffers::dropped),
         }
     }
 
-    fn check_management_write(&self, operation: Operation) -> Result<(), MapError> {
+    fn entries(&self) -> Option<u32> {
+        match &self.store {
+            Store::Array(array) => Some(array.entries()),
+            Store::Hash(hash) => Some(hash.len()),
+            Store::Queue(queue) => Some(queue.len()),
+            Store::Stacks(stacks) => Some(stacks.len()),
+            Store::Programs(programs) => Some(programs.slots().occupied(&enter().ok()?)),
+            Store::Maps(maps) => Some(maps.slots().occupied(&enter().ok()?)),
+            Store::Ring(_) | Store::Perf(_) | Store::Bloom(_) => None,
+        }
+    }
+
+    pub(crate) fn check_management_write(&self, operation: Operation) -> Result<(), MapError> {
         if self.frozen.get() {
             return Err(MapError::Forbidden { operation });
         }
@@ -169,8 +228,28 @@ impl Map {
     }
 }
 
+/// Refuses a key for a map that has none.
+fn check_no_key(key: &[u8]) -> Result<(), MapError> {
+    match key.len() {
+        0 => Ok(()),
+        len => Err(MapError::KeyLength { len, expected: 0 }),
+    }
+}
+
+/// Copies the number of what is in `slot` out; tells whether there is anything.
+fn number<T>(slots: &Slots<T>, slot: Option<u32>, entry: &mut [u8]) -> Result<bool, MapError> {
+    let number = match slot {
+        Some(slot) => slots.number(slot)?,
+        None => None,
+    };
+    if let Some(number) = number {
+        entry.copy_from_slice(&number.to_ne_bytes());
+    }
+    Ok(number.is_some())
+}
+
 /// Enters this CPU's hit guard, without which nobody may wait for a lock that a hit can want.
-fn enter() -> Result<HitGuard, MapError> {
+pub(crate) fn enter() -> Result<HitGuard, MapError> {
     axebpf_hit::enter().map_err(|missed| match missed {
         Missed::Nested => MapError::InHit,
         missed => MapError::NoGuard { missed },

@@ -1,6 +1,7 @@
 //! What a map is to be: kind, sizes, flags.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use bitflags::bitflags;
@@ -16,13 +17,52 @@ pub enum MapKind {
     Hash = 1,
     /// An array of values, all of which exist from the start.
     Array = 2,
+    /// Slots that hold programs, for tail calls.
+    ProgArray = 3,
+    /// One queue of records for each CPU.
+    PerfEventArray = 4,
     /// A hash table with one copy of each value for each CPU.
     PerCpuHash = 5,
     /// An array with one copy of each value for each CPU.
     PerCpuArray = 6,
+    /// Call stacks, each found by a number made from its frames.
+    StackTrace = 7,
+    /// A hash table that makes room by forgetting what was not used for a while.
+    LruHash = 9,
+    /// The same with one copy of each value for each CPU.
+    LruPerCpuHash = 10,
+    /// An array whose values are maps.
+    ArrayOfMaps = 12,
+    /// A hash table whose values are maps.
+    HashOfMaps = 13,
+    /// Values that come out in the order in which they went in.
+    Queue = 22,
+    /// Values that come out in the reverse order.
+    Stack = 23,
     /// A queue of records of any length, shared by all CPUs.
     RingBuf = 27,
+    /// A set that may take what it never got for a member, but not the reverse.
+    BloomFilter = 30,
 }
+
+/// All kinds, by number.
+const KINDS: [MapKind; 15] = [
+    MapKind::Hash,
+    MapKind::Array,
+    MapKind::ProgArray,
+    MapKind::PerfEventArray,
+    MapKind::PerCpuHash,
+    MapKind::PerCpuArray,
+    MapKind::StackTrace,
+    MapKind::LruHash,
+    MapKind::LruPerCpuHash,
+    MapKind::ArrayOfMaps,
+    MapKind::HashOfMaps,
+    MapKind::Queue,
+    MapKind::Stack,
+    MapKind::RingBuf,
+    MapKind::BloomFilter,
+];
 
 impl MapKind {
     /// Returns Linux's number of the kind.
@@ -34,7 +74,16 @@ impl MapKind {
     /// Tells whether each CPU has its own copy of each value.
     #[must_use]
     pub const fn is_per_cpu(self) -> bool {
-        matches!(self, Self::PerCpuHash | Self::PerCpuArray)
+        matches!(
+            self,
+            Self::PerCpuHash | Self::PerCpuArray | Self::LruPerCpuHash
+        )
+    }
+
+    /// Tells whether the values are maps.
+    #[must_use]
+    pub const fn holds_maps(self) -> bool {
+        matches!(self, Self::ArrayOfMaps | Self::HashOfMaps)
     }
 }
 
@@ -42,14 +91,10 @@ impl TryFrom<u32> for MapKind {
     type Error = MapError;
 
     fn try_from(kind: u32) -> Result<Self, MapError> {
-        match kind {
-            1 => Ok(Self::Hash),
-            2 => Ok(Self::Array),
-            5 => Ok(Self::PerCpuHash),
-            6 => Ok(Self::PerCpuArray),
-            27 => Ok(Self::RingBuf),
-            _ => Err(MapError::UnknownKind { kind }),
-        }
+        KINDS
+            .into_iter()
+            .find(|known| known.number() == kind)
+            .ok_or(MapError::UnknownKind { kind })
     }
 }
 
@@ -58,9 +103,19 @@ impl fmt::Display for MapKind {
         f.pad(match self {
             Self::Hash => "hash",
             Self::Array => "array",
+            Self::ProgArray => "prog_array",
+            Self::PerfEventArray => "perf_event_array",
             Self::PerCpuHash => "percpu_hash",
             Self::PerCpuArray => "percpu_array",
+            Self::StackTrace => "stack_trace",
+            Self::LruHash => "lru_hash",
+            Self::LruPerCpuHash => "lru_percpu_hash",
+            Self::ArrayOfMaps => "array_of_maps",
+            Self::HashOfMaps => "hash_of_maps",
+            Self::Queue => "queue",
+            Self::Stack => "stack",
             Self::RingBuf => "ringbuf",
+            Self::BloomFilter => "bloom_filter",
         })
     }
 }
@@ -75,6 +130,9 @@ bitflags! {
         /// Do not allocate all entries at creation. Accepted for hash kinds, and not followed: all memory is always
         /// allocated at creation, because a hit cannot allocate.
         const NO_PREALLOC = 1 << 0;
+        /// Keep a list of what was used for each CPU. Accepted for the kinds that forget, and without effect, since
+        /// they keep no list.
+        const NO_COMMON_LRU = 1 << 1;
         /// The management side may not write.
         const RDONLY = 1 << 3;
         /// The management side may not read.
@@ -88,6 +146,11 @@ bitflags! {
         /// The values may be mapped into a process. Accepted for arrays, since libbpf sets it for global data, and
         /// without effect, since there are no processes.
         const MMAPABLE = 1 << 10;
+        /// Keep the events when the process that opened the map closes it. Accepted for perf event arrays, and
+        /// without effect, since there are no processes.
+        const PRESERVE_ELEMS = 1 << 11;
+        /// As the template of the values of another map: let these have other numbers of entries than the template.
+        const INNER_MAP = 1 << 12;
     }
 }
 
@@ -98,16 +161,23 @@ pub struct MapSpec {
     pub name: String,
     /// The kind.
     pub kind: MapKind,
-    /// Bytes in a key: 4 for arrays, 1 to [`MAX_KEY_SIZE`](crate::MAX_KEY_SIZE) for hash kinds, 0 for a ring buffer.
+    /// Bytes in a key: 4 for kinds with numbered entries, 1 to [`MAX_KEY_SIZE`](crate::MAX_KEY_SIZE) for hash kinds,
+    /// 0 for queues, stacks, ring buffers and bloom filters.
     pub key_size: u32,
-    /// Bytes in a value: 1 to [`MAX_VALUE_SIZE`](crate::MAX_VALUE_SIZE), for per-CPU kinds to
-    /// [`MAX_PER_CPU_VALUE_SIZE`](crate::MAX_PER_CPU_VALUE_SIZE); 0 for a ring buffer.
+    /// Bytes in a value: 1 to [`MAX_VALUE_SIZE`](crate::MAX_VALUE_SIZE), for per-CPU kinds and bloom filters to
+    /// [`MAX_PER_CPU_VALUE_SIZE`](crate::MAX_PER_CPU_VALUE_SIZE); 4 for what holds programs, events or maps; 8 for each
+    /// frame of a stack, up to [`MAX_STACK_DEPTH`](crate::MAX_STACK_DEPTH) frames; 0 for a ring buffer.
     pub value_size: u32,
     /// The number of entries; for a ring buffer the bytes that it holds, a power of two from
-    /// [`MIN_RING_SIZE`](crate::MIN_RING_SIZE) to [`MAX_RING_SIZE`](crate::MAX_RING_SIZE).
+    /// [`MIN_RING_SIZE`](crate::MIN_RING_SIZE) to [`MAX_RING_SIZE`](crate::MAX_RING_SIZE); for a perf event array
+    /// 0 means one for each CPU.
     pub max_entries: u32,
     /// The flags.
     pub flags: MapFlags,
+    /// What depends on the kind (`map_extra`): for a bloom filter the number of hash functions, 0 to 15, where 0 means 5.
+    pub extra: u64,
+    /// What the values of a map of maps must look like.
+    pub inner: Option<Arc<MapSpec>>,
 }
 
 impl MapSpec {
@@ -121,6 +191,8 @@ impl MapSpec {
             value_size,
             max_entries,
             flags: MapFlags::empty(),
+            extra: 0,
+            inner: None,
         }
     }
 
@@ -134,6 +206,20 @@ impl MapSpec {
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.name = String::from(name);
+        self
+    }
+
+    /// Returns the specification with this template of its values, for a map of maps.
+    #[must_use]
+    pub fn with_inner(mut self, template: Self) -> Self {
+        self.inner = Some(Arc::new(template));
+        self
+    }
+
+    /// Returns the specification with what depends on the kind.
+    #[must_use]
+    pub const fn with_extra(mut self, extra: u64) -> Self {
+        self.extra = extra;
         self
     }
 

@@ -16,7 +16,7 @@ use core::ptr::NonNull;
 use axebpf_platform::CpuId;
 
 use crate::sync::{AtomicU64, Ordering};
-use crate::{MapError, ValueSource};
+use crate::{MapError, ValueSink, ValueSource};
 
 const LINE_WORDS: usize = 8;
 const WORD: usize = 8;
@@ -99,6 +99,14 @@ pub struct Arena {
 }
 
 impl Arena {
+    /// The arena of a map whose values programs cannot point to.
+    pub(crate) const NONE: Self = Self {
+        base: 0,
+        len: 0,
+        stride: WORD,
+        value_size: 0,
+    };
+
     /// Tells whether the `len` bytes at `addr` lie within one value.
     #[must_use]
     pub fn allows(&self, addr: usize, len: usize) -> bool {
@@ -182,6 +190,10 @@ impl Values {
         })
     }
 
+    pub(crate) fn byte_len(&self) -> usize {
+        self.words.byte_len()
+    }
+
     pub(crate) fn arena(&self) -> Arena {
         let base = self.words.expose();
         let len = self.words.byte_len();
@@ -224,6 +236,13 @@ impl Values {
         self.words.address(self.offset(at))
     }
 
+    /// Returns word `index` of the value at `at`.
+    #[inline]
+    pub(crate) fn word(&self, at: Place, index: usize) -> u64 {
+        let first = self.offset(at) / WORD;
+        self.words.word(first + index).load(Ordering::Relaxed)
+    }
+
     /// Writes the value at `at` from the words of `source` from word `from` on.
     pub(crate) fn write(&self, at: Place, source: &(impl ValueSource + ?Sized), from: usize) {
         let first = self.offset(at) / WORD;
@@ -231,6 +250,32 @@ impl Values {
             self.words
                 .word(first + index)
                 .store(source.word(from + index), Ordering::Relaxed);
+        }
+    }
+
+    /// Copies the value at `at` out.
+    pub(crate) fn read(&self, at: Place, sink: &mut (impl ValueSink + ?Sized)) {
+        let first = self.offset(at) / WORD;
+        for index in 0..self.stride / WORD {
+            sink.put(
+                index,
+                self.words.word(first + index).load(Ordering::Relaxed),
+            );
+        }
+    }
+
+    /// Puts zeroes where a value would have gone.
+    pub(crate) fn zero_sink(&self, sink: &mut (impl ValueSink + ?Sized)) {
+        (0..self.stride / WORD).for_each(|index| sink.put(index, 0));
+    }
+
+    /// Refuses a place for a value that has the wrong length.
+    pub(crate) fn check_sink(&self, sink: &(impl ValueSink + ?Sized)) -> Result<(), MapError> {
+        let (len, expected) = (sink.byte_len(), self.value_size);
+        if len == expected {
+            Ok(())
+        } else {
+            Err(MapError::ValueLength { len, expected })
         }
     }
 

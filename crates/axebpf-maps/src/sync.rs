@@ -25,6 +25,8 @@ const HIT_TRIES: u32 = 2;
 /// How long to try for something that another CPU holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
+    /// Once: for what can be passed over.
+    Once,
     /// A bounded number of times: what a hit does.
     Bounded,
     /// Until it is free: what the management side does, inside its own hit guard.
@@ -43,7 +45,7 @@ impl TryLock {
     /// Takes the lock, or returns `None` when `effort` is exhausted.
     #[inline]
     pub(crate) fn acquire(&self, effort: Effort) -> Option<Locked<'_>> {
-        let mut tries = 0;
+        let mut tries = 0_u32;
         loop {
             if self
                 .0
@@ -52,8 +54,13 @@ impl TryLock {
             {
                 return Some(Locked(self));
             }
-            tries += 1;
-            if effort == Effort::Bounded && tries == HIT_TRIES {
+            tries = tries.wrapping_add(1);
+            let exhausted = match effort {
+                Effort::Once => true,
+                Effort::Bounded => tries == HIT_TRIES,
+                Effort::UntilFree => false,
+            };
+            if exhausted {
                 return None;
             }
             spin_loop();

@@ -1,4 +1,4 @@
-//! Hash tables and per-CPU hash tables.
+//! Hash tables and per-CPU hash tables, those that forget what was not used for a while among them.
 //!
 //! # Protocol
 //!
@@ -19,22 +19,28 @@
 //! - **Reading** from the management side takes no lock either: each node's *state* counts its lives and the
 //!   updates of its value, and a copy counts only if the state was the same before and after it. So it is whole with
 //!   respect to updates and deletions; stores through a pointer are whole by word only.
+//! - **A full table** refuses a new key, or, if its kind forgets, takes the node of an entry that the [clock](clock)
+//!   chooses. The node leaves its chain under that chain's lock, which is tried once, before the new key's lock is taken
+//!   again; what somebody inserted in between wins. So no two locks are ever held at once.
 //! - **Iterating** goes by slot. A key that is there all the time is seen exactly once; one that comes or goes
 //!   meanwhile may be seen or not.
 
+mod clock;
 mod free;
+mod function;
 mod node;
 mod table;
 
 use core::ptr::NonNull;
 
-use crate::hash::table::Table;
+pub(crate) use crate::hash::function::hash_words;
+pub(crate) use crate::hash::table::Table;
 #[cfg(all(test, loom))]
 pub(crate) use crate::hash::{free::FreeList, node::Node};
 use crate::storage::{Copies, Place, Values};
 use crate::sync::Effort;
 use crate::value_source::ValueSource;
-use crate::{MapError, MapFlags, MapSpec, UpdateFlags, limits};
+use crate::{MapError, MapFlags, MapKind, MapSpec, UpdateFlags, limits};
 
 #[derive(Debug)]
 pub(crate) struct Hash {
@@ -52,14 +58,23 @@ impl Hash {
             seed
         };
         Ok(Self {
-            table: Table::new(spec.key_size, spec.max_entries, seed)?,
+            table: Table::new(
+                spec.key_size,
+                spec.max_entries,
+                seed,
+                WhenFull::of(spec.kind),
+            )?,
             values: Values::new(spec.value_size, spec.max_entries, copies)?,
         })
     }
 
     /// Returns the bytes that the hash takes besides its values.
     pub(crate) fn bookkeeping_for(spec: &MapSpec) -> u64 {
-        Table::bytes_for(spec.key_size, spec.max_entries)
+        let marks = match WhenFull::of(spec.kind) {
+            WhenFull::Refuse => 0,
+            WhenFull::Forget => u64::from(spec.max_entries),
+        };
+        Table::bytes_for(spec.key_size, spec.max_entries) + marks
     }
 
     pub(crate) fn values(&self) -> &Values {
@@ -77,7 +92,10 @@ impl Hash {
 
     pub(crate) fn lookup(&self, key: &[u8], copy: u32) -> Result<Option<NonNull<u8>>, MapError> {
         let slot = self.table.find(key, Effort::Bounded)?;
-        Ok(slot.map(|slot| self.values.address(Place { copy, slot })))
+        Ok(slot.map(|slot| {
+            self.table.touch(slot);
+            self.values.address(Place { copy, slot })
+        }))
     }
 
     /// Writes the value of `key` in `copy`; the other copies of a new entry are zero.
@@ -112,7 +130,13 @@ impl Hash {
     }
 
     pub(crate) fn delete(&self, key: &[u8], effort: Effort) -> Result<(), MapError> {
-        self.table.remove(key, effort)
+        self.table.release(self.table.detach(key, effort)?);
+        Ok(())
+    }
+
+    /// Returns how many entries made room for others.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.table.evicted()
     }
 
     /// Copies the entry of `key` out without a lock; tells whether there is one.
@@ -159,9 +183,27 @@ impl Hash {
     }
 }
 
+/// What a table does with a new key when it has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// It refuses the key.
+    Refuse,
+    /// It forgets an entry that was not used for a while.
+    Forget,
+}
+
+impl WhenFull {
+    fn of(kind: MapKind) -> Self {
+        match kind {
+            MapKind::LruHash | MapKind::LruPerCpuHash => Self::Forget,
+            _ => Self::Refuse,
+        }
+    }
+}
+
 /// Whether an update found its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Novelty {
+pub(crate) enum Novelty {
     /// The entry is new.
     Inserted,
     /// It was there.

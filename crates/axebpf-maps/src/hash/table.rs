@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::hash::Novelty;
+use crate::hash::clock::Clock;
 use crate::hash::free::FreeList;
+use crate::hash::function::hash;
 use crate::hash::node::{NIL, Node};
+use crate::hash::{Novelty, WhenFull};
 use crate::storage::{copy_out, table};
 use crate::sync::spin_loop;
 use crate::sync::{AtomicU32, AtomicU64, Effort, Locked, Ordering, Sequence, TryLock, fence};
@@ -55,6 +57,8 @@ pub(crate) struct Table {
     free: FreeList,
     len: AtomicU32,
     seed: u64,
+    /// Who is to be forgotten when there is no room; `None` where nobody is.
+    clock: Option<Clock>,
 }
 
 impl Table {
@@ -64,7 +68,12 @@ impl Table {
         buckets + node * u64::from(capacity)
     }
 
-    pub(crate) fn new(key_size: u32, capacity: u32, seed: u64) -> Result<Self, MapError> {
+    pub(crate) fn new(
+        key_size: u32,
+        capacity: u32,
+        seed: u64,
+        when_full: WhenFull,
+    ) -> Result<Self, MapError> {
         let key_size = key_size as usize;
         let capacity = capacity as usize;
         let nodes = table(capacity, Node::new)?;
@@ -76,7 +85,19 @@ impl Table {
             key_size,
             len: AtomicU32::new(0),
             seed,
+            clock: match when_full {
+                WhenFull::Refuse => None,
+                WhenFull::Forget => Some(Clock::new(capacity)?),
+            },
         })
+    }
+
+    pub(super) fn clock(&self) -> Option<&Clock> {
+        self.clock.as_ref()
+    }
+
+    pub(super) fn take_free(&self) -> Option<u32> {
+        self.free.take(&self.nodes)
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -121,7 +142,7 @@ impl Table {
         words.all(|(index, word)| word.load(Ordering::Relaxed) == key.word(index))
     }
 
-    /// Walks a chain, as long as `sound` says that the walk still is in it.
+    /// Walks a chain to `key`, as long as `sound` says that the walk still is in it.
     #[inline]
     fn walk(
         &self,
@@ -130,12 +151,24 @@ impl Table {
         key: &[u8],
         sound: impl Fn() -> bool,
     ) -> Option<Found> {
+        let is_it = |node, at: &Node| at.hash() == hash && self.has_key(node, key);
+        self.walk_to(bucket, is_it, sound)
+    }
+
+    /// Walks a chain to what `is_it` accepts.
+    #[inline]
+    fn walk_to(
+        &self,
+        bucket: &Bucket,
+        is_it: impl Fn(u32, &Node) -> bool,
+        sound: impl Fn() -> bool,
+    ) -> Option<Found> {
         let mut before = NIL;
         let mut node = bucket.head.load(Ordering::Relaxed);
         // No chain is longer than there are nodes, so this ends even if the links make a circle.
         for step in 1..=self.capacity() {
             let at = self.nodes.get(node as usize)?;
-            if at.hash() == hash && self.has_key(node, key) {
+            if is_it(node, at) {
                 return Some(Found { node, before });
             }
             if step % STEPS_BETWEEN_LOOKS == 0 && !sound() {
@@ -197,19 +230,56 @@ impl Table {
             (Some(_), UpdateFlags::NoExist) => Err(MapError::Exists),
             (None, UpdateFlags::Exist) => Err(MapError::NotFound),
             (Some(found), _) => {
-                self.nodes[found.node as usize].update(|| write(found.node, Novelty::Replaced));
+                self.replace(&locked, found.node, write);
                 Ok(())
             }
             (None, _) => {
-                let node = self.free.take(&self.nodes).ok_or(MapError::Full {
-                    limit: self.capacity(),
-                })?;
-                self.fill(node, hash, key);
-                write(node, Novelty::Inserted);
-                self.link(bucket, &locked, node);
-                Ok(())
+                if let Some(node) = self.free.take(&self.nodes) {
+                    self.fill(node, hash, key);
+                    write(node, Novelty::Inserted);
+                    self.link(bucket, &locked, node);
+                    return Ok(());
+                }
+                // No two locks are held at once, so the victim is chosen without this one.
+                drop(locked);
+                let node = self.evict(effort)?;
+                self.insert_with(node, key, flags, effort, write)
             }
         }
+    }
+
+    /// Inserts `key` with `node`, which the caller alone holds, unless somebody else has inserted it meanwhile.
+    fn insert_with(
+        &self,
+        node: u32,
+        key: &[u8],
+        flags: UpdateFlags,
+        effort: Effort,
+        write: impl FnOnce(u32, Novelty),
+    ) -> Result<(), MapError> {
+        let hash = hash(self.seed, key);
+        let bucket = self.bucket(hash);
+        let Some(locked) = bucket.lock.acquire(effort) else {
+            self.release(node);
+            return Err(MapError::Busy);
+        };
+        let Some(found) = self.walk(bucket, hash, key, || true) else {
+            self.fill(node, hash, key);
+            write(node, Novelty::Inserted);
+            self.link(bucket, &locked, node);
+            return Ok(());
+        };
+        self.release(node);
+        if flags == UpdateFlags::NoExist {
+            return Err(MapError::Exists);
+        }
+        self.replace(&locked, found.node, write);
+        Ok(())
+    }
+
+    fn replace(&self, _locked: &Locked<'_>, node: u32, write: impl FnOnce(u32, Novelty)) {
+        self.touch(node);
+        self.nodes[node as usize].update(|| write(node, Novelty::Replaced));
     }
 
     /// Writes hash and key of a node that is in no chain.
@@ -217,6 +287,9 @@ impl Table {
         // A lost walk and a reader of the former key may still be here. The fence pairs with theirs: who sees one
         // of the stores below, or the value's, also sees that the node has left its former chain.
         fence(Ordering::Release);
+        if let Some(clock) = &self.clock {
+            clock.forget(node);
+        }
         self.nodes[node as usize].set_hash(hash);
         for (index, word) in self.key_words(node).iter().enumerate() {
             word.store(key.word(index), Ordering::Relaxed);
@@ -233,8 +306,10 @@ impl Table {
         self.len.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Removes `key`. Called inside a hit guard.
-    pub(crate) fn remove(&self, key: &[u8], effort: Effort) -> Result<(), MapError> {
+    /// Takes the node of `key` out of its chain. Called inside a hit guard.
+    ///
+    /// It is the caller's until it is [released](Self::release).
+    pub(crate) fn detach(&self, key: &[u8], effort: Effort) -> Result<u32, MapError> {
         let hash = self.hash(key)?;
         let bucket = self.bucket(hash);
         let locked = bucket.lock.acquire(effort).ok_or(MapError::Busy)?;
@@ -242,9 +317,30 @@ impl Table {
             .walk(bucket, hash, key, || true)
             .ok_or(MapError::NotFound)?;
         self.unlink(bucket, &locked, found);
-        drop(locked);
-        self.free.give(&self.nodes, found.node);
-        Ok(())
+        Ok(found.node)
+    }
+
+    /// Lets others have `node`, which the caller alone holds.
+    pub(crate) fn release(&self, node: u32) {
+        self.free.give(&self.nodes, node);
+    }
+
+    /// Takes `node` out of its chain, if it is in one that nobody holds; tells whether it did.
+    pub(super) fn seize(&self, node: u32) -> bool {
+        let victim = &self.nodes[node as usize];
+        if !victim.observe().is_live() {
+            return false;
+        }
+        // The node may be in other hands by now; then it is not found in this chain.
+        let bucket = self.bucket(victim.hash());
+        let Some(locked) = bucket.lock.acquire(Effort::Once) else {
+            return false;
+        };
+        let found = self.walk_to(bucket, |at, _| at == node, || true);
+        if let Some(found) = found {
+            self.unlink(bucket, &locked, found);
+        }
+        found.is_some()
     }
 
     fn unlink(&self, bucket: &Bucket, _locked: &Locked<'_>, found: Found) {
@@ -318,23 +414,4 @@ impl Table {
         }
         false
     }
-}
-
-/// Hashes a key, such that who does not know the seed cannot choose keys for one chain easily.
-///
-/// Each word is mixed in by a multiplication to 128 bits whose halves are folded together; both factors are odd
-/// constants from the fractional parts of square roots of primes.
-#[inline]
-fn hash(seed: u64, key: &[u8]) -> u32 {
-    const A: u64 = 0x6a09_e667_f3bc_c909;
-    const B: u64 = 0xbb67_ae85_84ca_a73b;
-    let fold = |a: u64, b: u64| {
-        let product = u128::from(a) * u128::from(b);
-        product as u64 ^ (product >> 64) as u64
-    };
-    let mut state = seed ^ A ^ key.len() as u64;
-    for index in 0..key.len().div_ceil(8) {
-        state = fold(state ^ key.word(index), B).wrapping_add(A);
-    }
-    fold(state, A) as u32
 }

@@ -107,9 +107,14 @@ impl RingBuf {
         }
     }
 
-    /// Returns the bytes that the ring buffer takes besides its records.
-    pub(crate) fn bookkeeping(&self) -> u64 {
-        self.size / HEADER / 8
+    /// Returns the bytes that a ring buffer of `size` bytes takes in all.
+    pub(crate) fn bytes_for(size: u32) -> u64 {
+        let size = u64::from(size);
+        (size + Self::spill_for(size)).next_multiple_of(64) + size / HEADER / 8
+    }
+
+    fn spill_for(size: u64) -> u64 {
+        u64::from(MAX_RECORD_LEN).min(size - HEADER)
     }
 
     /// Returns the most bytes that a record of this ring buffer can have.

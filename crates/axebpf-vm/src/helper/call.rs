@@ -68,6 +68,8 @@ impl Helpers<'_> {
             Helper::RingbufSubmit => self.ringbuf_submit(args)?,
             Helper::RingbufDiscard => self.ringbuf_discard(args)?,
             Helper::RingbufQuery => return self.ringbuf_query(args),
+            // The engine calls `steer` for these.
+            Helper::TailCall | Helper::Loop => EINVAL,
             _ => return Ok(self.fact(helper)),
         };
         if result < 0 {

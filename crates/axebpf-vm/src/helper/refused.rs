@@ -32,11 +32,15 @@ const NUMA: &str = "the machine is one node to the hypervisor";
 const CLOCKS: &str = "the hypervisor has no calendar clock";
 const NUMBERS: &str = "turning text into numbers is left to the reader";
 
+impl RefusedHelper {
+    /// All of them, by number.
+    pub const ALL: &'static [Self] = REFUSED;
+}
+
 const fn refused(id: u16, name: &'static str, reason: &'static str) -> RefusedHelper {
     RefusedHelper { id, name, reason }
 }
 
-/// All of them, by number.
 pub(super) const REFUSED: &[RefusedHelper] = &[
     refused(15, "get_current_uid_gid", USERS),
     refused(22, "perf_event_read", COUNTERS),

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use axebpf_hit::HitError;
 use spin::mutex::SpinMutex;
 
 use crate::dispatch::{Role, Subscriber, Subscribers, TraceHandler};
@@ -81,12 +82,13 @@ pub(crate) fn add(event: &'static Event, subscriber: Subscriber) -> Result<Subsc
     let mut all = lock(&LISTENERS)?;
     let list = list_of(&mut all, event);
     list.push(subscriber.clone());
-    publish(event, list);
+    // Where a CPU does not leave its hit, the list from before is kept, which does no harm here.
+    let _ = publish(event, list);
     if !event.enabled()
         && let Err(error) = key::set(event, Key::On)
     {
         list.pop();
-        publish(event, list);
+        let _ = publish(event, list);
         return Err(error);
     }
     Ok(Subscription {
@@ -109,7 +111,8 @@ impl Subscription {
     /// # Errors
     ///
     /// [`TpError::InHit`] inside a hit: the subscription then stays for good. When the tracepoints
-    /// cannot be patched back, the error says so, but the handler has been taken out.
+    /// cannot be patched back, the error says so, but the handler has been taken out. So it has
+    /// with [`TpError::Hit`], but a CPU that does not leave its hit may be running it still.
     pub fn cancel(mut self) -> Result<(), TpError> {
         self.end()
     }
@@ -126,8 +129,9 @@ impl Subscription {
         } else {
             Ok(())
         };
-        publish(self.event, list);
-        patched
+        let ended = publish(self.event, list);
+        patched?;
+        Ok(ended?)
     }
 }
 
@@ -157,10 +161,13 @@ pub(crate) fn listeners(event: &'static Event) -> usize {
 }
 
 /// Makes the list what hits see, and waits until none sees the old one.
-fn publish(event: &'static Event, list: &[Arc<Subscriber>]) {
+///
+/// # Errors
+///
+/// When a CPU does not leave its hit; the old list, and the handlers in it, are then kept for good.
+fn publish(event: &'static Event, list: &[Arc<Subscriber>]) -> Result<(), HitError> {
     let next = (!list.is_empty()).then(|| Box::new(Subscribers(list.to_vec())));
-    // Dropping what was there waits for the hits that read it.
-    drop(event.subscribers.publish(next));
+    event.subscribers.publish(next).reclaim().map(drop)
 }
 
 /// Returns the list of the event.

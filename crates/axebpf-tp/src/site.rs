@@ -15,16 +15,18 @@
 use crate::event::Event;
 use crate::field::Field;
 
-/// Saves and restores the vector registers of a target whose code may use them, 512 bytes below the
-/// stack pointer.
+/// Saves and restores the vector registers and `FPSR` of a target whose code may use them, 528 bytes
+/// below the stack pointer. Changes x17.
 #[cfg(all(target_arch = "aarch64", target_os = "none", target_feature = "neon"))]
 macro_rules! vectors {
     (save) => {
         ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, \
-         23, 24, 25, 26, 27, 28, 29, 30, 31\nstr q\\n, [sp, #-16]!\n.endr"
+         23, 24, 25, 26, 27, 28, 29, 30, 31\nstr q\\n, [sp, #-16]!\n.endr\n\
+         mrs x17, fpsr\nstr x17, [sp, #-16]!"
     };
     (restore) => {
-        ".irp n, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, \
+        "ldr x17, [sp], #16\nmsr fpsr, x17\n\
+         .irp n, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, \
          11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0\nldr q\\n, [sp], #16\n.endr"
     };
 }

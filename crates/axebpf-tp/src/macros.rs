@@ -198,9 +198,8 @@ macro_rules! __event_fire {
         #[cfg(all(target_arch = "aarch64", target_os = "none"))]
         // SAFETY: Puts the words of all arguments into an array below the stack pointer, which it
         // gives back, and calls `report` with it through `enter_report`, which restores every
-        // register but x16 and x30; those are restored here. What subscribers write, they may write
-        // at any time from other CPUs (`TraceHandler` is `Sync`), so that as far as this function
-        // can tell, no memory is written.
+        // register but x16 and x30; those are restored here. Not `readonly`: what subscribers write,
+        // this function may read again afterwards, without synchronisation where it is this CPU's.
         unsafe {
             ::core::arch::asm!(
                 "sub sp, sp, #{size}",
@@ -220,7 +219,7 @@ macro_rules! __event_fire {
                 saved = const 16 * FIELDS.len(),
                 report = sym report,
                 enter = sym $crate::__private::enter_report,
-                options(readonly, preserves_flags)
+                options(preserves_flags)
             );
         }
 

@@ -88,7 +88,7 @@ impl<const LEN: usize> RecordBuffer<LEN> {
 }
 
 /// Tells the subscribers of `event`, or counts the firing as missed.
-fn dispatch(event: &'static Event, record: &mut [u8]) {
+pub(crate) fn dispatch(event: &'static Event, record: &mut [u8]) {
     let Ok(guard) = axebpf_hit::enter() else {
         event.count_missed();
         return;
@@ -96,8 +96,8 @@ fn dispatch(event: &'static Event, record: &mut [u8]) {
     let Some(subscribers) = event.subscribers.load(&guard) else {
         return;
     };
-    // The flags, the preemption count and the process number of the header stay zero: a hypervisor
-    // has none.
+    // The flags, the preemption count and the process number of the header stay what they are:
+    // zero, as a hypervisor has none, unless the event was imported from a kernel.
     u16::store(event.id(), &mut record[..2]);
     let hit = TraceHit {
         guard: &guard,

@@ -27,6 +27,19 @@ pub enum TpError {
         /// The name.
         name: &'static str,
     },
+    /// [`init`](crate::init) has run, so that no more events can be imported.
+    #[error("the tracepoints are initialised; events are imported before that")]
+    AlreadyInitialised,
+    /// The record of an imported event would be too long.
+    #[error("a record of `{event}` has {len} bytes, more than {limit}")]
+    RecordTooLong {
+        /// The event.
+        event: &'static str,
+        /// How long the record would be.
+        len: usize,
+        /// How long records may be.
+        limit: usize,
+    },
     /// There are more events than record numbers.
     #[error("{count} events are more than the 65535 that there are numbers for")]
     TooManyEvents {

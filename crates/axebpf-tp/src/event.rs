@@ -15,7 +15,11 @@ use crate::stats::{EventStats, Stats};
 /// An event that the hypervisor reports when it passes one of its tracepoints.
 ///
 /// Made by [`define_event!`](crate::define_event); there is exactly one for each definition.
+#[repr(C)]
 pub struct Event {
+    /// First, so that the event's symbol is the key's, too.
+    #[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+    sites: static_keys::StaticTrueKey,
     spec: EventSpec,
     id: AtomicU16,
     /// Whether the key sites branch; on architectures without patching they read this.
@@ -23,6 +27,8 @@ pub struct Event {
     missed: AtomicU64,
     pub(crate) subscribers: Snapshot<Subscribers>,
     pub(crate) stats: Once<EventStats>,
+    #[cfg(feature = "ktracepoint")]
+    pub(crate) switch: Once<&'static dyn crate::key::Switch>,
 }
 
 /// What a definition says about its event.
@@ -44,12 +50,16 @@ impl Event {
     pub const fn new(spec: EventSpec) -> Self {
         duration::check(spec.duration, spec.fields);
         Self {
+            #[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+            sites: static_keys::new_static_true_key(),
             spec,
             id: AtomicU16::new(0),
             live: AtomicBool::new(false),
             missed: AtomicU64::new(0),
             subscribers: Snapshot::empty(),
             stats: Once::new(),
+            #[cfg(feature = "ktracepoint")]
+            switch: Once::new(),
         }
     }
 
@@ -136,6 +146,21 @@ impl Event {
         if let Some(stats) = self.stats.get() {
             stats.reset();
         }
+    }
+
+    /// Returns the key that the event's sites belong to.
+    #[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+    pub(crate) fn sites(&self) -> &static_keys::StaticTrueKey {
+        &self.sites
+    }
+
+    /// Tells the macros of `static-keys`, to which the event is a key, how its sites start.
+    #[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+    #[doc(hidden)]
+    #[inline(always)]
+    #[must_use]
+    pub const fn initial_enabled(&self) -> bool {
+        true
     }
 
     pub(crate) fn set_id(&self, id: u16) {

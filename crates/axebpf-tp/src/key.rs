@@ -30,8 +30,19 @@ pub(crate) enum Key {
     Off,
 }
 
+/// Switches an event that another library defines.
+#[cfg(feature = "ktracepoint")]
+pub(crate) trait Switch: Sync {
+    /// Makes the event fire, or no longer.
+    fn set(&self, key: Key);
+}
+
 /// Sets the key of `event`: all its sites in one fence, or none.
 pub(crate) fn set(event: &'static Event, key: Key) -> Result<(), TpError> {
+    #[cfg(feature = "ktracepoint")]
+    if let Some(switch) = event.switch.get() {
+        switch.set(key);
+    }
     let mut words = Vec::new();
     for site in sites_of(event) {
         let branch = branch(site)?;
@@ -55,6 +66,8 @@ pub(crate) fn set(event: &'static Event, key: Key) -> Result<(), TpError> {
         // that code contains none.
         unsafe { write_fenced(&writes) }?;
     }
+    #[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+    crate::static_key::set(event, key);
     event.set_live(key == Key::On);
     Ok(())
 }

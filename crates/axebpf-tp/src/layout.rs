@@ -39,18 +39,21 @@ pub const fn lay_out<const N: usize>(mut fields: [Field; N]) -> [Field; N] {
 #[doc(hidden)]
 #[must_use]
 pub const fn record_len(fields: &[Field]) -> usize {
-    let mut end = HEADER_LEN;
-    let mut i = 0;
-    while i < fields.len() {
-        end = fields[i].offset() + fields[i].size();
-        i += 1;
-    }
-    let len = end.next_multiple_of(8);
+    let len = padded_len(fields);
     assert!(
         len <= MAX_RECORD_LEN,
         "the event's record is longer than 512 bytes"
     );
     len
+}
+
+/// Returns where a record with these fields ends, rounded up to a multiple of eight.
+pub(crate) const fn padded_len(fields: &[Field]) -> usize {
+    let end = match fields {
+        [.., last] => last.offset() + last.size(),
+        [] => HEADER_LEN,
+    };
+    end.next_multiple_of(8)
 }
 
 /// Counts the registers that the arguments of one event may travel in; a string takes two.

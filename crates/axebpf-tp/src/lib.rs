@@ -82,6 +82,8 @@ mod filter;
 mod format;
 mod interval;
 mod key;
+#[cfg(feature = "ktracepoint")]
+mod ktracepoint;
 mod layout;
 mod lock;
 mod macros;
@@ -90,6 +92,8 @@ mod registry;
 mod section;
 mod similar;
 mod site;
+#[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+mod static_key;
 mod stats;
 mod subscribe;
 #[cfg(feature = "twins")]
@@ -106,9 +110,13 @@ pub use event::Event;
 pub use field::{Field, FieldType, FieldValue, HEADER_LEN, MAX_RECORD_LEN, Radix};
 pub use field_type::{Hex, Str, TraceField};
 pub use filter::{Filter, FilterError};
+#[cfg(feature = "ktracepoint")]
+pub use ktracepoint::import_ktracepoints;
 pub use recorder::{Entry, Overflow, RECORDER, Reader, Recorder};
 pub use registry::{events, find, find_by_id, init, matching};
 pub use site::{Tracepoint, is_listened_to};
+#[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+pub use static_key::patch_key_sites;
 pub use stats::{BUCKETS, Histogram, Stats};
 pub use subscribe::{Subscription, subscribe};
 
@@ -120,4 +128,6 @@ pub mod __private {
     pub use crate::layout::{lay_out, record_len, word_offset};
     #[cfg(all(target_arch = "aarch64", target_os = "none"))]
     pub use crate::site::enter_report;
+    #[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+    pub use static_keys;
 }

@@ -265,12 +265,12 @@ macro_rules! __event_duration {
 #[macro_export]
 macro_rules! trace {
     ($($event:ident)::+ { $($fields:tt)* }) => {
-        if $crate::is_listened_to::<$($event)::+>() {
+        if $crate::__is_listened_to!($($event)::+) {
             $crate::Tracepoint::fire($($event)::+ { $($fields)* });
         }
     };
     (::$($event:ident)::+ { $($fields:tt)* }) => {
-        if $crate::is_listened_to::<::$($event)::+>() {
+        if $crate::__is_listened_to!(::$($event)::+) {
             $crate::Tracepoint::fire(::$($event)::+ { $($fields)* });
         }
     };
@@ -279,5 +279,26 @@ macro_rules! trace {
     };
     (::$($event:ident)::+) => {
         $crate::trace!(::$($event)::+ {})
+    };
+}
+
+/// Asks at the site itself whether somebody listens to the event.
+#[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __is_listened_to {
+    ($($event:tt)+) => {
+        $crate::__private::static_keys::static_branch_unlikely!($($event)+)
+            && $crate::is_listened_to::<$($event)+>()
+    };
+}
+
+/// Asks whether somebody listens to the event.
+#[cfg(not(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __is_listened_to {
+    ($($event:tt)+) => {
+        $crate::is_listened_to::<$($event)+>()
     };
 }

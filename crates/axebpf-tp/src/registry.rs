@@ -34,6 +34,8 @@ pub fn init() -> Result<(), TpError> {
 
 fn gather() -> Result<Registry, TpError> {
     let mut events: Vec<_> = section::events().collect();
+    #[cfg(feature = "ktracepoint")]
+    events.extend(crate::ktracepoint::close()?);
     events.sort_unstable_by_key(|event| event.full_name());
     for pair in events.windows(2) {
         if pair[0].full_name() == pair[1].full_name() {
@@ -48,6 +50,8 @@ fn gather() -> Result<Registry, TpError> {
         })?;
         event.set_id(id);
     }
+    #[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
+    crate::static_key::init();
     let mut sites: Vec<_> = section::sites().collect();
     sites.sort_unstable_by_key(|site| event_key(site.event));
     Ok(Registry { events, sites })

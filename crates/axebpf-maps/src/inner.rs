@@ -157,12 +157,13 @@ impl InnerMaps {
     ) -> Result<Option<Retired<Held<Arc<Map>>>>, MapError> {
         match &self.index {
             Index::Number => {
+                if flags != UpdateFlags::Any {
+                    let kind = MapKind::ArrayOfMaps;
+                    return Err(MapError::WrongUpdateFlags { kind, flags });
+                }
                 let (index, limit) = (Array::index(key)?, self.slots.len());
                 if index >= limit {
                     return Err(MapError::IndexOutOfRange { index, limit });
-                }
-                if flags == UpdateFlags::NoExist {
-                    return Err(MapError::Exists);
                 }
                 Ok(Some(self.slots.publish(index, next.take())))
             }
@@ -259,8 +260,9 @@ impl Map {
     ///
     /// # Errors
     ///
-    /// [`NotLikeTemplate`](MapError::NotLikeTemplate); [`Unsupported`](MapError::Unsupported) for other kinds; what
-    /// `flags` say, as for [`write`](Self::write); [`InHit`](MapError::InHit), [`NoGuard`](MapError::NoGuard). After
+    /// [`NotLikeTemplate`](MapError::NotLikeTemplate); [`Unsupported`](MapError::Unsupported) for other kinds; for a hash
+    /// what `flags` say, as for [`write`](Self::write); for an array
+    /// [`WrongUpdateFlags`](MapError::WrongUpdateFlags) for all but [`Any`](UpdateFlags::Any), as in Linux; [`InHit`](MapError::InHit), [`NoGuard`](MapError::NoGuard). After
     /// [`Stuck`](MapError::Stuck) the new map is in place, and the former one is leaked.
     pub fn write_inner(
         &self,

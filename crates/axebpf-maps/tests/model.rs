@@ -32,6 +32,56 @@ proptest! {
     }
 
     #[test]
+    fn lru_hash(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::LruHash, shape, &ops);
+    }
+
+    #[test]
+    fn lru_per_cpu_hash(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::LruPerCpuHash, shape, &ops);
+    }
+
+    #[test]
+    fn queue(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::Queue, shape, &ops);
+    }
+
+    #[test]
+    fn stack(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::Stack, shape, &ops);
+    }
+
+    #[test]
+    fn perf_event_array(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::PerfEventArray, shape, &ops);
+    }
+
+    #[test]
+    fn prog_array(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::ProgArray, shape, &ops);
+    }
+
+    #[test]
+    fn stack_trace(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::StackTrace, shape, &ops);
+    }
+
+    #[test]
+    fn array_of_maps(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::ArrayOfMaps, shape, &ops);
+    }
+
+    #[test]
+    fn hash_of_maps(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::HashOfMaps, shape, &ops);
+    }
+
+    #[test]
+    fn bloom_filter(shape: [u8; 3], ops in vec(any::<ops::Op>(), 0..100)) {
+        ops::run(MapKind::BloomFilter, shape, &ops);
+    }
+
+    #[test]
     fn ring_buffer(ops in vec(any::<ops::Op>(), 0..100)) {
         ops::run(MapKind::RingBuf, [0; 3], &ops);
     }

@@ -15,6 +15,8 @@ pub(crate) struct Keyed {
     spec: MapSpec,
     copies: usize,
     entries: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
+    /// How many entries made room for others.
+    evicted: u64,
 }
 
 impl Keyed {
@@ -28,6 +30,7 @@ impl Keyed {
             spec: spec.clone(),
             copies,
             entries: BTreeMap::new(),
+            evicted: 0,
         };
         if model.is_array() {
             for index in 0..spec.max_entries {
@@ -40,6 +43,26 @@ impl Keyed {
 
     fn is_array(&self) -> bool {
         matches!(self.spec.kind, MapKind::Array | MapKind::PerCpuArray)
+    }
+
+    fn forgets(&self) -> bool {
+        matches!(self.spec.kind, MapKind::LruHash | MapKind::LruPerCpuHash)
+    }
+
+    /// Finds out which entry made room for a new one.
+    fn forget(&mut self, map: &Map) {
+        if !self.forgets() || self.entries.len() < self.spec.max_entries as usize {
+            return;
+        }
+        assert_eq!(map.stats().evicted, self.evicted + 1);
+        self.evicted += 1;
+        let listed: BTreeSet<_> = map
+            .keys()
+            .collect::<Result<_, _>>()
+            .expect("keys are readable");
+        let before = self.entries.len();
+        self.entries.retain(|key, _| listed.contains(key));
+        assert_eq!(self.entries.len(), before - 1, "one is enough");
     }
 
     pub(crate) fn step(&mut self, map: &Map, [what, key, fill, how]: Op) {
@@ -128,7 +151,9 @@ impl Keyed {
             }
             (true, UpdateFlags::NoExist) => Some(MapError::Exists),
             (false, UpdateFlags::Exist) => Some(MapError::NotFound),
-            (false, _) if self.entries.len() == limit as usize => Some(MapError::Full { limit }),
+            (false, _) if self.entries.len() == limit as usize && !self.forgets() => {
+                Some(MapError::Full { limit })
+            }
             _ => None,
         }
     }
@@ -138,6 +163,9 @@ impl Keyed {
         let done = map.update(&hit_on(cpu), key, &value, flags);
         assert_eq!(done.err(), self.refusal(key, flags));
         if done.is_ok() {
+            if !self.entries.contains_key(key) {
+                self.forget(map);
+            }
             let zero = vec![vec![0; value.len()]; self.copies];
             let copy = self.copy_of(cpu);
             self.entries.entry(key.to_vec()).or_insert(zero)[copy] = value;
@@ -162,6 +190,9 @@ impl Keyed {
         let done = map.write(key, &entry, flags);
         assert_eq!(done.err(), self.refusal(key, flags));
         if done.is_ok() {
+            if !self.entries.contains_key(key) {
+                self.forget(map);
+            }
             self.entries.insert(key.to_vec(), values);
         }
     }

@@ -1,6 +1,6 @@
 //! Reading memory that may not be there, or may be a device.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 
 use super::{mask_interrupts, restore_interrupts};
 use crate::pages::read_pages;
@@ -135,20 +135,59 @@ pub fn translate_for_writing(addr: HostVirt) -> Option<HostPhys> {
 
 /// Returns the `PAR_EL1` of a translation by one of the two functions above.
 fn ask_mmu(translate: unsafe extern "C" fn(u64) -> u64, addr: HostVirt) -> u64 {
-    // An interrupt handler that translates an address would come between the translation and its result.
+    // Masked also because an interrupt handler that translates an address would come between the translation and its
+    // result.
+    keeping_exception(|| {
+        // SAFETY: Both follow the C calling convention and change no memory and no system register for good. They may
+        // abort at the walk, which the vector mends through `fault_fixup`.
+        unsafe { translate(addr.get()) }
+    })
+}
+
+/// Does `work`, which may abort, with interrupts masked, such that the abort shows in no register.
+///
+/// An exception changes the registers that describe the last one, which a hypervisor may not have read yet, or may
+/// be about to return by. The vector cannot help: it returns by two of them, and need not save the others.
+fn keeping_exception<T>(work: impl FnOnce() -> T) -> T {
     let interrupts = mask_interrupts();
-    // SAFETY: Both follow the C calling convention and change no memory and no system register for good. They may
-    // abort at the walk, which the vector mends through `fault_fixup`.
-    let par = unsafe { translate(addr.get()) };
+    let (elr, spsr, esr, far, hpfar): (u64, u64, u64, u64, u64);
+    // SAFETY: Reading the registers has no effect. Not `nomem`, so that it stays before the work.
+    unsafe {
+        asm!(
+            "mrs {}, elr_el2",
+            "mrs {}, spsr_el2",
+            "mrs {}, esr_el2",
+            "mrs {}, far_el2",
+            "mrs {}, hpfar_el2",
+            out(reg) elr, out(reg) spsr, out(reg) esr, out(reg) far, out(reg) hpfar,
+            options(nostack, preserves_flags)
+        )
+    };
+    let result = work();
+    // SAFETY: The values are those that the registers had, on this CPU, as interrupts are masked.
+    unsafe {
+        asm!(
+            "msr elr_el2, {}",
+            "msr spsr_el2, {}",
+            "msr esr_el2, {}",
+            "msr far_el2, {}",
+            "msr hpfar_el2, {}",
+            in(reg) elr, in(reg) spsr, in(reg) esr, in(reg) far, in(reg) hpfar,
+            options(nostack, preserves_flags)
+        )
+    };
     restore_interrupts(interrupts);
-    par
+    result
 }
 
 /// Copies `dst.len()` bytes from `src`, of Normal memory only. For [`ReadMemory`](crate::ReadMemory).
 ///
 /// Needs the data-abort vector to call [`fault_fixup`]. Each page is looked up before it is read, so that neither an
 /// unmapped page nor a device, reading which has side effects, is touched; a page that goes away in between aborts
-/// and is mended. With the MMU off all memory counts as a device.
+/// and is mended. With the MMU off all memory counts as a device. Such an abort shows in no register:
+/// `ELR_EL2`, `SPSR_EL2`, `ESR_EL2`, `FAR_EL2`, `HPFAR_EL2` and `PAR_EL1` are afterwards what they were.
+///
+/// Interrupts are masked for a page at a time.
 ///
 /// # Errors
 ///
@@ -158,9 +197,11 @@ pub fn read_memory(src: HostVirt, dst: &mut [u8]) -> Result<(), ReadFault> {
         if !is_normal_memory(at) {
             return 0;
         }
-        // SAFETY: `piece` is writable for its length. The source may be anything: it is read only at the two labels
-        // at which `fault_fixup` mends an abort, and the function follows the C calling convention.
-        let left = unsafe { axebpf_read_copy(piece.as_mut_ptr(), at.get(), piece.len()) };
+        let left = keeping_exception(|| {
+            // SAFETY: `piece` is writable for its length. The source may be anything: it is read only at the two labels
+            // at which `fault_fixup` mends an abort, and the function follows the C calling convention.
+            unsafe { axebpf_read_copy(piece.as_mut_ptr(), at.get(), piece.len()) }
+        });
         piece.len() - left
     })
 }

@@ -6,8 +6,9 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
+use std::sync::Arc;
 
-use axebpf_maps::{Map, MapError, MapKind, MapSpec, UpdateFlags};
+use axebpf_maps::{Map, MapError, MapKind, MapSpec, StackFlags, UpdateFlags};
 use axebpf_platform::CpuId;
 use support::{create, hit_on};
 
@@ -128,4 +129,101 @@ fn reading_into_memory_of_the_caller() -> Result<(), MapError> {
     });
     assert_eq!((found, key, value), ((Ok(true), Ok(true)), [1; 4], [2; 8]));
     Ok(())
+}
+
+#[test]
+fn queues_and_stacks() {
+    for kind in [MapKind::Queue, MapKind::Stack] {
+        let map = create(&MapSpec::new(kind, 0, 20, 4));
+        drop(hit_on(1));
+        assert_silent(|| {
+            let guard = hit_on(1);
+            let mut out = [0; 20];
+            for flags in [UpdateFlags::Any, UpdateFlags::Exist, UpdateFlags::NoExist] {
+                for number in 0..6 {
+                    let _ = black_box(map.push(&guard, &[number; 20], flags));
+                    let _ = black_box(map.push(&guard, &[number; 19], flags));
+                    let _ = black_box(map.peek(&guard, &mut out));
+                }
+            }
+            for _ in 0..6 {
+                let _ = black_box(map.pop(&guard, &mut out)).map_err(|error| error.errno());
+            }
+        });
+    }
+}
+
+#[test]
+fn maps_that_forget() {
+    for kind in [MapKind::LruHash, MapKind::LruPerCpuHash] {
+        let map = create(&MapSpec::new(kind, 4, 100, 4));
+        drop(hit_on(1));
+        assert_silent(|| every_keyed_operation(&map));
+        assert!(map.stats().evicted > 0);
+    }
+}
+
+#[test]
+fn perf_event_arrays() {
+    let map = create(&MapSpec::new(MapKind::PerfEventArray, 4, 4, 0));
+    drop(hit_on(1));
+    assert_silent(|| {
+        let guard = hit_on(1);
+        let Some(buffers) = map.perf() else { return };
+        for flags in [0, 1, 2, 3, 1 << 32, 0xffff_ffff] {
+            for _ in 0..20 {
+                let _ = black_box(buffers.output(&guard, flags, &[1; 4000]));
+            }
+        }
+        let _ = black_box((map.stats(), map.arena()));
+    });
+    assert!(map.stats().lost > 0);
+}
+
+#[test]
+fn programs_and_inner_maps() -> Result<(), MapError> {
+    let programs = create(&MapSpec::new(MapKind::ProgArray, 4, 4, 4));
+    programs.write_program(1, Arc::new(5_u32))?;
+    let template = MapSpec::new(MapKind::Array, 4, 8, 1);
+    let spec = MapSpec::new(MapKind::HashOfMaps, 4, 4, 4).with_inner(template.clone());
+    let outer = create(&spec);
+    outer.write_inner(&[1; 4], Arc::new(create(&template)), UpdateFlags::Any)?;
+    drop(hit_on(1));
+    let mut found = 0;
+    assert_silent(|| {
+        let guard = hit_on(1);
+        for index in 0..6 {
+            found += u32::from(matches!(programs.program(&guard, index), Ok(Some(_))));
+            if let Ok(Some(inner)) = outer.inner(&guard, &[index as u8; 4]) {
+                found += 1;
+                let _ = black_box(outer.inner_at(&guard, inner.slot, inner.generation));
+                let _ = black_box(inner.map.update(&guard, &[0; 4], &[1; 8], UpdateFlags::Any));
+            }
+        }
+    });
+    assert_eq!(found, 2);
+    Ok(())
+}
+
+#[test]
+fn stacks_and_bloom_filters() {
+    let stacks = create(&MapSpec::new(MapKind::StackTrace, 4, 64, 4));
+    let bloom = create(&MapSpec::new(MapKind::BloomFilter, 0, 12, 100));
+    drop(hit_on(1));
+    assert_silent(|| {
+        let guard = hit_on(1);
+        for number in 0..30 {
+            let frames = [number; 20];
+            for flags in [
+                StackFlags::empty(),
+                StackFlags::REUSE_STACKID,
+                StackFlags::all(),
+            ] {
+                let _ = black_box(stacks.stack_id(&guard, &frames, flags));
+            }
+            let _ = black_box(bloom.push(&guard, &[number as u8; 12], UpdateFlags::Any));
+            let _ = black_box(bloom.contains(&guard, &[number as u8; 12]));
+        }
+    });
+    assert_eq!(stacks.stats().entries, Some(4));
 }

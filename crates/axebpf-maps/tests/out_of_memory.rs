@@ -56,11 +56,24 @@ fn creation_fails_cleanly_at_each_allocation() {
         MapKind::PerCpuArray,
         MapKind::Hash,
         MapKind::PerCpuHash,
+        MapKind::LruHash,
+        MapKind::LruPerCpuHash,
     ];
     let specs = kinds.map(|kind| MapSpec::new(kind, 4, 100, 1000).named("named"));
+    let template = MapSpec::new(MapKind::Array, 4, 8, 1);
+    let others = [
+        MapSpec::ring(1 << 20),
+        MapSpec::new(MapKind::Queue, 0, 100, 1000),
+        MapSpec::new(MapKind::StackTrace, 4, 64, 1000),
+        MapSpec::new(MapKind::PerfEventArray, 4, 4, 0),
+        MapSpec::new(MapKind::ProgArray, 4, 4, 100),
+        MapSpec::new(MapKind::ArrayOfMaps, 4, 4, 100).with_inner(template.clone()),
+        MapSpec::new(MapKind::HashOfMaps, 4, 4, 100).with_inner(template),
+        MapSpec::new(MapKind::BloomFilter, 0, 100, 1000),
+    ];
     for spec in specs
         .into_iter()
-        .chain([MapSpec::ring(1 << 20).named("ring")])
+        .chain(others.map(|spec| spec.named("named")))
     {
         let before = IN_USE.get();
         let mut allowed = 0;

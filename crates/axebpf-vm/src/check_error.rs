@@ -194,3 +194,33 @@ pub enum CheckError {
         engine: &'static str,
     },
 }
+
+impl CheckError {
+    /// Returns the index of the instruction slot that the error is about, if it is about one.
+    #[must_use]
+    pub const fn insn(&self) -> Option<usize> {
+        match self {
+            Self::UnknownOpcode { insn, .. }
+            | Self::LegacyPacketAccess { insn, .. }
+            | Self::UnknownVariant { insn, .. }
+            | Self::ReservedField { insn, .. }
+            | Self::UnknownRegister { insn, .. }
+            | Self::FramePointerWrite { insn, .. }
+            | Self::SplitImmediate { insn, .. }
+            | Self::JumpOutOfRange { insn, .. }
+            | Self::JumpIntoImmediate { insn, .. }
+            | Self::CallOutOfRange { insn, .. }
+            | Self::UnknownHelper { insn, .. }
+            | Self::RefusedHelper { insn, .. }
+            | Self::BtfCall { insn, .. }
+            | Self::UnresolvedImmediate { insn, .. }
+            | Self::UnknownMap { insn, .. }
+            | Self::OutsideMapValue { insn, .. }
+            | Self::FallsOff { insn, .. }
+            | Self::Recursion { insn, .. }
+            | Self::TooDeep { insn, .. }
+            | Self::EngineLimit { insn, .. } => Some(*insn),
+            Self::Empty | Self::Ragged { .. } | Self::TooLong { .. } | Self::NoExit => None,
+        }
+    }
+}

@@ -74,6 +74,7 @@ mod printk;
 mod program;
 mod run_error;
 mod section_error;
+mod source;
 mod target;
 
 pub use check::MAX_FRAMES;
@@ -99,4 +100,5 @@ pub use printk::{
 pub use program::{DEFAULT_BUDGET, Program};
 pub use run_error::{Access, RunError};
 pub use section_error::SectionError;
+pub use source::SourceLine;
 pub use target::{AttachTarget, ProgramKind};

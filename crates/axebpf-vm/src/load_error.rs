@@ -1,12 +1,14 @@
 //! Why an object cannot be loaded.
 
 use alloc::string::String;
+use core::fmt;
 
 use axebpf_maps::MapError;
 use thiserror::Error;
 
 use crate::check_error::CheckError;
 use crate::section_error::SectionError;
+use crate::source::SourceLine;
 
 /// Why an object cannot be loaded. Nothing is left behind then.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -94,6 +96,48 @@ pub enum LoadError {
         /// What is wrong there.
         what: &'static str,
     },
+    /// What comes with the type information is broken.
+    #[error("BTF.ext at byte {offset}: {what}")]
+    BadBtfExt {
+        /// Where in the section `.BTF.ext`, in bytes.
+        offset: usize,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// An instruction depends on the types of the machine, and nobody said what these are.
+    #[error(
+        "section {section:?}, offset {offset:#x}: a CO-RE relocation needs the BTF of the target"
+    )]
+    NoTargetTypes {
+        /// The section.
+        section: String,
+        /// Where in the section, in bytes.
+        offset: u64,
+    },
+    /// An instruction that depends on the types of the machine, and cannot be adapted to them.
+    #[error(
+        "section {section:?}, offset {offset:#x}: CO-RE relocation of {root:?}, access {access:?}: {what}"
+    )]
+    BadCoreRelocation {
+        /// The section.
+        section: String,
+        /// Where in the section, in bytes.
+        offset: u64,
+        /// The type that the access starts at.
+        root: String,
+        /// The way from there, in indices of members and elements.
+        access: String,
+        /// Why it cannot be adapted.
+        what: &'static str,
+    },
+    /// A section with a meaning that cannot be had here.
+    #[error("section {section:?} is not supported: {reason}")]
+    RefusedSection {
+        /// The section.
+        section: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The definition of a map is broken.
     #[error("map {map:?}: {what}")]
     BadMapDefinition {
@@ -123,7 +167,7 @@ pub enum LoadError {
         expected: u32,
     },
     /// A program cannot be allowed to run.
-    #[error("program {program:?} in section {section:?}: {error}")]
+    #[error("program {program:?} in section {section:?}: {error}{}", At(line.as_ref()))]
     Program {
         /// The program.
         program: String,
@@ -131,10 +175,21 @@ pub enum LoadError {
         section: String,
         /// The first thing wrong with it.
         error: CheckError,
+        /// The line of the source where that is, if the object says so.
+        line: Option<SourceLine>,
     },
     /// The object has no program.
     #[error(
         "the object has no program (a function in a section such as \"tracepoint/vmm/vm_create\")"
     )]
     NoProgram,
+}
+
+/// Says where in the source something is, if that is known.
+struct At<'l>(Option<&'l SourceLine>);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |line| write!(f, " ({line})"))
+    }
 }

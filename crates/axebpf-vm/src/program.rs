@@ -19,6 +19,7 @@ use crate::env::RunEnv;
 use crate::insn::Insn;
 use crate::interp::Image;
 use crate::run_error::RunError;
+use crate::source::{SourceLine, SourceLines};
 use crate::target::{AttachTarget, ProgramKind, SectionName};
 
 /// The budget of a program that nobody gave another one, in instructions.
@@ -32,6 +33,7 @@ pub struct Program {
     name: String,
     section: String,
     insns: Box<[Insn]>,
+    lines: SourceLines,
     maps: Box<[BoundMap]>,
     engine: Box<dyn Engine>,
     budget: AtomicU32,
@@ -43,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) name: String,
     pub(crate) section: String,
     pub(crate) insns: Vec<Insn>,
+    pub(crate) lines: SourceLines,
     pub(crate) maps: Vec<BoundMap>,
 }
 
@@ -77,6 +80,7 @@ impl Program {
             name: String::from("raw"),
             section: String::new(),
             insns,
+            lines: SourceLines::default(),
             maps: maps.collect(),
         };
         Self::new(engine, parts)
@@ -87,6 +91,7 @@ impl Program {
             name,
             section,
             insns,
+            lines,
             maps,
         } = parts;
         let engine = engine.prepare(&insns, &maps)?;
@@ -94,6 +99,7 @@ impl Program {
             name,
             section,
             insns: insns.into(),
+            lines,
             maps: maps.into(),
             engine,
             budget: AtomicU32::new(DEFAULT_BUDGET),
@@ -138,6 +144,14 @@ impl Program {
     #[must_use]
     pub fn insns(&self) -> &[Insn] {
         &self.insns
+    }
+
+    /// Returns the line of the source that an instruction comes from, if the object says so.
+    ///
+    /// `insn` is an index as in [`CheckError`] and [`RunError`]; see [`RunError::insn`].
+    #[must_use]
+    pub fn source_line(&self, insn: usize) -> Option<&SourceLine> {
+        self.lines.at(insn)
     }
 
     /// Visits the maps that the program refers to.

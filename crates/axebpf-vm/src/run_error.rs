@@ -105,3 +105,21 @@ pub enum RunError {
         engine: &'static str,
     },
 }
+
+impl RunError {
+    /// Returns the index of the instruction slot that the error is about, if it is about one.
+    #[must_use]
+    pub const fn insn(&self) -> Option<usize> {
+        match self {
+            Self::Budget { insn, .. }
+            | Self::OutOfBounds { insn, .. }
+            | Self::Misaligned { insn, .. }
+            | Self::CallDepth { insn, .. }
+            | Self::NotAFunction { insn, .. }
+            | Self::FellOff { insn, .. }
+            | Self::NotAMap { insn, .. }
+            | Self::NotARecord { insn, .. } => Some(*insn),
+            Self::Nested | Self::Engine { .. } => None,
+        }
+    }
+}

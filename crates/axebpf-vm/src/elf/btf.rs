@@ -1,8 +1,9 @@
-//! Type information: as much of BTF as it takes to read map definitions.
+//! Type information: BTF, as far as map definitions and relocations to another machine's types need it.
 //!
 //! The format is that of Linux's `Documentation/bpf/btf.rst`. Everything is bounds-checked; types are looked up by
 //! number, and nothing follows references without a limit.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::load_error::LoadError;
@@ -20,7 +21,12 @@ pub(super) type TypeId = u32;
 /// What a type is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Int,
+    Int {
+        signed: Signed,
+        /// Where the value starts in its bytes, in bits; not 0 in deprecated bit fields only.
+        offset: u8,
+    },
+    Float,
     Ptr {
         to: TypeId,
     },
@@ -30,10 +36,24 @@ pub(super) enum Kind {
     },
     /// A struct or a union; the members are at `first` for `len`.
     Struct {
+        composite: Composite,
         first: usize,
         len: usize,
     },
-    Enum,
+    /// A struct or a union that is only declared.
+    Forward(Composite),
+    /// The values are at `first` for `len`.
+    Enum {
+        signed: Signed,
+        first: usize,
+        len: usize,
+    },
+    /// A function's type; the parameters are at `first` for `len` among the members.
+    Function {
+        result: TypeId,
+        first: usize,
+        len: usize,
+    },
     /// `typedef`, `const`, `volatile`, `restrict` and tags: another name for a type.
     Alias {
         of: TypeId,
@@ -49,12 +69,34 @@ pub(super) enum Kind {
     Other,
 }
 
+/// Whether numbers of a type can be negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signed {
+    Yes,
+    No,
+}
+
+/// What has members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Composite {
+    Struct,
+    Union,
+}
+
+/// A value of an enumeration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Enumerator {
+    name: usize,
+    /// Its bits, the sign extended.
+    pub(super) value: u64,
+}
+
 /// A type.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Type {
     name: usize,
     pub(super) kind: Kind,
-    size: u32,
+    pub(super) size: u32,
 }
 
 /// A member of a struct, or a variable of a section.
@@ -64,6 +106,8 @@ pub(super) struct Member {
     pub(super) of: TypeId,
     /// Of a struct's member: bits from the start. Of a section's variable: bytes.
     pub(super) offset: u32,
+    /// Of a struct's member that is a bit field: how many bits; else 0.
+    pub(super) bits: u8,
 }
 
 /// The type information of an object.
@@ -72,6 +116,7 @@ pub(super) struct Btf<'f> {
     strings: &'f [u8],
     types: Vec<Type>,
     members: Vec<Member>,
+    enumerators: Vec<Enumerator>,
 }
 
 /// Reads numbers one after the other.
@@ -96,11 +141,57 @@ impl Cursor<'_> {
     }
 }
 
+/// Returns a name without the flavour that follows three underscores, as in `task_struct___old`.
+pub(super) fn essential(name: &str) -> &str {
+    // What stands before the last three underscores, unless it is nothing.
+    match name.rfind("___") {
+        Some(end) if end > 0 => name.get(..end).unwrap_or(name),
+        _ => name,
+    }
+}
+
+/// Reads what follows the head of an integer.
+fn int(encoding: u32) -> Kind {
+    let signed = if encoding >> 24 & 1 != 0 {
+        Signed::Yes
+    } else {
+        Signed::No
+    };
+    let offset = (encoding >> 16) as u8;
+    Kind::Int { signed, offset }
+}
+
+impl Member {
+    fn plain(name: usize, of: TypeId, offset: u32) -> Self {
+        Self {
+            name,
+            of,
+            offset,
+            bits: 0,
+        }
+    }
+}
+
 fn bad(offset: usize, what: &'static str) -> LoadError {
     LoadError::BadBtf { offset, what }
 }
 
 impl<'f> Btf<'f> {
+    /// Makes type information without types but `void`.
+    pub(super) fn empty() -> Self {
+        let void = Type {
+            name: 0,
+            kind: Kind::Other,
+            size: 0,
+        };
+        Self {
+            strings: &[],
+            types: vec![void],
+            members: Vec::new(),
+            enumerators: Vec::new(),
+        }
+    }
+
     pub(super) fn parse(section: &'f [u8]) -> Result<Self, LoadError> {
         if section.len() < HEADER_LEN {
             return Err(bad(0, "the header is cut off"));
@@ -124,14 +215,8 @@ impl<'f> Btf<'f> {
             part(string_offset, string_len).ok_or_else(|| bad(16, "the strings are cut off"))?;
         let mut btf = Self {
             strings,
-            types: Vec::new(),
-            members: Vec::new(),
+            ..Self::empty()
         };
-        btf.types.push(Type {
-            name: 0,
-            kind: Kind::Other,
-            size: 0,
-        });
         let mut cursor = Cursor {
             bytes: types,
             at: 0,
@@ -146,45 +231,110 @@ impl<'f> Btf<'f> {
         let at = cursor.at;
         let (name, info, size) = (cursor.u32()? as usize, cursor.u32()?, cursor.u32()?);
         let len = (info & 0xffff) as usize;
+        let flag = info >> 31 != 0;
         let kind = match info >> 24 & 0x1f {
-            1 => cursor.skip(1).map(|()| Kind::Int)?,
+            1 => int(cursor.u32()?),
             2 => Kind::Ptr { to: size },
             3 => {
                 let (element, _index, len) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
                 Kind::Array { element, len }
             }
-            4 | 5 => {
+            4 => self.read_members(cursor, Composite::Struct, len, flag)?,
+            5 => self.read_members(cursor, Composite::Union, len, flag)?,
+            6 => self.read_enum(cursor, len, flag)?,
+            7 if flag => Kind::Forward(Composite::Union),
+            7 => Kind::Forward(Composite::Struct),
+            12 => Kind::Other,
+            16 => Kind::Float,
+            8..=11 | 18 => Kind::Alias { of: size },
+            13 => {
                 let first = self.members.len();
                 for _ in 0..len {
-                    let (name, of, offset) = (cursor.u32()? as usize, cursor.u32()?, cursor.u32()?);
-                    self.members.push(Member { name, of, offset });
+                    let (name, of) = (cursor.u32()? as usize, cursor.u32()?);
+                    self.members.push(Member::plain(name, of, 0));
                 }
-                Kind::Struct { first, len }
+                Kind::Function {
+                    result: size,
+                    first,
+                    len,
+                }
             }
-            6 => cursor.skip(2 * len).map(|()| Kind::Enum)?,
-            7 | 12 | 16 => Kind::Other,
-            8..=11 | 18 => Kind::Alias { of: size },
-            13 => cursor.skip(2 * len).map(|()| Kind::Other)?,
             14 => cursor.skip(1).map(|()| Kind::Var { of: size })?,
             15 => {
                 let first = self.members.len();
                 for _ in 0..len {
                     let (of, offset) = (cursor.u32()?, cursor.u32()?);
                     cursor.skip(1)?;
-                    self.members.push(Member {
-                        name: 0,
-                        of,
-                        offset,
-                    });
+                    self.members.push(Member::plain(0, of, offset));
                 }
                 Kind::Section { first, len }
             }
             17 => cursor.skip(1).map(|()| Kind::Other)?,
-            19 => cursor.skip(3 * len).map(|()| Kind::Enum)?,
+            19 => self.read_enum64(cursor, len, flag)?,
             _ => return Err(bad(at, "a type of unknown kind")),
         };
         self.types.push(Type { name, kind, size });
         Ok(())
+    }
+
+    /// Reads the members of a struct or union. With `flagged`, their offsets hold the length of bit fields, too.
+    fn read_members(
+        &mut self,
+        cursor: &mut Cursor<'f>,
+        composite: Composite,
+        len: usize,
+        flagged: bool,
+    ) -> Result<Kind, LoadError> {
+        let first = self.members.len();
+        for _ in 0..len {
+            let (name, of, offset) = (cursor.u32()? as usize, cursor.u32()?, cursor.u32()?);
+            let mut member = Member::plain(name, of, offset);
+            if flagged {
+                (member.offset, member.bits) = (offset & 0xff_ffff, (offset >> 24) as u8);
+            }
+            self.members.push(member);
+        }
+        Ok(Kind::Struct {
+            composite,
+            first,
+            len,
+        })
+    }
+
+    fn read_enum(
+        &mut self,
+        cursor: &mut Cursor<'f>,
+        len: usize,
+        flagged: bool,
+    ) -> Result<Kind, LoadError> {
+        let first = self.enumerators.len();
+        for _ in 0..len {
+            let (name, value) = (cursor.u32()? as usize, cursor.u32()?);
+            let value = if flagged {
+                i64::from(value as i32) as u64
+            } else {
+                value.into()
+            };
+            self.enumerators.push(Enumerator { name, value });
+        }
+        let signed = if flagged { Signed::Yes } else { Signed::No };
+        Ok(Kind::Enum { signed, first, len })
+    }
+
+    fn read_enum64(
+        &mut self,
+        cursor: &mut Cursor<'f>,
+        len: usize,
+        flagged: bool,
+    ) -> Result<Kind, LoadError> {
+        let first = self.enumerators.len();
+        for _ in 0..len {
+            let (name, low, high) = (cursor.u32()? as usize, cursor.u32()?, cursor.u32()?);
+            let value = u64::from(high) << 32 | u64::from(low);
+            self.enumerators.push(Enumerator { name, value });
+        }
+        let signed = if flagged { Signed::Yes } else { Signed::No };
+        Ok(Kind::Enum { signed, first, len })
     }
 
     /// Returns the type with that number.
@@ -193,15 +343,37 @@ impl<'f> Btf<'f> {
     }
 
     /// Returns the type with that number, behind its other names.
-    pub(super) fn resolve(&self, mut id: TypeId) -> Option<&Type> {
+    pub(super) fn resolve(&self, id: TypeId) -> Option<&Type> {
+        self.get(self.resolve_id(id)?)
+    }
+
+    /// Returns the number of the type with that number, behind its other names.
+    pub(super) fn resolve_id(&self, mut id: TypeId) -> Option<TypeId> {
         for _ in 0..MAX_MODIFIERS {
-            let found = self.get(id)?;
-            match found.kind {
+            match self.get(id)?.kind {
                 Kind::Alias { of } => id = of,
-                _ => return Some(found),
+                _ => return Some(id),
             }
         }
         None
+    }
+
+    /// Visits the types that have that name, leaving out what follows three underscores, with their numbers.
+    pub(super) fn candidates<'b>(
+        &'b self,
+        name: &'b str,
+    ) -> impl Iterator<Item = (TypeId, &'b Type)> {
+        let types = (0..).zip(&self.types).skip(1);
+        types.filter(move |(_, found)| essential(self.type_name(found)) == name)
+    }
+
+    /// Returns the values of an enumeration.
+    pub(super) fn enumerators(&self, first: usize, len: usize) -> &[Enumerator] {
+        self.enumerators.get(first..first + len).unwrap_or(&[])
+    }
+
+    pub(super) fn enumerator_name(&self, enumerator: &Enumerator) -> &'f str {
+        self.string(enumerator.name)
     }
 
     /// Returns the size of a type in bytes.
@@ -216,7 +388,7 @@ impl<'f> Btf<'f> {
                     id = element;
                 }
                 Kind::Ptr { .. } => return factor.checked_mul(8),
-                Kind::Int | Kind::Enum | Kind::Struct { .. } => {
+                Kind::Int { .. } | Kind::Enum { .. } | Kind::Struct { .. } | Kind::Float => {
                     return factor.checked_mul(found.size);
                 }
                 _ => return None,
@@ -230,7 +402,7 @@ impl<'f> Btf<'f> {
         self.members.get(first..first + len).unwrap_or(&[])
     }
 
-    fn string(&self, offset: usize) -> &'f str {
+    pub(super) fn string(&self, offset: usize) -> &'f str {
         let rest = self.strings.get(offset..).unwrap_or(&[]);
         let end = rest.iter().position(|byte| *byte == 0).unwrap_or(0);
         rest.get(..end)

@@ -84,6 +84,12 @@ impl<'f> Functions<'f> {
 }
 
 impl<'f> Function<'f> {
+    /// Tells whether the instruction at `offset` in the section is the function's.
+    pub(super) fn holds(&self, offset: u64) -> bool {
+        let inner = offset.checked_sub(self.start);
+        inner.is_some_and(|inner| inner < self.code.len() as u64)
+    }
+
     fn new(
         file: &File<'f>,
         section: usize,

@@ -4,8 +4,11 @@
 //! References to maps become 64-bit immediates that name the map by index, calls get their new distance.
 
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::co_re::Core;
+use super::ext::Ext;
 use super::file::{File, Relocation, Symbol, SymbolKind};
 use super::function::{Function, Functions};
 use super::map_def::{PlacedMap, is_data};
@@ -14,6 +17,7 @@ use crate::decode::{MAX_INSNS, split};
 use crate::insn::{self, INSN_BYTES, Insn};
 use crate::load_error::LoadError;
 use crate::object::ProgramDefinition;
+use crate::source::{SourceLine, SourceLines};
 
 /// Relocates a 64-bit immediate.
 const R_BPF_64_64: u32 = 1;
@@ -25,8 +29,15 @@ pub(super) struct Linker<'l, 'f> {
     file: &'l File<'f>,
     functions: &'l Functions<'f>,
     maps: &'l [PlacedMap],
+    adaptation: &'l Adaptation<'l, 'f>,
     /// The relocations of each section, by offset.
     relocations: Vec<Vec<Relocation>>,
+}
+
+/// What the object says about its source, and how it is adapted to the target's types.
+pub(super) struct Adaptation<'l, 'f> {
+    pub(super) core: Core<'l, 'f>,
+    pub(super) ext: Ext<'f>,
 }
 
 /// A function and where it went in the program.
@@ -41,6 +52,7 @@ struct Output<'l, 'f> {
     placed: Vec<Placed<'l, 'f>>,
     /// Instructions that refer to a function, by its number in `placed`.
     references: Vec<(usize, usize)>,
+    lines: SourceLines,
 }
 
 /// An instruction's place in its section.
@@ -57,6 +69,7 @@ impl<'l, 'f> Linker<'l, 'f> {
         file: &'l File<'f>,
         functions: &'l Functions<'f>,
         maps: &'l [PlacedMap],
+        adaptation: &'l Adaptation<'l, 'f>,
     ) -> Self {
         let relocations = file.sections.iter().map(|section| {
             let mut relocations = section.relocations.clone();
@@ -67,6 +80,7 @@ impl<'l, 'f> Linker<'l, 'f> {
             file,
             functions,
             maps,
+            adaptation,
             relocations: relocations.collect(),
         }
     }
@@ -76,6 +90,7 @@ impl<'l, 'f> Linker<'l, 'f> {
             insns: Vec::new(),
             placed: Vec::new(),
             references: Vec::new(),
+            lines: SourceLines::default(),
         };
         output.refer(root);
         let mut next = 0;
@@ -91,6 +106,7 @@ impl<'l, 'f> Linker<'l, 'f> {
             name: root.name.to_string(),
             section: root.section_name.to_string(),
             insns: output.insns,
+            lines: output.lines,
         })
     }
 
@@ -103,6 +119,8 @@ impl<'l, 'f> Linker<'l, 'f> {
         let insns = split(function.code).map_err(|error| program_error(function, error))?;
         let base = output.insns.len();
         output.insns.extend(insns);
+        self.adapt(function, &mut output.insns[base..])?;
+        self.add_lines(function, base, &mut output.lines);
         let mut index = base;
         while index < output.insns.len() {
             let offset = function.start + ((index - base) * INSN_BYTES) as u64;
@@ -129,6 +147,45 @@ impl<'l, 'f> Linker<'l, 'f> {
             };
         }
         Ok(())
+    }
+
+    /// Adapts a function's instructions to the target's types.
+    fn adapt(&self, function: &Function<'f>, insns: &mut [Insn]) -> Result<(), LoadError> {
+        let Adaptation { core, ext } = self.adaptation;
+        for relocation in ext.relocations.iter().filter(|relocation| {
+            relocation.section == function.section_name && function.holds(relocation.offset)
+        }) {
+            let index = (relocation.offset - function.start) as usize / INSN_BYTES;
+            core.relocate(relocation, insns.get_mut(index..).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Notes which lines a function, which starts at instruction `base`, comes from.
+    fn add_lines(&self, function: &Function<'f>, base: usize, lines: &mut SourceLines) {
+        lines.push(base, None);
+        let mut file: Option<Arc<str>> = None;
+        for line in self
+            .adaptation
+            .ext
+            .lines
+            .iter()
+            .filter(|line| line.section == function.section_name && function.holds(line.offset))
+        {
+            let name = file
+                .take()
+                .filter(|name| **name == *line.file)
+                .unwrap_or_else(|| Arc::from(line.file));
+            file = Some(name.clone());
+            let insn = base + (line.offset - function.start) as usize / INSN_BYTES;
+            let line = SourceLine {
+                file: name,
+                line: line.line,
+                column: line.column,
+                text: line.text.into(),
+            };
+            lines.push(insn, Some(line));
+        }
     }
 
     fn relocation_at(&self, section: usize, offset: u64) -> Option<Relocation> {
@@ -295,5 +352,6 @@ fn program_error(function: &Function<'_>, error: CheckError) -> LoadError {
         program: function.name.to_string(),
         section: function.section_name.to_string(),
         error,
+        line: None,
     }
 }

@@ -180,7 +180,8 @@ impl BtfMap<'_, '_> {
     }
 
     fn read(&self, of: u32) -> Result<MapDefinition, LoadError> {
-        let Some(Kind::Struct { first, len }) = self.btf.resolve(of).map(|found| found.kind) else {
+        let Some(Kind::Struct { first, len, .. }) = self.btf.resolve(of).map(|found| found.kind)
+        else {
             return Err(self.bad("its type is no struct".to_string()));
         };
         let (mut kind, mut flags, mut pinning) = (None, 0, 0);

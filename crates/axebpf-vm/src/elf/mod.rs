@@ -1,6 +1,8 @@
 //! Reading ELF objects: sections and symbols, map definitions, type information, relocations.
 
 mod btf;
+mod co_re;
+mod ext;
 mod file;
 mod function;
 mod link;
@@ -9,16 +11,25 @@ mod map_def;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use self::btf::Btf;
+use self::co_re::Core;
+use self::ext::Ext;
 use self::file::File;
 use self::function::Functions;
-use self::link::Linker;
+use self::link::{Adaptation, Linker};
 use crate::load_error::LoadError;
 use crate::object::{MAX_PROGRAMS, ObjectFile};
 
-/// Reads an object file.
-pub(crate) fn parse(elf: &[u8]) -> Result<ObjectFile, LoadError> {
+/// Reads an object file; `target` is the BTF of what the programs will look at.
+pub(crate) fn parse(elf: &[u8], target: Option<&[u8]>) -> Result<ObjectFile, LoadError> {
     let file = File::parse(elf)?;
-    refuse_core_relocations(&file)?;
+    refuse_sections(&file)?;
+    let local = match file.section_named(".BTF") {
+        Some((_, types)) => Btf::parse(types.data)?,
+        None => Btf::empty(),
+    };
+    let target = target.map(Btf::parse).transpose()?;
+    let adaptation = adaptation(&file, &local, target.as_ref())?;
     let maps = map_def::find(&file)?;
     let functions = Functions::find(&file)?;
     let roots = functions.programs()?;
@@ -33,7 +44,7 @@ pub(crate) fn parse(elf: &[u8]) -> Result<ObjectFile, LoadError> {
             limit,
         });
     }
-    let linker = Linker::new(&file, &functions, &maps);
+    let linker = Linker::new(&file, &functions, &maps, &adaptation);
     let programs = roots
         .into_iter()
         .map(|root| linker.link(root))
@@ -54,30 +65,55 @@ fn license(file: &File<'_>) -> String {
     String::from_utf8_lossy(text).to_string()
 }
 
-/// Refuses objects whose structure offsets have to be adapted to a kernel, since there is none to adapt them to.
-fn refuse_core_relocations(file: &File<'_>) -> Result<(), LoadError> {
-    /// Where the header has the length of the relocations in bytes. Empty ones have just the size of a record.
-    const LENGTH_AT: usize = 28;
-    let Some((_, section)) = file.section_named(".BTF.ext") else {
+/// Refuses what a kernel's build would have to fill in.
+fn refuse_sections(file: &File<'_>) -> Result<(), LoadError> {
+    /// Variables that are declared only, which the loader fills in.
+    const EXTERNAL: [(&str, &str); 2] = [
+        (
+            ".kconfig",
+            "there is no kernel whose configuration could be asked",
+        ),
+        (
+            ".ksyms",
+            "there is no kernel whose variables and functions could be used",
+        ),
+    ];
+    let declared = |name: &str, btf: &Btf<'_>| btf.section(name).is_some();
+    let Some((_, types)) = file.section_named(".BTF") else {
         return Ok(());
     };
-    let header_len = section
-        .data
-        .get(4..)
-        .and_then(|rest| rest.first_chunk::<4>());
-    let len = section
-        .data
-        .get(LENGTH_AT..)
-        .and_then(|rest| rest.first_chunk::<4>());
-    match (header_len, len) {
-        (Some(header), Some(len))
-            if u32::from_le_bytes(*header) >= 32 && u32::from_le_bytes(*len) > 4 =>
-        {
-            Err(LoadError::BadSection {
-                section: section.name.to_string(),
-                what: "CO-RE relocations are not supported".to_string(),
-            })
-        }
-        _ => Ok(()),
+    let btf = Btf::parse(types.data)?;
+    match EXTERNAL.iter().find(|(name, _)| declared(name, &btf)) {
+        Some((section, reason)) => Err(LoadError::RefusedSection {
+            section: (*section).to_string(),
+            reason,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Reads what the object says about its source and about the types that it needs.
+fn adaptation<'b, 'f>(
+    file: &File<'f>,
+    local: &'b Btf<'f>,
+    target: Option<&'b Btf<'b>>,
+) -> Result<Adaptation<'b, 'f>, LoadError> {
+    let ext = Ext::of(file, local)?;
+    let needs = ext
+        .relocations
+        .iter()
+        .find(|relocation| relocation.kind != co_re::TYPE_ID_LOCAL);
+    match (needs, target) {
+        (Some(relocation), None) => Err(LoadError::NoTargetTypes {
+            section: relocation.section.to_string(),
+            offset: relocation.offset,
+        }),
+        (_, target) => Ok(Adaptation {
+            core: Core {
+                local,
+                target: target.unwrap_or(local),
+            },
+            ext,
+        }),
     }
 }

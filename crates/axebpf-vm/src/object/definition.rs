@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use axebpf_maps::MapSpec;
 
 use crate::insn::Insn;
+use crate::source::SourceLines;
 use crate::target::{AttachTarget, SectionName};
 
 /// Whether a map outlives its object under its name.
@@ -60,6 +61,7 @@ pub struct ProgramDefinition {
     pub(crate) section: String,
     /// The linked instructions; maps are referred to by their index in the object.
     pub(crate) insns: Vec<Insn>,
+    pub(crate) lines: SourceLines,
 }
 
 impl ProgramDefinition {

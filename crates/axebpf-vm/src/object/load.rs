@@ -217,11 +217,15 @@ fn prepare(
         name: definition.name.clone(),
         section: definition.section.clone(),
         insns,
+        lines: definition.lines.clone(),
         maps,
     };
     Program::new(engine, parts).map_err(|error| LoadError::Program {
         program: definition.name.clone(),
         section: definition.section.clone(),
+        line: error
+            .insn()
+            .and_then(|insn| definition.lines.at(insn).cloned()),
         error,
     })
 }

@@ -59,7 +59,26 @@ impl ObjectFile {
                 limit: MAX_OBJECT_BYTES,
             });
         }
-        elf::parse(elf)
+        elf::parse(elf, None)
+    }
+
+    /// Reads an ELF object and adapts it to the types of what its programs will look at (CO-RE).
+    ///
+    /// `types` is BTF, such as the section `.BTF` of the target's image or Linux's `/sys/kernel/btf/vmlinux`. Offsets and sizes
+    /// of fields, sizes and numbers of types, and values of enumerations become those that are there. An access to
+    /// what is not there stops the program when it is reached.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`], as [`parse`](Self::parse), and for types that are broken or ambiguous.
+    pub fn parse_for(elf: &[u8], types: &[u8]) -> Result<Self, LoadError> {
+        if elf.len() > MAX_OBJECT_BYTES {
+            return Err(LoadError::TooLarge {
+                len: elf.len(),
+                limit: MAX_OBJECT_BYTES,
+            });
+        }
+        elf::parse(elf, Some(types))
     }
 
     /// Returns the licence that the object states in its section `license`, or an empty string.

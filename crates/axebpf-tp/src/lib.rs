@@ -49,7 +49,15 @@
 //!
 //! On other targets, hosts included, a tracepoint is a relaxed load and a branch. Patching code
 //! that other threads execute is undefined behaviour there (the crate `static-keys` documents it
-//! for x86_64).
+//! for x86_64). A program for x86_64 Linux that can rule that out turns the feature `static-keys`
+//! on and says so through `patch_key_sites`: its tracepoints are five-byte NOPs from then on, which
+//! that crate patches. The feature alone is safe, and changes nothing for other targets.
+//!
+//! # Events of `ktracepoint`
+//!
+//! A kernel that has events of the crate `ktracepoint` already need not define them again: with the
+//! feature `ktracepoint`, `import_ktracepoints` makes them events of this crate, with all that goes
+//! with it. They fire, and cost, as they do without this crate.
 //!
 //! # How events and tracepoints are found
 //!

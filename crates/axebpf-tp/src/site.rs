@@ -8,7 +8,8 @@
 //!
 //! Elsewhere a site is a relaxed load of a flag and a branch. Patching there would be undefined
 //! behaviour while other threads run (the crate `static-keys` has that restriction on x86_64), and
-//! a host build has no need for it.
+//! a host build has no need for it. On x86_64 Linux, the feature `static-keys` puts a site of that
+//! crate in front of the load.
 
 #![allow(unsafe_code)]
 

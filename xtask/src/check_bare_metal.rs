@@ -19,11 +19,13 @@ use crate::{
 pub(crate) struct Args {}
 
 /// What the libraries are built with.
-const LIBRARIES: [&str; 4] = [
+const LIBRARIES: [&str; 6] = [
     "-p",
     "axebpf",
+    "-p",
+    "axebpf-tp",
     "--features",
-    "precompiled-ebpf,guest-kprobe",
+    "axebpf/precompiled-ebpf,axebpf/guest-kprobe,axebpf-tp/twins",
 ];
 
 /// The one combination with the platform on ax-hal.

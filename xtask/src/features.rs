@@ -5,6 +5,9 @@
 pub(crate) const HOST: &str = "axebpf/precompiled-ebpf,axebpf/guest-kprobe,axebpf-platform/mock,\
      axebpf-symbols/encode,axebpf-vm/rbpf";
 
+/// The adapters to other tracepoint crates, which change how tracepoints work on the host.
+pub(crate) const ADAPTERS: &str = "axebpf-tp/static-keys,axebpf-tp/ktracepoint";
+
 /// The combinations that users of the facade choose, without the default features.
 pub(crate) const FACADE: [&str; 8] = [
     "",

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::{
-    features::{FACADE, HOST},
+    features::{ADAPTERS, FACADE, HOST},
     process::{run as run_command, say},
     workspace,
 };
@@ -31,7 +31,7 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
     let mut clippy = cargo("clippy");
     clippy
         .args(BARE_METAL)
-        .args(["--all-targets", "--features", HOST]);
+        .args(["--all-targets", "--features", HOST, "--features", ADAPTERS]);
     run_command(clippy.args(["--", "-D", "warnings"]))?;
     for features in FACADE {
         say(format_args!(
@@ -43,7 +43,8 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
     }
     say("documenting");
     let mut doc = cargo("doc");
-    doc.args(BARE_METAL).args(["--no-deps", "--features", HOST]);
+    doc.args(BARE_METAL)
+        .args(["--no-deps", "--features", HOST, "--features", ADAPTERS]);
     run_command(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask setup`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{
     process::say,
@@ -19,31 +19,39 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let all: Vec<Tool> = [
+    let groups = [
         &Tool::PROGRAMS[..],
         &Tool::IMAGE,
         &Tool::RUN,
         &Tool::TEST,
         &Tool::LINT,
-    ]
-    .concat();
+    ];
+    let mut all: Vec<Tool> = Vec::new();
+    for tool in groups.concat() {
+        if !all.contains(&tool) {
+            all.push(tool);
+        }
+    }
     say("checking the tools");
     if !args.check {
         tools::ensure(&all)?;
     }
-    let mut shown: Vec<Tool> = Vec::new();
+    let mut missing = 0;
     for tool in all {
-        if shown.contains(&tool) {
+        let Ok(path) = tool.path() else {
+            missing += 1;
+            println!("    {:<55} MISSING", tool.description());
             continue;
-        }
-        shown.push(tool);
-        let path = tool.path()?;
+        };
         println!(
             "    {:<55} {:<9} {}",
             tool.description(),
             tool.version()?,
             path.display()
         );
+    }
+    if missing != 0 {
+        bail!("{missing} tools are missing; `cargo xtask setup` installs them");
     }
     say("everything is there; go on with `cargo xtask demo` or `cargo xtask test`");
     Ok(())

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use self::stage::{Outcome, Stage};
 use crate::{
     build_image, build_programs,
-    features::{FACADE, HOST},
+    features::{ADAPTERS, FACADE, HOST},
     process::say,
     tools::{self, Tool},
     workspace,
@@ -76,6 +76,13 @@ fn host(stages: &mut Vec<Stage>) -> Result<()> {
     let mut docs = cargo("test");
     docs.args(["--doc", "--no-fail-fast", "--features", HOST]);
     stages.push(Stage::run("examples in the docs", &mut docs));
+    let mut adapters = cargo("nextest");
+    adapters.args(["run", "-p", "axebpf-tp", "-p", "axebpf-ktracepoint-host"]);
+    adapters.args(["--no-fail-fast", "--features", ADAPTERS]);
+    stages.push(Stage::run(
+        "adapters to other tracepoint crates",
+        &mut adapters,
+    ));
     for features in FACADE {
         let mut facade = cargo("test");
         facade.args([

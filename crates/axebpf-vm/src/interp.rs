@@ -48,11 +48,11 @@ pub(crate) fn run<'r>(
     mut image: Image<'r>,
     frames: &mut [Frame; MAX_FRAMES],
     env: &mut Helpers<'r>,
-    arguments: [u64; 2],
+    [context, len]: [u64; 2],
 ) -> Result<u64, Stop> {
     let mut regs = [0u64; 11];
-    regs[Reg::R1 as usize] = arguments[0];
-    regs[Reg::R2 as usize] = arguments[1];
+    regs[Reg::R1 as usize] = context;
+    regs[Reg::R2 as usize] = len;
     regs[Reg::R10 as usize] = env.memory.frame_pointer();
     let mut pc = 0usize;
     // Where the program came to by a jump last, from where on the budget is not settled yet.
@@ -304,8 +304,7 @@ pub(crate) fn run<'r>(
                 let Some(helper) = Helper::ALL.get(op.imm as usize).copied() else {
                     stop!(Cause::FellOff)
                 };
-                let args = [regs[1], regs[2], regs[3], regs[4], regs[5]];
-                match env.call(helper, args) {
+                match call(env, helper, regs[1], regs[2], regs[3], regs[4], regs[5]) {
                     Ok(result) => regs[Reg::R0 as usize] = result,
                     Err(fault) => stop!(Cause::Helper(helper, fault)),
                 }
@@ -339,7 +338,8 @@ pub(crate) fn run<'r>(
                     }
                     Ok(Flow::Tail(next)) => {
                         image = next;
-                        regs[1..=2].copy_from_slice(&arguments);
+                        regs[Reg::R1 as usize] = context;
+                        regs[Reg::R2 as usize] = len;
                         pc = 0;
                         since = 0;
                     }
@@ -475,6 +475,21 @@ pub(crate) fn run<'r>(
             Code::Hole => stop!(Cause::FellOff),
         }
     }
+}
+
+/// Calls a helper. The arguments travel in the machine's registers: a copy of the array would be made by wide loads of what was
+/// stored by narrow ones just before, for which many processors have to wait.
+#[inline(never)]
+fn call(
+    env: &mut Helpers<'_>,
+    helper: Helper,
+    a: u64,
+    b: u64,
+    c: u64,
+    d: u64,
+    e: u64,
+) -> Result<u64, HelperFault> {
+    env.call(helper, [a, b, c, d, e])
 }
 
 /// Returns the first instruction of the function whose address a register holds.

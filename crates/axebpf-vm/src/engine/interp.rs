@@ -13,8 +13,8 @@ use crate::decode::{self, Bindings};
 use crate::helper::{HelperFault, Helpers};
 use crate::insn::Insn;
 use crate::interp::{self, Cause, Image, Stop};
-use crate::memory::{Lease, Memory, Parts, Violation};
-use crate::op::Op;
+use crate::memory::{FRAME_BYTES, FrameUse, Lease, Memory, Parts, Violation};
+use crate::op::{Code, Op, Reg};
 use crate::program::Run;
 use crate::run_error::RunError;
 
@@ -22,6 +22,8 @@ use crate::run_error::RunError;
 pub(super) struct Interp {
     ops: Box<[Op]>,
     functions: Box<[u32]>,
+    /// What the main function is known to use of its frame.
+    used: FrameUse,
 }
 
 impl Bindings for &[BoundMap] {
@@ -39,6 +41,7 @@ impl Interp {
         let ops: Vec<Op> = decode::decode(insns, &maps)?;
         let layout = check::check(&ops)?;
         Ok(Self {
+            used: frame_use(&ops),
             ops: ops.into(),
             functions: layout.functions.into(),
         })
@@ -50,6 +53,31 @@ impl Interp {
             functions: &self.functions,
         }
     }
+}
+
+/// Estimates how much of a frame the program uses: how far below `r10` it accesses memory, or points to.
+fn frame_use(ops: &[Op]) -> FrameUse {
+    let lowest = ops.windows(2).map(|pair| {
+        let [op, next] = pair else { return 0 };
+        let code = op.code as u8;
+        match op.code {
+            Code::Mov64X if op.src == Reg::R10 && next.code == Code::Add64K => next.imm as i64,
+            _ if op.src == Reg::R10
+                && (Code::Load8 as u8..=Code::LoadSx32 as u8).contains(&code) =>
+            {
+                op.off.into()
+            }
+            _ if op.dst == Reg::R10 && code >= Code::StoreK8 as u8 => op.off.into(),
+            _ => 0,
+        }
+    });
+    let depths = lowest.map(|offset| offset.unsigned_abs() as usize * usize::from(offset < 0));
+    FrameUse::new(
+        depths
+            .filter(|depth| *depth <= FRAME_BYTES)
+            .max()
+            .unwrap_or(0),
+    )
 }
 
 impl Engine for Interp {
@@ -69,7 +97,7 @@ impl Engine for Interp {
             scratch,
         } = lease.parts();
         // SAFETY: the lease gives this run the sole use of the stack, whose provenance it exposed.
-        let memory = unsafe { Memory::new(stack, &mut context, run.maps) };
+        let memory = unsafe { Memory::new(stack, self.used, &mut context, run.maps) };
         let arguments = memory.arguments();
         let mut helpers = Helpers {
             guard: run.guard,

@@ -11,7 +11,7 @@ mod raw;
 mod region;
 
 pub(crate) use cpu::{Frame, Lease, Parts, SCRATCH_BYTES};
-pub(crate) use region::{Memory, Reservation, Violation};
+pub(crate) use region::{FrameUse, Memory, Reservation, Violation};
 
 /// The bytes of one stack frame.
 pub const FRAME_BYTES: usize = 512;

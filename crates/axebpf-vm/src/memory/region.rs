@@ -41,6 +41,30 @@ impl Window {
     }
 }
 
+/// How much of its frame a function is known to use, to be made ready before it starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameUse {
+    bytes: u16,
+}
+
+impl FrameUse {
+    /// What the use is a multiple of.
+    const STEP: usize = 64;
+
+    /// Rounds a number of bytes to what can be made ready.
+    pub(crate) fn new(bytes: usize) -> Self {
+        const { assert!(FRAME_BYTES.is_multiple_of(Self::STEP)) };
+        let bytes = bytes.clamp(1, FRAME_BYTES).next_multiple_of(Self::STEP);
+        Self {
+            bytes: bytes as u16,
+        }
+    }
+
+    fn bytes(self) -> u64 {
+        self.bytes.into()
+    }
+}
+
 /// A ring-buffer record that the program has reserved and not given back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reservation {
@@ -62,6 +86,8 @@ enum Sharing {
 /// The memory of a running program.
 pub(crate) struct Memory<'r> {
     /// The live frames of the stack: from the lowest byte of the innermost to the end of the outermost.
+    ///
+    /// Of the outermost frame, only a part may be live yet; [`grow_stack`](Self::grow_stack) adds the rest.
     stack: Window,
     context: Window,
     /// The context if the program may write it, or nothing.
@@ -72,6 +98,8 @@ pub(crate) struct Memory<'r> {
     writable: Window,
     maps: &'r [BoundMap],
     records: [Option<Reservation>; MAX_RECORDS],
+    /// The number of records that are held.
+    held: usize,
     _context: PhantomData<&'r mut [u8]>,
 }
 
@@ -82,8 +110,12 @@ impl<'r> Memory<'r> {
     ///
     /// `STACK_BYTES` bytes from `stack` on are initialised and belong to the caller alone for `'r`, their provenance is
     /// exposed, and they are accessed through the result only.
+    ///
+    /// `used` is how much of the main function's frame the program is known to use. It bounds nothing: it is what is made
+    /// ready at once, and the rest of the frame is when the program gets there.
     pub(crate) unsafe fn new(
         stack: u64,
+        used: FrameUse,
         context: &'r mut Context<'_>,
         maps: &'r [BoundMap],
     ) -> Self {
@@ -106,9 +138,10 @@ impl<'r> Memory<'r> {
             writable: Window::EMPTY,
             maps,
             records: [None; MAX_RECORDS],
+            held: 0,
             _context: PhantomData,
         };
-        memory.push_frame();
+        memory.extend_stack(used.bytes());
         memory
     }
 
@@ -120,16 +153,37 @@ impl<'r> Memory<'r> {
     /// Returns the frame pointer, `r10`: the end of the innermost frame.
     #[inline(always)]
     pub(crate) fn frame_pointer(&self) -> u64 {
-        self.stack.start + FRAME_BYTES as u64
+        // The part of the outermost frame that is not live yet is less than a frame.
+        self.stack.start + ((self.stack.len - 1) % FRAME_BYTES as u64 + 1)
     }
 
     /// Adds a zeroed frame below the others. The caller keeps count of how many there can be.
     #[inline(always)]
     pub(crate) fn push_frame(&mut self) {
-        self.stack.start -= FRAME_BYTES as u64;
-        self.stack.len += FRAME_BYTES as u64;
-        // SAFETY: the frame lies in the stack, for which the caller of `new` vouched.
-        unsafe { raw::store_private_bytes(self.stack.start, &[0; FRAME_BYTES]) };
+        self.grow_stack();
+        self.extend_stack(FRAME_BYTES as u64);
+    }
+
+    /// Makes the whole innermost frame live; tells whether there was anything to do.
+    #[inline(always)]
+    fn grow_stack(&mut self) -> bool {
+        let missing = self.stack.len.next_multiple_of(FRAME_BYTES as u64) - self.stack.len;
+        if missing != 0 {
+            self.extend_stack(missing);
+        }
+        missing != 0
+    }
+
+    /// Makes `bytes` zeroed bytes below the live ones live, a multiple of [`FrameUse::STEP`] of which there are so many.
+    #[inline(always)]
+    fn extend_stack(&mut self, bytes: u64) {
+        for _ in 0..bytes / FrameUse::STEP as u64 {
+            self.stack.start -= FrameUse::STEP as u64;
+            self.stack.len += FrameUse::STEP as u64;
+            // SAFETY: the bytes lie in the stack, for which the caller of `new` vouched: the callers of this function
+            // add no more than a frame for each of the frames that the stack is made of.
+            unsafe { raw::store_private_bytes(self.stack.start, &[0; FrameUse::STEP]) };
+        }
     }
 
     /// Takes the innermost frame away.
@@ -193,10 +247,10 @@ impl<'r> Memory<'r> {
         if self.stack.holds(addr, len) || self.context.holds(addr, len) {
             return Ok(Sharing::Private);
         }
-        if !self.readable.holds(addr, len) {
-            self.readable = self.find(addr, len, Access::Read)?;
+        if self.readable.holds(addr, len) {
+            return Ok(Sharing::Shared);
         }
-        Ok(Sharing::Shared)
+        self.find(addr, len, Access::Read)
     }
 
     /// Refuses a write unless it lies in one region that may be written.
@@ -205,15 +259,28 @@ impl<'r> Memory<'r> {
         if self.stack.holds(addr, len) || self.writable_context.holds(addr, len) {
             return Ok(Sharing::Private);
         }
-        if !self.writable.holds(addr, len) {
-            self.writable = self.find(addr, len, Access::Write)?;
+        if self.writable.holds(addr, len) {
+            return Ok(Sharing::Shared);
+        }
+        self.find(addr, len, Access::Write)
+    }
+
+    /// Finds the region that allows the access, when none of those does that are looked at first.
+    #[cold]
+    fn find(&mut self, addr: u64, len: u64, access: Access) -> Result<Sharing, Violation> {
+        if self.grow_stack() && self.stack.holds(addr, len) {
+            return Ok(Sharing::Private);
+        }
+        let window = self.find_shared(addr, len, access)?;
+        match access {
+            Access::Read => self.readable = window,
+            Access::Write => self.writable = window,
         }
         Ok(Sharing::Shared)
     }
 
     /// Finds the shared region that allows the access.
-    #[cold]
-    fn find(&self, addr: u64, len: u64, access: Access) -> Result<Window, Violation> {
+    fn find_shared(&self, addr: u64, len: u64, access: Access) -> Result<Window, Violation> {
         let records = self.records.iter().flatten();
         self.maps
             .iter()
@@ -304,6 +371,7 @@ impl<'r> Memory<'r> {
     pub(crate) unsafe fn hold_record(&mut self, record: Reservation) {
         if let Some(free) = self.records.iter_mut().find(|slot| slot.is_none()) {
             *free = Some(record);
+            self.held += 1;
         }
     }
 
@@ -314,11 +382,16 @@ impl<'r> Memory<'r> {
             .iter_mut()
             .find(|slot| slot.is_some_and(|record| record.addr == addr))?;
         (self.readable, self.writable) = (Window::EMPTY, Window::EMPTY);
+        self.held -= 1;
         slot.take()
     }
 
     /// Makes some record that is still held inaccessible and returns it.
+    #[inline]
     pub(crate) fn take_any_record(&mut self) -> Option<Reservation> {
+        if self.held == 0 {
+            return None;
+        }
         let held = self.records.iter().flatten().next()?.addr;
         self.take_record(held)
     }

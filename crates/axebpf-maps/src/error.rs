@@ -1,20 +1,9 @@
-//! What can go wrong with a map, and the errno that a program gets for it.
+//! What can go wrong with a map.
 
 use axebpf_hit::{HitError, Missed};
 use thiserror::Error;
 
-use crate::{MapFlags, MapKind, UpdateFlags};
-
-const EPERM: i64 = -1;
-const ENOENT: i64 = -2;
-const E2BIG: i64 = -7;
-const EAGAIN: i64 = -11;
-const ENOMEM: i64 = -12;
-const EBUSY: i64 = -16;
-const EEXIST: i64 = -17;
-const EINVAL: i64 = -22;
-const EOPNOTSUPP: i64 = -95;
-const ENOTSUPP: i64 = -524;
+use crate::{Difference, MapFlags, MapKind, Operation, UpdateFlags};
 
 /// An operation on a map that was refused, and why. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -285,109 +274,4 @@ pub enum MapError {
         /// Why not.
         missed: Missed,
     },
-}
-
-/// What was asked of a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Operation {
-    /// Looking up a value.
-    Lookup,
-    /// Writing a value.
-    Update,
-    /// Deleting an entry.
-    Delete,
-    /// Going from key to key.
-    Iterate,
-    /// Adding a value that has no key.
-    Push,
-    /// Taking a value out.
-    Pop,
-    /// Looking at a value that would be taken out, or whether there is one.
-    Peek,
-}
-
-/// In what a map is unlike a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Difference {
-    /// The kind.
-    Kind,
-    /// The size of keys.
-    KeySize,
-    /// The size of values.
-    ValueSize,
-    /// The number of entries, of an array without [`INNER_MAP`](MapFlags::INNER_MAP).
-    Entries,
-    /// The flags.
-    Flags,
-}
-
-impl core::fmt::Display for Difference {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Kind => "kind",
-            Self::KeySize => "key size",
-            Self::ValueSize => "value size",
-            Self::Entries => "number of entries",
-            Self::Flags => "flags",
-        })
-    }
-}
-
-impl core::fmt::Display for Operation {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Lookup => "read",
-            Self::Update => "update",
-            Self::Delete => "delete from",
-            Self::Iterate => "iterate over",
-            Self::Push => "push to",
-            Self::Pop => "pop from",
-            Self::Peek => "peek into",
-        })
-    }
-}
-
-impl MapError {
-    /// Returns the negative error number that a helper gives to a program, as Linux does for the same mistake.
-    #[must_use]
-    pub fn errno(&self) -> i64 {
-        match self {
-            Self::Forbidden { .. } => EPERM,
-            Self::NotFound => ENOENT,
-            Self::TooLarge { .. }
-            | Self::Full { .. }
-            | Self::IndexOutOfRange { .. }
-            | Self::RecordTooLarge { .. } => E2BIG,
-            Self::RingFull { .. } => EAGAIN,
-            Self::OutOfMemory { .. } => ENOMEM,
-            Self::Busy | Self::ConsumerBusy | Self::InHit | Self::Stuck { .. } => EBUSY,
-            Self::Exists => EEXIST,
-            Self::Unsupported { kind, operation } => unsupported(*kind, *operation),
-            Self::OtherCpu { .. } => EOPNOTSUPP,
-            Self::NoGuard { .. } => ENOTSUPP,
-            _ => EINVAL,
-        }
-    }
-}
-
-/// Returns what Linux says when a map of `kind` lacks `operation`.
-fn unsupported(kind: MapKind, operation: Operation) -> i64 {
-    use Operation::{Delete, Iterate, Lookup, Peek, Pop, Push};
-    match (kind, operation) {
-        (MapKind::RingBuf, _) => ENOTSUPP,
-        (MapKind::BloomFilter, Delete | Iterate | Pop)
-        | (MapKind::StackTrace | MapKind::PerfEventArray | MapKind::ProgArray, Lookup)
-        | (
-            MapKind::Hash
-            | MapKind::Array
-            | MapKind::PerCpuHash
-            | MapKind::PerCpuArray
-            | MapKind::LruHash
-            | MapKind::LruPerCpuHash,
-            Push | Pop | Peek,
-        ) => EOPNOTSUPP,
-        _ => EINVAL,
-    }
 }

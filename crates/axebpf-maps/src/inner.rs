@@ -16,14 +16,13 @@ use axebpf_hit::{HitGuard, Retired};
 
 use crate::access::Access;
 use crate::array::Array;
-use crate::error::Difference;
 use crate::hash::{Table, WhenFull};
 use crate::map::Map;
 use crate::reader::enter;
 use crate::slots::{Held, Slots, check_outside, reclaim};
 use crate::store::Store;
 use crate::sync::Effort;
-use crate::{MapError, MapFlags, MapKind, MapSpec, Operation, UpdateFlags, limits};
+use crate::{Difference, MapError, MapFlags, MapKind, MapSpec, Operation, UpdateFlags, limits};
 
 /// A map that is a value of another map, as a hit finds it.
 ///

@@ -4,15 +4,29 @@
 //! [`HitGuard`](axebpf_hit::HitGuard) as proof of where they are; they allocate nothing and wait for nobody. The
 //! **management side** reads, writes, removes and iterates; it may wait, inside a guard of its own.
 //!
-//! Semantics, flags and error numbers are Linux's (`kernel/bpf/{arraymap,hashtab,ringbuf}.c`), with these
-//! differences: all memory is allocated at creation, whatever `BPF_F_NO_PREALLOC` says; an update of an existing
+//! Semantics, flags and error numbers are Linux's (`kernel/bpf/{arraymap,hashtab,ringbuf}.c` and their neighbours), with
+//! these differences: all memory is allocated at creation, whatever `BPF_F_NO_PREALLOC` says; an update of an existing
 //! hash entry writes in place, so that pointers from lookups stay live; iteration is by slot, and indifferent to what
 //! others change; a record of a ring buffer has at most [`MAX_RECORD_LEN`] bytes; a ring buffer wakes nobody.
+//!
+//! # Kinds
+//!
+//! | kinds | programs | management side |
+//! |---|---|---|
+//! | hash, array, and both per CPU | [`lookup`](Map::lookup), [`update`](Map::update), [`delete`](Map::delete) | [`read`](Map::read), [`write`](Map::write), [`remove`](Map::remove), [`keys`](Map::keys) |
+//! | LRU hash, LRU per-CPU hash | the same; a new key in a full map makes it forget an old one | the same, which does not count as use |
+//! | queue, stack | [`push`](Map::push), [`pop`](Map::pop), [`peek`](Map::peek) | `write` and `read` with an empty key, [`take`](Map::take) |
+//! | bloom filter | `push`, [`contains`](Map::contains) | `write` with an empty key |
+//! | ring buffer | [`ring`](Map::ring): reserve, submit, discard, output | consume |
+//! | perf event array | [`perf`](Map::perf): output | consume, CPU by CPU as from a ring buffer |
+//! | stack trace | [`stack_id`](Map::stack_id) | `read`, `remove`, `keys` |
+//! | prog array | [`program`](Map::program) | [`write_program`](Map::write_program), [`read_program`](Map::read_program), [`clear_programs`](Map::clear_programs), `remove`, `keys` |
+//! | array and hash of maps | [`inner`](Map::inner), [`inner_at`](Map::inner_at) | [`write_inner`](Map::write_inner), [`read_inner`](Map::read_inner), `remove`, `keys` |
 //!
 //! # Memory
 //!
 //! A map has one [`Arena`], which holds nothing but values, each aligned to 8 and as long at its address as the map
-//! exists. A slot whose entry was deleted serves the next key, as in Linux. The arena is given back when the
+//! exists. Where programs get copies or numbers only, as of a queue, it is empty. A slot whose entry was deleted serves the next key, as in Linux. The arena is given back when the
 //! [`Map`] is dropped; its owner first makes sure that no hit is left that could use it (`axebpf_hit::quiesce`).
 //!
 //! # Who may do what at the same time
@@ -23,8 +37,14 @@
 //! | hash kinds: look up, read | no lock; after 16 changes under its eyes, as below | the same |
 //! | hash kinds: update, delete | the bucket's lock, tried 1024 times, then [`MapError::Busy`], counted | waits for the lock in a guard of its own |
 //! | hash kinds: keys | | no lock |
-//! | ring buffer: reserve, submit, discard | no lock; reserving is tried 4096 times | |
-//! | ring buffer: consume | | no lock that a hit can want; one consumer at a time |
+//! | LRU kinds: making room | locks of other chains, each tried once, at most 128 of them, then [`MapError::Busy`] | the same until it succeeds |
+//! | queue, stack | the map's lock, tried 1024 times, then [`MapError::Busy`] | waits for the lock in a guard of its own |
+//! | bloom filter | no lock | no lock |
+//! | stack trace: a stack that is there | no lock | waits for the slot's lock in a guard of its own |
+//! | stack trace: a new stack | the slot's lock, tried 1024 times, then [`MapError::Busy`] | |
+//! | programs, inner maps | no lock, no reference count; what was found lives until the hit ends | replacing waits for the hits of all CPUs to end |
+//! | ring buffer, perf event array: reserve, submit, discard | no lock; reserving is tried 4096 times | |
+//! | ring buffer, perf event array: consume | | no lock that a hit can want; one consumer at a time |
 //!
 //! Values are shared memory. Whole are: each aligned word; for hash kinds, what [`Map::read`] returns, with
 //! respect to updates and deletions, though not to stores that a program makes through a pointer; and records.
@@ -33,7 +53,9 @@
 //!
 //! [`Map::create`] refuses, with the limit in the error: keys above [`MAX_KEY_SIZE`], values above
 //! [`MAX_VALUE_SIZE`] or [`MAX_PER_CPU_VALUE_SIZE`], ring buffers outside of [`MIN_RING_SIZE`] to
-//! [`MAX_RING_SIZE`] or of no power of two ([`RingBuf::size_for`] rounds), and maps above [`MAX_MAP_BYTES`] in all.
+//! [`MAX_RING_SIZE`] or of no power of two ([`RingBuf::size_for`] rounds), stacks of more than [`MAX_STACK_DEPTH`]
+//! frames, maps in maps in maps, and maps above [`MAX_MAP_BYTES`] in all. Each CPU's records of a perf event array have
+//! [`PERF_BUFFER_SIZE`] bytes.
 //!
 //! # Examples
 //!
@@ -90,6 +112,7 @@ extern crate alloc;
 mod access;
 mod array;
 mod bloom;
+mod errno;
 mod error;
 mod hash;
 mod inner;
@@ -98,6 +121,7 @@ mod limits;
 mod map;
 #[cfg(all(test, loom))]
 mod models;
+mod operation;
 mod perf;
 mod programs;
 mod queue;
@@ -114,7 +138,7 @@ mod value_sink;
 mod value_source;
 
 pub use access::Access;
-pub use error::{Difference, MapError, Operation};
+pub use error::MapError;
 pub use inner::InnerMap;
 pub use keys::Keys;
 pub use limits::{
@@ -122,6 +146,7 @@ pub use limits::{
     MAX_STACK_DEPTH, MAX_VALUE_SIZE, MIN_RING_SIZE, PERF_BUFFER_SIZE,
 };
 pub use map::Map;
+pub use operation::{Difference, Operation};
 pub use perf::PerfBuffers;
 pub use programs::ProgramHandle;
 pub use ring::{Consumer, MAX_RECORD_LEN, RingBuf, RingPositions, RingRecord};

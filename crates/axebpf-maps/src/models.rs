@@ -2,6 +2,8 @@
 //!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p axebpf-maps --lib --release`.
 
+mod kinds;
+
 use alloc::vec::Vec;
 
 use loom::sync::Arc;

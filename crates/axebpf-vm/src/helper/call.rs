@@ -54,6 +54,11 @@ impl Helpers<'_> {
             Helper::MapLookupPercpuElem => return self.map_lookup_percpu(args),
             Helper::MapUpdateElem => self.map_update(args)?,
             Helper::MapDeleteElem => self.map_delete(args)?,
+            Helper::MapPushElem => self.map_push(args)?,
+            Helper::MapPopElem => self.map_pop(args)?,
+            Helper::MapPeekElem => self.map_peek(args)?,
+            Helper::PerfEventOutput => self.perf_event_output(args)?,
+            Helper::GetStackid => self.get_stackid(args)?,
             Helper::ProbeRead | Helper::ProbeReadKernel => self.probe_read(args)?,
             Helper::ProbeReadStr | Helper::ProbeReadKernelStr => self.probe_read_str(args)?,
             // A negative result is no error.

@@ -8,6 +8,7 @@ mod ip;
 mod map;
 mod printk;
 mod probe;
+mod queue;
 mod refused;
 mod ring;
 mod stack;
@@ -106,10 +107,20 @@ helpers! {
     GetCurrentPidTgid = 14, "get_current_pid_tgid", [];
     /// Writes what is loaded on this CPU as text: `vm3/vcpu0`, or `hypervisor`.
     GetCurrentComm = 16, "get_current_comm", [Writable, Length];
+    /// Writes a record to this CPU's buffer of events.
+    PerfEventOutput = 25, "perf_event_output", [Context, Map, Number, Readable, Length];
+    /// Returns the number of the probed code's call chain in a map of stack traces.
+    GetStackid = 27, "get_stackid", [Context, Map, Number];
     /// Copies a string of the hypervisor.
     ProbeReadStr = 45, "probe_read_str", [Writable, Length, Foreign];
     /// Writes the call chain of the probed code.
     GetStack = 67, "get_stack", [Context, Writable, Length, Number];
+    /// Adds a value to a queue or stack, or a member to a bloom filter.
+    MapPushElem = 87, "map_push_elem", [Map, Value, Number];
+    /// Takes the next value out of a queue or stack.
+    MapPopElem = 88, "map_pop_elem", [Map, Value];
+    /// Copies the next value of a queue or stack, or tells whether a value may be a member of a bloom filter.
+    MapPeekElem = 89, "map_peek_elem", [Map, Value];
     /// Returns the number of the virtual machine that is loaded on this CPU, or all ones.
     GetCurrentVmId = 100, "get_current_vm_id", [];
     /// Returns the number of the virtual CPU that is loaded on this CPU, or all ones.

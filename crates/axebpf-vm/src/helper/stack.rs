@@ -5,6 +5,7 @@
 //! corrupt stack holds, unwinding goes upwards, ends after [`MAX_STACK_DEPTH`] addresses at the latest, and reads
 //! nothing but Normal memory.
 
+use axebpf_maps::{MapKind, StackFlags};
 use axebpf_platform::HostVirt;
 
 use super::call::{HelperFault, Helpers};
@@ -108,6 +109,29 @@ impl Helpers<'_> {
         }
         self.zero(to + done, size - done)?;
         Ok(done as i64)
+    }
+
+    /// `bpf_get_stackid(ctx, map, flags)`: returns the number that the chain has in a map of stack traces.
+    pub(super) fn get_stackid(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
+        let [_, map, flags, ..] = args;
+        let index = self.map_index(2, map)?;
+        let map = self.memory.maps()[index].map();
+        let slot_flags = StackFlags::from_bits_truncate(flags);
+        let start = match self.stack_start(flags & !slot_flags.bits()) {
+            Ok(start) if map.kind() == MapKind::StackTrace => start,
+            Ok(_) => return Ok(EINVAL),
+            Err(error) => return Ok(error),
+        };
+        let skip = (flags & SKIP_MASK) as usize;
+        let depth = map.spec().value_size as usize / 8;
+        let chain = self.unwind(start, depth.saturating_add(skip))?;
+        let frames = chain.skip(skip);
+        if frames.is_empty() {
+            return Ok(EFAULT);
+        }
+        self.charge(frames.len() as u64 * 8)?;
+        let id = map.stack_id(self.guard, frames, slot_flags);
+        Ok(id.map_or_else(|error| error.errno(), i64::from))
     }
 
     /// Returns where the chain starts, or the error number for flags that are not possible, or for there being none.

@@ -77,9 +77,10 @@ impl<'r> Helpers<'r> {
     }
 
     /// Returns the program in a slot of a program array.
-    #[expect(clippy::unused_self, reason = "no map holds programs yet")]
-    fn program_at(&self, _map: usize, _index: u32) -> Option<&'r Program> {
-        None
+    fn program_at(&self, map: usize, index: u32) -> Option<&'r Program> {
+        let map = self.memory.maps()[map].map();
+        let program = map.program(self.guard, index).ok()??;
+        program.downcast_ref::<Program>()
     }
 
     /// Counts an error and returns it to the program.

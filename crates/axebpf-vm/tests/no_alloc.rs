@@ -5,11 +5,16 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axebpf_hit::HitGuard;
+use axebpf_platform::HostVirt;
 use axebpf_platform::mock::MOCK;
-use axebpf_vm::{Context, LoadOptions, ObjectFile, PrintkFull, PrintkRecord, PrintkSink, RunEnv};
+use axebpf_vm::{
+    Context, Helper, LoadOptions, ObjectFile, PrintkFull, PrintkRecord, PrintkSink, Program,
+    RunEnv, StackStart,
+};
 
 thread_local! {
     static COUNTED: Cell<Option<u64>> = const { Cell::new(None) };
@@ -90,6 +95,59 @@ fn runs_do_not_allocate() {
         }
     }
     assert_eq!(sink.0.load(Ordering::Relaxed), 3);
+}
+
+/// Returns the numbers of the helpers that a program calls.
+fn calls(program: &Program) -> impl Iterator<Item = i32> {
+    const CALL: u8 = 0x85;
+    let calls = program
+        .insns()
+        .iter()
+        .filter(|insn| insn.opcode == CALL && insn.src == 0);
+    calls.map(|insn| insn.imm)
+}
+
+#[test]
+fn no_helper_allocates() {
+    axebpf_hit::install(&MOCK).expect("the only platform");
+    let file = ObjectFile::parse(include_bytes!("objects/every.o")).expect("a readable object");
+    let object = file
+        .load(&LoadOptions::new())
+        .expect("an acceptable object");
+    let target = support::program(&[support::mov(0, 0), support::EXIT]);
+    let programs = object.map("programs").expect("the map");
+    programs
+        .write_program(0, Arc::new(target.expect("an acceptable program")))
+        .expect("an empty array of programs");
+
+    let stack = [0u64, 0x4000_1000, 0, 0];
+    let frame = HostVirt::new(stack.as_ptr().expose_provenance() as u64);
+    let sink = Ignore::default();
+    let env = RunEnv::new()
+        .with_printk(&sink)
+        .with_stack(StackStart::new(HostVirt::new(1), frame));
+    let mut called: Vec<i32> = object
+        .programs()
+        .iter()
+        .flat_map(|program| calls(program))
+        .collect();
+    called.sort_unstable();
+    called.dedup();
+    let all: Vec<i32> = Helper::ALL
+        .iter()
+        .map(|helper| helper.id().into())
+        .collect();
+    assert_eq!(called, all, "every helper is called");
+    for program in object.programs() {
+        let guard = axebpf_hit::enter().expect("no hit in a hit");
+        let mut result = Ok(0);
+        let allocated =
+            allocations(|| result = program.run(&guard, Context::new(b"some text\0......"), &env));
+        assert_eq!(allocated, 0, "{} allocated", program.name());
+        result.expect("a run to the end");
+        assert_eq!(program.stats().helper_errors, 0, "{}", program.name());
+    }
+    assert_eq!(sink.0.load(Ordering::Relaxed), 2);
 }
 
 #[test]

@@ -116,6 +116,8 @@ mod errno;
 mod error;
 mod hash;
 mod inner;
+#[cfg(all(feature = "kbpf-basic", axebpf_unstable))]
+mod kbpf;
 mod keys;
 mod limits;
 mod map;
@@ -140,6 +142,8 @@ mod value_source;
 pub use access::Access;
 pub use error::MapError;
 pub use inner::InnerMap;
+#[cfg(all(feature = "kbpf-basic", axebpf_unstable))]
+pub use kbpf::KbpfMap;
 pub use keys::Keys;
 pub use limits::{
     MAX_KEY_SIZE, MAX_MAP_BYTES, MAX_NAME_LEN, MAX_PER_CPU_VALUE_SIZE, MAX_RING_SIZE,

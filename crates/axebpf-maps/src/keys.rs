@@ -21,6 +21,12 @@ impl<'a> Keys<'a> {
         Self { map, slot }
     }
 
+    /// Returns where the iteration is, for [`Map::keys_from`].
+    #[must_use]
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
     /// Copies the next key into `key`, which has the map's key size; tells whether there was one. Allocates nothing.
     ///
     /// # Errors

@@ -7,7 +7,6 @@ use axebpf_hit::{HitGuard, Missed};
 use crate::access::Access;
 use crate::array::Array;
 use crate::map::Map;
-use crate::slots::Slots;
 use crate::storage::table;
 use crate::store::Store;
 use crate::sync::{Effort, Ordering};
@@ -71,14 +70,10 @@ impl Map {
                     peeked => peeked.map(|()| true),
                 }
             }
-            Store::Programs(programs) => number(programs.slots(), Some(Array::index(key)?), entry),
-            Store::Maps(maps) => {
-                let slot = {
-                    let _guard = enter()?;
-                    maps.slot_of(key, Effort::UntilFree)?
-                };
-                number(maps.slots(), slot, entry)
+            Store::Programs(programs) => {
+                copy_number(programs.slots().number(Array::index(key)?)?, entry)
             }
+            Store::Maps(maps) => copy_number(maps.number(key)?, entry),
             Store::Ring(_) | Store::Perf(_) | Store::Bloom(_) => {
                 Err(self.unsupported(Operation::Lookup))
             }
@@ -140,6 +135,37 @@ impl Map {
         }
     }
 
+    /// Takes the value of `key` out, for the management side (`BPF_MAP_LOOKUP_AND_DELETE_ELEM`); `None` when there is none.
+    ///
+    /// With an empty key: the next value of a queue or stack. What is taken is whole, and nobody else gets it.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read) and [`remove`](Self::remove), but never [`NotFound`](MapError::NotFound);
+    /// [`Unsupported`](MapError::Unsupported) for all but hash kinds, queues and stacks.
+    pub fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>, MapError> {
+        Access::of_management(self.spec.flags).check_read()?;
+        self.check_management_write(Operation::Pop)?;
+        let mut entry = table(self.entry_size(), || 0)?;
+        let taken = match &self.store {
+            Store::Queue(queue) => {
+                check_no_key(key)?;
+                let _guard = enter()?;
+                queue.pop(entry.as_mut_slice(), Effort::UntilFree)
+            }
+            Store::Hash(hash) => {
+                let _guard = enter()?;
+                hash.take(key, &mut entry)
+            }
+            _ => Err(self.unsupported(Operation::Pop)),
+        };
+        match taken {
+            Ok(()) => Ok(Some(entry)),
+            Err(MapError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns the key after `key`, or the first one for `None` and for a key that is not there; `None` after the
     /// last one (`BPF_MAP_GET_NEXT_KEY`).
     ///
@@ -178,6 +204,12 @@ impl Map {
         Keys::from_slot(self, 0)
     }
 
+    /// Goes on with an iteration from where another one [is](Keys::slot).
+    #[must_use]
+    pub fn keys_from(&self, slot: u32) -> Keys<'_> {
+        Keys::from_slot(self, slot)
+    }
+
     /// Takes the right to write from the management side, for good (`BPF_MAP_FREEZE`). Programs keep theirs.
     pub fn freeze(&self) {
         self.frozen.set();
@@ -214,8 +246,8 @@ impl Map {
             Store::Hash(hash) => Some(hash.len()),
             Store::Queue(queue) => Some(queue.len()),
             Store::Stacks(stacks) => Some(stacks.len()),
-            Store::Programs(programs) => Some(programs.slots().occupied(&enter().ok()?)),
-            Store::Maps(maps) => Some(maps.slots().occupied(&enter().ok()?)),
+            Store::Programs(programs) => programs.slots().occupied().ok(),
+            Store::Maps(maps) => maps.slots().occupied().ok(),
             Store::Ring(_) | Store::Perf(_) | Store::Bloom(_) => None,
         }
     }
@@ -236,12 +268,8 @@ fn check_no_key(key: &[u8]) -> Result<(), MapError> {
     }
 }
 
-/// Copies the number of what is in `slot` out; tells whether there is anything.
-fn number<T>(slots: &Slots<T>, slot: Option<u32>, entry: &mut [u8]) -> Result<bool, MapError> {
-    let number = match slot {
-        Some(slot) => slots.number(slot)?,
-        None => None,
-    };
+/// Copies the number of what a slot holds out; tells whether it holds anything.
+fn copy_number(number: Option<u32>, entry: &mut [u8]) -> Result<bool, MapError> {
     if let Some(number) = number {
         entry.copy_from_slice(&number.to_ne_bytes());
     }

@@ -1,5 +1,6 @@
 //! Why an object cannot be loaded.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
@@ -167,7 +168,7 @@ pub enum LoadError {
         expected: u32,
     },
     /// A program cannot be allowed to run.
-    #[error("program {program:?} in section {section:?}: {error}{}", At(line.as_ref()))]
+    #[error("program {program:?} in section {section:?}: {error}{}", At(line.as_deref()))]
     Program {
         /// The program.
         program: String,
@@ -176,7 +177,7 @@ pub enum LoadError {
         /// The first thing wrong with it.
         error: CheckError,
         /// The line of the source where that is, if the object says so.
-        line: Option<SourceLine>,
+        line: Option<Box<SourceLine>>,
     },
     /// The object has no program.
     #[error(

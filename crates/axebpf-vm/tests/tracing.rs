@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
+use axebpf_maps::UpdateFlags;
 use axebpf_platform::mock::{self, MOCK};
 use axebpf_platform::{CpuId, HostVirt};
 use axebpf_vm::{
@@ -262,4 +263,35 @@ fn programs_go_on_in_others() {
     let result = run_on(program, Context::new(&record(&[1, 0])));
     assert_eq!(result, Ok(1));
     assert_eq!(program.stats().helper_errors, before + 1);
+}
+
+#[test]
+fn entries_are_visited() {
+    let object = load(include_bytes!("objects/each.o"));
+    let table = object.map("table").expect("the map");
+    for number in 1..=5u32 {
+        let key = [number, 10, 100].map(u32::to_ne_bytes);
+        let value = u64::from(number) * 1000;
+        table
+            .write(key.as_flattened(), &value.to_ne_bytes(), UpdateFlags::Any)
+            .expect("a writable map");
+    }
+    assert_eq!(run(&object, "first_two", &[]), 2);
+    assert_eq!(run(&object, "all", &[]), 5);
+    let mut sums = value(&object, ".bss", &[0; 4]).expect("data");
+    sums.sort_unstable();
+    assert_eq!(sums[0], 1 + 2 + 3 + 4 + 5 + 5 * 110);
+    assert!(sums[1] <= 15_000 - 3000, "two were taken before: {sums:?}");
+
+    let array = object.map("array").expect("the map");
+    for index in 0..4u32 {
+        let value = u64::from(index) + 1;
+        array
+            .write(&index.to_ne_bytes(), &value.to_ne_bytes(), UpdateFlags::Any)
+            .expect("a writable map");
+    }
+    // The inner sum is 1 * 2 + 2 * 3 + 3 * 4, and the keys of the outer one sum up to 6.
+    assert_eq!(run(&object, "nested", &[]), 20 * 6);
+    let program = object.program("nested").expect("the program");
+    assert_eq!(program.stats().abandoned_records, 0);
 }

@@ -74,7 +74,7 @@ impl Helpers<'_> {
             Helper::RingbufDiscard => self.ringbuf_discard(args)?,
             Helper::RingbufQuery => return self.ringbuf_query(args),
             // The engine calls `steer` for these.
-            Helper::TailCall | Helper::Loop => EINVAL,
+            Helper::TailCall | Helper::Loop | Helper::ForEachMapElem => EINVAL,
             _ => return Ok(self.fact(helper)),
         };
         if result < 0 {

@@ -1,6 +1,7 @@
 //! The helpers: what programs can call, with Linux's numbers and meanings.
 
 mod call;
+mod each;
 mod foreign;
 mod format;
 mod identity;
@@ -145,6 +146,8 @@ helpers! {
     RingbufDiscard = 133, "ringbuf_discard", [Record, Number];
     /// Returns how far a ring buffer is filled.
     RingbufQuery = 134, "ringbuf_query", [Map, Number];
+    /// Calls a function of the program for each entry of a map.
+    ForEachMapElem = 164, "for_each_map_elem", [Map, Function, Any, Number];
     /// Makes text of a format and values.
     Snprintf = 165, "snprintf", [Writable, Length, Text, Readable, Length];
     /// Returns the address of the probed function, or 0.
@@ -173,7 +176,7 @@ impl Helper {
 
     /// Tells whether the helper calls functions of the program or goes on in another one.
     pub(crate) const fn steers(self) -> bool {
-        matches!(self, Self::TailCall | Self::Loop)
+        matches!(self, Self::TailCall | Self::Loop | Self::ForEachMapElem)
     }
 
     /// Returns why the helper with that number is not here, if it is one that Linux gives to tracing programs.

@@ -6,6 +6,7 @@ use core::ptr::{NonNull, with_exposed_provenance_mut};
 use axebpf_maps::RingBuf;
 
 use super::call::{HelperFault, Helpers};
+use super::each::NO_RING;
 use super::map::errno;
 use crate::errno::EINVAL;
 use crate::memory::Reservation;
@@ -104,6 +105,9 @@ impl<'r> Helpers<'r> {
     /// Gives the records back that the program left behind, and counts them.
     pub(crate) fn discard_records(&mut self) {
         while let Some(record) = self.memory.take_any_record() {
+            if record.map == NO_RING {
+                continue;
+            }
             if let Some((Some(ring), data)) = self.parts_of(record) {
                 // The record is live, since it was still held, so that this cannot fail.
                 let _ = ring.abandon(self.guard, data);

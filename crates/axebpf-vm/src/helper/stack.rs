@@ -79,7 +79,8 @@ impl Helpers<'_> {
             }
             chain.push(address);
             let gap = next.wrapping_sub(frame);
-            if next <= frame || gap < 16 || gap > MAX_FRAME_GAP {
+            let is_above = next > frame && gap >= 16;
+            if !is_above || gap > MAX_FRAME_GAP {
                 break;
             }
             frame = next;

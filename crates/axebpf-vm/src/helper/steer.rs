@@ -19,6 +19,7 @@ impl<'r> Helpers<'r> {
         match helper {
             Helper::TailCall => self.tail_call(args),
             Helper::Loop => Ok(self.loop_start(args)),
+            Helper::ForEachMapElem => self.each_start(args),
             // The other helpers steer nothing.
             _ => self.call(helper, args).map(Flow::Return),
         }
@@ -32,6 +33,7 @@ impl<'r> Helpers<'r> {
     ) -> Result<Flow<'r>, HelperFault> {
         Ok(match pending.helper {
             Helper::Loop => loop_next(pending, result),
+            Helper::ForEachMapElem => self.each_resume(&pending, result),
             _ => Flow::Return(result),
         })
     }
@@ -84,7 +86,7 @@ impl<'r> Helpers<'r> {
     }
 
     /// Counts an error and returns it to the program.
-    fn fail(&mut self, errno: i64) -> Flow<'r> {
+    pub(super) fn fail(&mut self, errno: i64) -> Flow<'r> {
         self.errors += 1;
         Flow::Return(errno as u64)
     }

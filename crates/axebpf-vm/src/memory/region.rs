@@ -375,6 +375,14 @@ impl<'r> Memory<'r> {
         }
     }
 
+    /// Tells whether a record at `addr` is held.
+    pub(crate) fn holds_record(&self, addr: u64) -> bool {
+        self.records
+            .iter()
+            .flatten()
+            .any(|record| record.addr == addr)
+    }
+
     /// Makes the record at `addr` inaccessible and returns it.
     pub(crate) fn take_record(&mut self, addr: u64) -> Option<Reservation> {
         let slot = self

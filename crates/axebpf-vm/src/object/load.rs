@@ -1,5 +1,6 @@
 //! From definitions to maps and programs.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -225,7 +226,8 @@ fn prepare(
         section: definition.section.clone(),
         line: error
             .insn()
-            .and_then(|insn| definition.lines.at(insn).cloned()),
+            .and_then(|insn| definition.lines.at(insn).cloned())
+            .map(Box::new),
         error,
     })
 }

@@ -114,9 +114,18 @@ static long step(__u32 index, void *ctx)
 	return 0;
 }
 
+static long visit(void *map, __u32 *key, __u64 *value, __u64 *sum)
+{
+	*sum += *key + *value;
+	return 0;
+}
+
 SEC("tp/all/flow")
 int flow(void *ctx)
 {
+	__u64 sum = 0;
+
+	for_each_map_elem(&per_cpu, visit, &sum, 0);
 	loop(4, step, 0, 0);
 	tail_call(ctx, &programs, 0);
 	return 0;

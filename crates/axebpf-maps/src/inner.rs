@@ -189,7 +189,7 @@ impl InnerMaps {
         };
         let slot = {
             let _guard = enter()?;
-            table.detach(key, Effort::UntilFree)?
+            table.detach(key, Effort::UntilFree, |_| ())?
         };
         // Nobody finds the slot any more; when this returns, no hit is left that has found it.
         reclaim(self.slots.publish(slot, None))?;
@@ -290,6 +290,15 @@ impl InnerMaps {
             None => None,
         };
         Ok(at.map_or(0, |slot| slot + 1))
+    }
+
+    /// Returns the number of the map that is the value of `key`. Called outside of hits.
+    pub(crate) fn number(&self, key: &[u8]) -> Result<Option<u32>, MapError> {
+        let guard = enter()?;
+        let slot = self.slot_of(key, Effort::UntilFree)?;
+        Ok(slot
+            .and_then(|slot| self.in_slot(&guard, slot))
+            .map(|inner| inner.generation))
     }
 
     #[inline]

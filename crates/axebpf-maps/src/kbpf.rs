@@ -136,11 +136,11 @@ impl BpfMapCommonOps for KbpfMap {
     }
 
     fn lookup_and_delete_elem(&mut self, key: &[u8], value: &mut [u8]) -> BpfResult<()> {
-        if key.is_empty() {
-            self.pop_elem(value)
-        } else {
-            Err(BpfError::EOPNOTSUPP)
-        }
+        let taken = self.map.take(key).map_err(linux)?;
+        let taken = taken.ok_or(BpfError::ENOENT)?;
+        let copy = value.get_mut(..taken.len()).ok_or(BpfError::EINVAL)?;
+        copy.copy_from_slice(&taken);
+        Ok(())
     }
 
     fn get_next_key(&self, key: Option<&[u8]>, next_key: &mut [u8]) -> BpfResult<()> {

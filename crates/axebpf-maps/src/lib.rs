@@ -13,9 +13,9 @@
 //!
 //! | kinds | programs | management side |
 //! |---|---|---|
-//! | hash, array, and both per CPU | [`lookup`](Map::lookup), [`update`](Map::update), [`delete`](Map::delete) | [`read`](Map::read), [`write`](Map::write), [`remove`](Map::remove), [`keys`](Map::keys) |
+//! | hash, array, and both per CPU | [`lookup`](Map::lookup), [`update`](Map::update), [`delete`](Map::delete) | [`read`](Map::read), [`write`](Map::write), [`remove`](Map::remove), [`keys`](Map::keys); of hashes [`take`](Map::take) |
 //! | LRU hash, LRU per-CPU hash | the same; a new key in a full map makes it forget an old one | the same, which does not count as use |
-//! | queue, stack | [`push`](Map::push), [`pop`](Map::pop), [`peek`](Map::peek) | `write` and `read` with an empty key, [`take`](Map::take) |
+//! | queue, stack | [`push`](Map::push), [`pop`](Map::pop), [`peek`](Map::peek) | `write` and `read` with an empty key, `take` |
 //! | bloom filter | `push`, [`contains`](Map::contains) | `write` with an empty key |
 //! | ring buffer | [`ring`](Map::ring): reserve, submit, discard, output | consume |
 //! | perf event array | [`perf`](Map::perf): output | consume, CPU by CPU as from a ring buffer |

@@ -9,14 +9,10 @@
 //!
 //! Programs get copies only: there is no pointer to a value, so the arena that they see is empty.
 
-use alloc::vec::Vec;
-
 use axebpf_hit::HitGuard;
 
-use crate::access::Access;
 use crate::map::Map;
-use crate::reader::enter;
-use crate::storage::{Copies, Place, Values, table};
+use crate::storage::{Copies, Place, Values};
 use crate::store::Store;
 use crate::sync::{AtomicU32, Effort, Locked, Ordering, TryLock};
 use crate::value_sink::ValueSink;
@@ -224,28 +220,6 @@ impl Map {
         match &self.store {
             Store::Queue(queue) => self.counted(queue.peek(out, Effort::Bounded)),
             _ => Err(self.unsupported(Operation::Peek)),
-        }
-    }
-
-    /// Takes the next value out of a queue or stack, for the management side (`BPF_MAP_LOOKUP_AND_DELETE_ELEM`); `None`
-    /// when there is none.
-    ///
-    /// # Errors
-    ///
-    /// As [`pop`](Self::pop), but never [`Busy`](MapError::Busy) or [`NotFound`](MapError::NotFound); else as
-    /// [`write`](Self::write).
-    pub fn take(&self) -> Result<Option<Vec<u8>>, MapError> {
-        Access::of_management(self.spec.flags).check_read()?;
-        self.check_management_write(Operation::Pop)?;
-        let Store::Queue(queue) = &self.store else {
-            return Err(self.unsupported(Operation::Pop));
-        };
-        let mut value = table(self.entry_size(), || 0)?;
-        let _guard = enter()?;
-        match queue.pop(value.as_mut_slice(), Effort::UntilFree) {
-            Ok(()) => Ok(Some(value)),
-            Err(MapError::NotFound) => Ok(None),
-            Err(error) => Err(error),
         }
     }
 }

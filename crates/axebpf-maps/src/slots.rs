@@ -16,6 +16,9 @@ use crate::MapError;
 use crate::reader::enter;
 use crate::storage::table;
 
+/// How many slots are looked at with interrupts masked.
+const BATCH: usize = 256;
+
 /// What is in a slot.
 #[derive(Debug)]
 pub(crate) struct Held<T> {
@@ -61,10 +64,16 @@ impl<T> Slots<T> {
         Ok(self.get(&guard, slot).map(|held| held.number))
     }
 
-    /// Returns how many slots have something in them. Called inside a hit guard.
-    pub(crate) fn occupied(&self, guard: &HitGuard) -> u32 {
-        let full = |cell: &&Snapshot<_>| cell.load(guard).is_some();
-        self.0.iter().filter(full).count() as u32
+    /// Returns how many slots have something in them. Called outside of hits.
+    pub(crate) fn occupied(&self) -> Result<u32, MapError> {
+        let mut occupied = 0;
+        for cells in self.0.chunks(BATCH) {
+            // Not one guard for all of them, since interrupts are masked meanwhile.
+            let guard = enter()?;
+            let full = |cell: &&Snapshot<_>| cell.load(&guard).is_some();
+            occupied += cells.iter().filter(full).count() as u32;
+        }
+        Ok(occupied)
     }
 
     /// Puts `next` into `slot`, which the caller has checked, and returns what was there.

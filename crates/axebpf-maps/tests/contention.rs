@@ -144,3 +144,56 @@ fn a_reader_in_a_hit_is_refused_instead_of_waiting() {
         });
     });
 }
+
+#[test]
+fn a_hit_gives_up_on_a_held_queue_and_counts_it() {
+    let map = create(&MapSpec::new(MapKind::Queue, 0, 8, 2));
+    let value = Interrupting {
+        called: Cell::new(false),
+        call: || {
+            elsewhere(|| {
+                let guard = hit();
+                assert_eq!(map.push(&guard, &[0; 8], ANY), Err(MapError::Busy));
+                assert_eq!(map.pop(&guard, &mut [0; 8]), Err(MapError::Busy));
+                assert_eq!(map.peek(&guard, &mut [0; 8]), Err(MapError::Busy));
+            });
+        },
+    };
+    map.push(&hit(), &value, ANY).expect("there is room");
+    assert_eq!(map.stats().busy, 3);
+    assert_eq!(map.take(&[]), Ok(Some(vec![0xff; 8])));
+}
+
+#[test]
+fn who_makes_room_passes_over_what_is_held() {
+    // One chain, so that all is held while one entry is updated.
+    let map = create(&MapSpec::new(MapKind::LruHash, 4, 8, 1));
+    map.write(&[1; 4], &[7; 8], ANY).expect("there is room");
+    update_and(&map, &[1; 4], || {
+        elsewhere(|| {
+            let busy = map.update(&hit(), &[2; 4], &[0; 8], ANY);
+            assert_eq!(busy, Err(MapError::Busy));
+        });
+    });
+    assert_eq!((map.stats().evicted, map.stats().busy), (0, 1));
+    assert_eq!(map.read(&[1; 4]), Ok(Some(vec![0xff; 8])));
+
+    // Among many entries there is another one.
+    let map = create(&MapSpec::new(MapKind::LruHash, 4, 8, 64));
+    for number in 0..64_u32 {
+        map.write(&number.to_ne_bytes(), &[7; 8], ANY)
+            .expect("room");
+    }
+    let held = 0_u32.to_ne_bytes();
+    update_and(&map, &held, || {
+        elsewhere(|| {
+            let mut made_room = 0;
+            for number in 64..74_u32 {
+                let done = map.update(&hit(), &number.to_ne_bytes(), &[0; 8], ANY);
+                made_room += u32::from(done.is_ok());
+            }
+            assert!(made_room >= 5, "few keys share the chain that is held");
+        });
+    });
+    assert_eq!(map.read(&held), Ok(Some(vec![0xff; 8])));
+}

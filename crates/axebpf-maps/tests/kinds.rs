@@ -339,7 +339,7 @@ fn queues_keep_to_their_access() {
     assert_eq!(map.push(&hit(), &value(1), ANY), Ok(()));
     assert_eq!(map.peek(&hit(), &mut value(0)), denied(Operation::Lookup));
     let map = with(MapFlags::RDONLY);
-    assert_eq!(map.take().map(drop), denied(Operation::Pop));
+    assert_eq!(map.take(&[]).map(drop), denied(Operation::Pop));
     let map = with(MapFlags::empty());
     assert_eq!(
         map.write(&[0], &value(1), ANY)

@@ -32,6 +32,8 @@ fn an_update_shows_through_a_pointer_from_before() {
         MapKind::Hash,
         MapKind::PerCpuArray,
         MapKind::PerCpuHash,
+        MapKind::LruHash,
+        MapKind::LruPerCpuHash,
     ] {
         let map = map(kind, 4);
         map.write(&key(1), &value(1), ANY).expect("there is room");

@@ -106,7 +106,7 @@ fn take_all(map: &Map, done: &AtomicBool) -> Vec<u64> {
     let mut seen = Vec::new();
     loop {
         let last = done.load(Ordering::Acquire);
-        match map.take().expect("not in a hit") {
+        match map.take(&[]).expect("not in a hit") {
             Some(value) => seen.push(whole(&value)),
             None if last => return seen,
             None => thread::yield_now(),

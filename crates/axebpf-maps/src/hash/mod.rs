@@ -130,7 +130,16 @@ impl Hash {
     }
 
     pub(crate) fn delete(&self, key: &[u8], effort: Effort) -> Result<(), MapError> {
-        self.table.release(self.table.detach(key, effort)?);
+        let node = self.table.detach(key, effort, |_| ())?;
+        self.table.release(node);
+        Ok(())
+    }
+
+    /// Copies the entry of `key` out and deletes it, as one. Called inside a hit guard.
+    pub(crate) fn take(&self, key: &[u8], entry: &mut [u8]) -> Result<(), MapError> {
+        let copy = |slot| self.values.read_entry(slot, entry);
+        let node = self.table.detach(key, Effort::UntilFree, copy)?;
+        self.table.release(node);
         Ok(())
     }
 

@@ -266,16 +266,22 @@ impl Table {
         self.len.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes the node of `key` out of its chain. Called inside a hit guard.
+    /// Takes the node of `key` out of its chain, after `last` has had a look at it. Called inside a hit guard.
     ///
     /// It is the caller's until it is [released](Self::release).
-    pub(crate) fn detach(&self, key: &[u8], effort: Effort) -> Result<u32, MapError> {
+    pub(crate) fn detach(
+        &self,
+        key: &[u8],
+        effort: Effort,
+        last: impl FnOnce(u32),
+    ) -> Result<u32, MapError> {
         let hash = self.hash(key)?;
         let bucket = self.bucket(hash);
         let locked = bucket.lock.acquire(effort).ok_or(MapError::Busy)?;
         let found = self
             .walk(bucket, hash, key, || true)
             .ok_or(MapError::NotFound)?;
+        last(found.node);
         self.unlink(bucket, &locked, found);
         Ok(found.node)
     }

@@ -69,7 +69,7 @@ impl Keyed {
         let key = self.key(key);
         let flags = FLAGS[how as usize / 16 % 3];
         let cpu = u32::from(how) % CPUS;
-        match what % 9 {
+        match what % 10 {
             0 => self.lookup(map, &key, cpu),
             1 | 2 => self.update(map, &key, fill, flags, cpu),
             3 => self.delete(map, &key),
@@ -77,6 +77,7 @@ impl Keyed {
             5 => assert_eq!(map.read(&key), Ok(self.entry(&key))),
             6 => self.write(map, &key, fill, flags),
             7 => self.remove(map, &key),
+            8 => self.take(map, &key),
             _ => self.next_key(map, &key),
         }
         check_always(map);
@@ -205,6 +206,16 @@ impl Keyed {
     fn remove(&mut self, map: &Map, key: &[u8]) {
         let done = map.remove(key);
         self.after_delete(key, done);
+    }
+
+    fn take(&mut self, map: &Map, key: &[u8]) {
+        let taken = map.take(key);
+        if self.is_array() {
+            assert_eq!(taken.map_err(|error| error.errno()), Err(-95));
+        } else {
+            assert_eq!(taken, Ok(self.entry(key)));
+            self.entries.remove(key);
+        }
     }
 
     fn after_delete(&mut self, key: &[u8], done: Result<(), MapError>) {

@@ -40,7 +40,7 @@ impl Queue {
                 self.check_copy(done, out, self.next().cloned());
             }
             6 => assert_eq!(map.read(&[]), Ok(self.next().cloned())),
-            _ => assert_eq!(map.take(), Ok(self.take())),
+            _ => assert_eq!(map.take(&[]), Ok(self.take())),
         }
         check_always(map);
         assert_eq!(map.stats().entries, Some(self.values.len() as u32));

@@ -27,6 +27,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use aarch64_cpu::asm::barrier;
 use ax_hal::irq::IpiTarget;
 
 use crate::{
@@ -204,6 +205,8 @@ impl Interrupts for AxHalPlatform {
 impl CoreSync for AxHalPlatform {
     fn kick(&self, cpu: CpuId) {
         let target = IpiTarget::Cpu(ax_hal::irq::CpuId(cpu.index()));
+        // No store is ordered before the write to the interrupt controller's system register otherwise.
+        barrier::dsb(barrier::ISHST);
         // A CPU that cannot be interrupted now is kicked again, and in the end reported as not answering.
         let _ = ax_hal::irq::send_ipi(ax_hal::irq::ipi_irq(), target);
     }

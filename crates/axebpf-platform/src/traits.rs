@@ -65,7 +65,9 @@ pub trait Interrupts {
 pub trait CoreSync {
     /// Makes `cpu` call the fence's answer function (`axebpf_hit::text::answer`) soon, usually by an interrupt.
     ///
-    /// May be called more than once for one fence. Does not wait.
+    /// May be called more than once for one fence. Does not wait. What the caller stored before is visible to
+    /// `cpu` when it answers: on aarch64 that takes a `DSB` before the write to `ICC_SGI1R_EL1`, which no store is
+    /// ordered with otherwise.
     fn kick(&self, cpu: CpuId);
 
     /// Takes note of the function that a kicked CPU has to call.

@@ -12,7 +12,7 @@ use arm_gic::{
 use axebpf::platform::CpuId;
 use axebpf::tracepoint::{trace, vmm};
 
-use super::{lock::Lock, percpu, timer, uart};
+use super::{lock::Lock, percpu, sysreg, timer, uart};
 
 /// Makes a CPU answer fence requests.
 pub(crate) const SGI_FENCE: IntId = IntId::sgi(1);
@@ -97,6 +97,9 @@ pub(crate) fn send_untraced(cpu: CpuId, interrupt: IntId) {
         affinity1: (target >> 8) as u8,
         target_list: 1 << (target & 0xf),
     };
+    // What the interrupt is about was stored before, and a store is ordered before the write of a system register by a
+    // barrier only.
+    sysreg::data_barrier();
     // The only error is an interrupt number that is no SGI, and all callers pass one.
     let _ = GicCpuInterface::send_sgi(interrupt, target, SgiTargetGroup::CurrentGroup1);
 }

@@ -1,6 +1,7 @@
 //! The scheduler: each CPU takes turns among its own tasks, a time slice each.
 
 use alloc::{sync::Arc, vec::Vec};
+use core::sync::atomic::{Ordering, fence};
 
 use axebpf::platform::CpuId;
 use axebpf::tracepoint::{trace, vmm};
@@ -172,14 +173,19 @@ pub(crate) fn preempt() {
 pub(crate) fn block(wake_at: u64, ready: impl Fn() -> bool) {
     let task = current();
     task.set_wake_at(wake_at);
+    // Masked, so that no interrupt switches away from a task that says it is blocked and has not looked yet.
+    let daif = sysreg::mask_interrupts();
     task.set(TaskState::Blocked);
-    // What makes the task ready comes first and wakes it afterwards; so either this sees it, or the wake-up does.
+    // What makes the task ready comes first and wakes it afterwards. With this fence and the one in `wake`, either this sees
+    // what came, or the wake-up sees the blocked task.
+    fence(Ordering::SeqCst);
     if ready() {
         task.change(TaskState::Blocked, TaskState::Running);
     } else {
         drop(task);
         schedule();
     }
+    sysreg::restore_interrupts(daif);
 }
 
 /// Blocks the current task for about `ns` nanoseconds.
@@ -192,9 +198,10 @@ pub(crate) fn sleep(ns: u64) {
 
 /// Makes `task` runnable again if it is blocked, and tells its CPU.
 pub(crate) fn wake(task: &Task) -> bool {
+    // Pairs with the one in `block`.
+    fence(Ordering::SeqCst);
     let woken = task.change(TaskState::Blocked, TaskState::Ready);
     if woken {
-        task.set_wake_at(timer::NEVER);
         poke(task.cpu());
     }
     woken

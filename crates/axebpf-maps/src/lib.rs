@@ -104,6 +104,40 @@
 //! ring.consume(|record| assert_eq!(record, b"an event"))?;
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
+//!
+//! Tail calls and maps of maps, whose slots a hit reads without counting references:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use axebpf_maps::{Map, MapKind, MapSpec, UpdateFlags};
+//! use axebpf_platform::host::HOST;
+//!
+//! axebpf_hit::install(&HOST)?;
+//! let targets = Map::create(&MapSpec::new(MapKind::ProgArray, 4, 4, 8), 1)?;
+//! targets.write_program(3, Arc::new("whatever an engine has as a program"))?;
+//!
+//! let template = MapSpec::new(MapKind::Hash, 8, 8, 64);
+//! let per_vm = Map::create(
+//!     &MapSpec::new(MapKind::ArrayOfMaps, 4, 4, 16).with_inner(template.clone()),
+//!     1,
+//! )?;
+//! let vm = 2_u32.to_ne_bytes();
+//! per_vm.write_inner(&vm, Arc::new(Map::create(&template, 1)?), UpdateFlags::Any)?;
+//!
+//! {
+//!     let guard = axebpf_hit::enter()?;
+//!     let target = targets.program(&guard, 3)?.ok_or("it is there")?;
+//!     assert!(target.is::<&str>());
+//!     let inner = per_vm.inner(&guard, &vm)?.ok_or("it is there")?;
+//!     inner.map.update(&guard, &[1; 8], &[2; 8], UpdateFlags::Any)?;
+//! }
+//!
+//! // Waits until no hit uses what was there.
+//! targets.clear_programs()?;
+//! per_vm.remove(&vm)?;
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -17,8 +17,11 @@ use crate::subscribe::{self, Subscription};
 /// Marks a slot that holds no key, and a start that has found its end.
 const NONE: u64 = u64::MAX;
 
-/// How many different keys can be under way at a time.
+/// How many different keys can be under way at a time, at most.
 const SLOTS: usize = 256;
+
+/// In how many slots a key can be. It bounds what a hit does.
+const WINDOW: usize = 16;
 
 /// Remembers when intervals started.
 #[derive(Debug)]
@@ -66,7 +69,9 @@ impl Starts {
     fn begin(&self, hit: &TraceHit<'_>) {
         let cell = match self {
             Self::Cpus(cpus) => cpus.get(hit.guard.cpu().index()).map(|cell| &**cell),
-            Self::Keys { slots, start, .. } => cell_of(slots, key_of(start, hit.record)),
+            Self::Keys { slots, start, .. } => {
+                claim(slots, key_of(start, hit.record)).map(|slot| &slot.time_ns)
+            }
         };
         if let Some(cell) = cell {
             cell.store(hit.time_ns, Ordering::Relaxed);
@@ -75,14 +80,14 @@ impl Starts {
 
     /// Returns how long the interval was that ends here, in nanoseconds, if its start was seen.
     pub(crate) fn end(&self, hit: &TraceHit<'_>) -> Option<u64> {
-        let cell = match self {
-            Self::Cpus(cpus) => cpus.get(hit.guard.cpu().index()).map(|cell| &**cell),
-            Self::Keys { slots, end, .. } => cell_of(slots, key_of(end, hit.record)),
+        let started = match self {
+            Self::Cpus(cpus) => {
+                let cell = cpus.get(hit.guard.cpu().index())?;
+                Some(cell.swap(NONE, Ordering::Relaxed)).filter(|&started| started != NONE)
+            }
+            Self::Keys { slots, end, .. } => release(slots, key_of(end, hit.record)),
         };
-        match cell?.swap(NONE, Ordering::Relaxed) {
-            NONE => None,
-            started => hit.time_ns.checked_sub(started),
-        }
+        hit.time_ns.checked_sub(started?)
     }
 }
 
@@ -155,18 +160,95 @@ fn key_of(fields: &[&'static Field], record: &[u8]) -> u64 {
     })
 }
 
-/// Finds the cell of a key, or gives it one; `None` when there is none left.
-fn cell_of(slots: &[Slot], key: u64) -> Option<&AtomicU64> {
+/// Returns the slots that a key can be in.
+fn window(slots: &[Slot], key: u64) -> impl Iterator<Item = &Slot> {
+    let first = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+    (0..WINDOW.min(slots.len())).map(move |step| &slots[(first + step) % slots.len()])
+}
+
+/// Finds the slot of a key.
+fn find(slots: &[Slot], key: u64) -> Option<&Slot> {
+    window(slots, key).find(|slot| slot.key.load(Ordering::Relaxed) == key)
+}
+
+/// Gives a key a slot: its own, a free one, or that of the oldest start, whose end may never come (a vCPU that is
+/// gone).
+fn claim(slots: &[Slot], key: u64) -> Option<&Slot> {
     if key == NONE {
         return None;
     }
-    let first = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
-    (0..slots.len())
-        .map(|step| &slots[(first + step) % slots.len()])
-        .find_map(|slot| {
-            let taken = slot
-                .key
-                .compare_exchange(NONE, key, Ordering::Relaxed, Ordering::Relaxed);
-            (taken.is_ok() || taken == Err(key)).then_some(&slot.time_ns)
+    let take = |slot: &Slot, from: u64| {
+        slot.key
+            .compare_exchange(from, key, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    };
+    find(slots, key)
+        .or_else(|| window(slots, key).find(|slot| take(slot, NONE)))
+        .or_else(|| {
+            let oldest =
+                window(slots, key).min_by_key(|slot| slot.time_ns.load(Ordering::Relaxed))?;
+            take(oldest, oldest.key.load(Ordering::Relaxed)).then_some(oldest)
         })
+}
+
+/// Frees the slot of a key and returns when its interval started.
+fn release(slots: &[Slot], key: u64) -> Option<u64> {
+    let slot = find(slots, key)?;
+    let started = slot.time_ns.swap(NONE, Ordering::Relaxed);
+    // Where another key has taken the slot meanwhile, the time may be that key's.
+    let kept = slot
+        .key
+        .compare_exchange(key, NONE, Ordering::Relaxed, Ordering::Relaxed);
+    (kept.is_ok() && started != NONE).then_some(started)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots() -> Vec<Slot> {
+        (0..SLOTS)
+            .map(|_| Slot {
+                key: AtomicU64::new(NONE),
+                time_ns: AtomicU64::new(NONE),
+            })
+            .collect()
+    }
+
+    fn start(slots: &[Slot], key: u64, time_ns: u64) {
+        if let Some(slot) = claim(slots, key) {
+            slot.time_ns.store(time_ns, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn an_interval_frees_its_slot() {
+        let slots = slots();
+        for key in 0..100_000 {
+            start(&slots, key, key);
+            assert_eq!(release(&slots, key), Some(key));
+            assert_eq!(release(&slots, key), None, "it has ended");
+        }
+    }
+
+    #[test]
+    fn an_end_without_a_start_takes_no_slot() {
+        let slots = slots();
+        assert!((0..10_000).all(|key| release(&slots, key).is_none()));
+        assert!(
+            slots
+                .iter()
+                .all(|slot| slot.key.load(Ordering::Relaxed) == NONE)
+        );
+    }
+
+    #[test]
+    fn starts_whose_end_never_comes_make_room_for_new_ones() {
+        let slots = slots();
+        for key in 0..100_000 {
+            start(&slots, key, key);
+        }
+        start(&slots, 7_000_000, 100_000);
+        assert_eq!(release(&slots, 7_000_000), Some(100_000));
+    }
 }

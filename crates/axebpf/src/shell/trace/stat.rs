@@ -106,6 +106,10 @@ fn write_histograms(session: &mut Session<'_>, infos: &[TracepointInfo]) -> Comm
         writeln!(out, "\n{}", info.name)?;
         let buckets = stats.durations.buckets();
         hist::draw_log2(&mut out, buckets, Slots::BitLength, "nanoseconds")?;
+        let unpaired = stats.count.saturating_sub(stats.durations.count());
+        if unpaired != 0 {
+            writeln!(out, "  ({unpaired} more whose start was not seen)")?;
+        }
     }
     Ok(())
 }

@@ -14,7 +14,9 @@
 //! [`Flow::Call`], and one in `resume`. Nothing in the interpreter changes.
 //!
 //! A tail call replaces the program that runs by another one, which starts in the main function's frame with the
-//! context in `r1` and `r2`. The budget goes on; there are at most [`MAX_TAIL_CALLS`] in a run.
+//! context in `r1` and `r2`. The budget goes on; there are at most [`MAX_TAIL_CALLS`] in a run. The slots of a program array hold
+//! each an `Arc<Program>`, which whoever manages the array puts there (`Map::write_program`); the index of an instruction in an
+//! error is one of the program that was running.
 
 use crate::helper::Helper;
 use crate::interp::Image;

@@ -156,3 +156,8 @@ pub fn then(mut insns: Vec<Insn>, more: &[Insn]) -> Vec<Insn> {
     insns.extend(more);
     insns
 }
+
+/// Installs the platform that all tests run on.
+pub fn install() {
+    axebpf_hit::install(&MOCK).expect("one platform for each test binary");
+}

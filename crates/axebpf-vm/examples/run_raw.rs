@@ -1,12 +1,13 @@
 //! Runs one program of bare instructions, given as hex, and prints what it leaves in `r0`.
 //!
 //! ```text
-//! run_raw [MEMORY] [--engine NAME] [--repeat N] < PROGRAM
+//! run_raw [MEMORY] [--engine NAME] [--checks LEVEL] [--repeat N] < PROGRAM
 //! ```
 //!
 //! The program comes from standard input, as hex; so does `MEMORY`, the bytes that `r1` points to and that the program
 //! may write; `r2` is their number. White space in either does not matter. `r0` goes to standard output, in hex.
-//! `--repeat N` runs the program N times, each time on the same initial memory, and prints the mean time of a run on
+//! The program is verified like one of an object; `--checks structure` lets one run that reads registers which it never wrote, or
+//! has code that nothing reaches. `--repeat N` runs the program N times, each time on the same initial memory, and prints the mean time of a run on
 //! standard error.
 
 use std::io::Read;
@@ -14,13 +15,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use axebpf_platform::host::HOST;
-use axebpf_vm::{Context, EngineKind, Program, RunEnv};
+use axebpf_vm::{Checks, Context, EngineKind, Program, RunEnv};
 
 type Failure = Box<dyn std::error::Error>;
 
 struct Options {
     memory: Vec<u8>,
     engine: EngineKind,
+    checks: Checks,
     repeat: u32,
     print_time: bool,
 }
@@ -43,7 +45,7 @@ fn run() -> Result<u64, Failure> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     let bytes = from_hex(&text).map_err(|what| format!("the program: {what}"))?;
-    let program = Program::for_engine(options.engine, &bytes, &[])?;
+    let program = Program::with_checks(options.checks, options.engine, &bytes, &[])?;
     // A program that is given on the command line may take its time.
     program.set_budget(u32::MAX);
     axebpf_hit::install(&HOST)?;
@@ -75,6 +77,7 @@ impl Options {
         let mut options = Self {
             memory: Vec::new(),
             engine: EngineKind::default(),
+            checks: Checks::default(),
             repeat: 1,
             print_time: false,
         };
@@ -90,6 +93,7 @@ impl Options {
             };
             match name {
                 "--engine" => options.engine = engine(&value()?)?,
+                "--checks" => options.checks = checks(&value()?)?,
                 "--repeat" => {
                     options.repeat = value()?.parse()?;
                     options.print_time = true;
@@ -112,6 +116,14 @@ fn engine(name: &str) -> Result<EngineKind, Failure> {
         let known: Vec<_> = EngineKind::ALL.iter().map(|engine| engine.name()).collect();
         format!("unknown engine {name}; this build has {}", known.join(", ")).into()
     })
+}
+
+fn checks(name: &str) -> Result<Checks, Failure> {
+    match name {
+        "full" => Ok(Checks::Full),
+        "structure" => Ok(Checks::Structure),
+        _ => Err(format!("unknown level {name}; there are full, structure").into()),
+    }
 }
 
 /// The program's memory, aligned for atomic operations.

@@ -12,6 +12,21 @@ use crate::op::{Code, Op};
 /// The number of stack frames, the main function's included.
 pub const MAX_FRAMES: usize = 8;
 
+/// How much of a program is checked before it can run.
+///
+/// Whatever is checked at load, every access to memory, every argument of a helper and the budget are checked at run time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Checks {
+    /// Each instruction, the targets of jumps and calls, recursion and the depth of calls. For programs that are not meant
+    /// for tracing, such as tests of the instruction set: registers start as 0.
+    Structure,
+    /// That, and what can be told from the flow of control and of values: unreachable code, registers that are read before
+    /// they are written, accesses outside of the frame, helpers and their arguments. What objects are loaded with.
+    #[default]
+    Full,
+}
+
 /// Where the functions of a program start.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -72,7 +87,8 @@ pub(crate) fn check(ops: &[Op]) -> Result<Layout, CheckError> {
     Ok(layout)
 }
 
-fn is_jump(code: Code) -> bool {
+/// Tells whether an operation of that code goes on elsewhere, under a condition or not.
+pub(crate) fn is_jump(code: Code) -> bool {
     (Code::Ja as u8..=Code::Jsle32X as u8).contains(&(code as u8))
 }
 
@@ -87,7 +103,7 @@ fn last_op(ops: &[Op], bounds: core::ops::Range<usize>) -> usize {
 }
 
 /// Returns the function whose address the operation takes, if it is one that does.
-fn called_function(op: &Op) -> Option<usize> {
+pub(crate) fn named_function(op: &Op) -> Option<usize> {
     match op.code {
         Code::CallLocal | Code::Function => Some(op.target()),
         _ => None,
@@ -108,7 +124,7 @@ fn check_target(ops: &[Op], insn: usize, target: usize) -> Result<(), CheckError
 fn find_functions(ops: &[Op]) -> Result<Layout, CheckError> {
     let mut functions = vec![0];
     for (insn, op) in ops.iter().enumerate() {
-        let Some(target) = called_function(op) else {
+        let Some(target) = named_function(op) else {
             continue;
         };
         check_target(ops, insn, target).map_err(|error| match error {

@@ -1,6 +1,10 @@
 //! Why a program is refused before it ever runs.
 
+use axebpf_maps::MapKind;
 use thiserror::Error;
+
+use crate::helper::ArgKind;
+use crate::target::ProgramKind;
 
 /// The first thing in a program that cannot be allowed to run.
 ///
@@ -124,6 +128,72 @@ pub enum CheckError {
         /// Why it is not here.
         reason: &'static str,
     },
+    /// Code that nothing reaches.
+    #[error("instruction {insn}: nothing reaches this code")]
+    Unreachable {
+        /// The first instruction that nothing reaches.
+        insn: usize,
+    },
+    /// A register that is read before it is written, on one path at least.
+    ///
+    /// A call leaves nothing in `r1` to `r5`.
+    #[error("instruction {insn}: r{register} is read before it is written")]
+    UninitializedRegister {
+        /// The instruction that reads it.
+        insn: usize,
+        /// The register's number.
+        register: u8,
+    },
+    /// An access relative to `r10` that is not in the stack frame.
+    #[error("instruction {insn}: {len} bytes at r10{offset:+} are outside of the stack frame")]
+    OutsideFrame {
+        /// The instruction.
+        insn: usize,
+        /// The offset from `r10`.
+        offset: i32,
+        /// The number of bytes.
+        len: u64,
+    },
+    /// A helper that programs of this kind cannot call.
+    #[error("instruction {insn}: programs of kind {kind:?} cannot call bpf_{helper}")]
+    HelperNotForKind {
+        /// The call.
+        insn: usize,
+        /// The helper's name.
+        helper: &'static str,
+        /// What the program is for.
+        kind: ProgramKind,
+    },
+    /// An argument that cannot be what the helper takes.
+    #[error("instruction {insn}: argument {arg} of bpf_{helper} is {found}, not {expected}")]
+    WrongArgument {
+        /// The call.
+        insn: usize,
+        /// The helper's name.
+        helper: &'static str,
+        /// The argument, counted from 1.
+        arg: u8,
+        /// What the helper takes.
+        expected: ArgKind,
+        /// What the register holds.
+        found: &'static str,
+    },
+    /// A map of a kind that the helper is not for.
+    #[error("instruction {insn}: bpf_{helper} is not for maps of kind {kind:?}")]
+    WrongMapKind {
+        /// The call.
+        insn: usize,
+        /// The helper's name.
+        helper: &'static str,
+        /// The map's kind.
+        kind: MapKind,
+    },
+    /// A tail call in a function that is called, which would not return to its caller.
+    #[error("instruction {insn}: a tail call is possible in the main function only")]
+    TailCallInFunction {
+        /// The call.
+        insn: usize,
+    },
     /// A call by BTF id, of which there are none.
     #[error("instruction {insn}: calls by BTF id are not supported (id {id})")]
     BtfCall {
@@ -219,6 +289,13 @@ impl CheckError {
             | Self::FallsOff { insn, .. }
             | Self::Recursion { insn, .. }
             | Self::TooDeep { insn, .. }
+            | Self::Unreachable { insn, .. }
+            | Self::UninitializedRegister { insn, .. }
+            | Self::OutsideFrame { insn, .. }
+            | Self::HelperNotForKind { insn, .. }
+            | Self::WrongArgument { insn, .. }
+            | Self::WrongMapKind { insn, .. }
+            | Self::TailCallInFunction { insn, .. }
             | Self::EngineLimit { insn, .. } => Some(*insn),
             Self::Empty | Self::Ragged { .. } | Self::TooLong { .. } | Self::NoExit => None,
         }

@@ -76,8 +76,9 @@ mod run_error;
 mod section_error;
 mod source;
 mod target;
+mod verify;
 
-pub use check::MAX_FRAMES;
+pub use check::{Checks, MAX_FRAMES};
 pub use check_error::CheckError;
 pub use context::Context;
 pub use counters::ProgramStats;

@@ -10,6 +10,9 @@
 pub(crate) enum Reg { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 }
 
 impl Reg {
+    /// The registers of a call's arguments.
+    pub(crate) const ARGUMENTS: [Self; 5] = [Self::R1, Self::R2, Self::R3, Self::R4, Self::R5];
+
     const ALL: [Self; 11] = [
         Self::R0,
         Self::R1,

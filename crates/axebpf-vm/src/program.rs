@@ -10,6 +10,7 @@ use axebpf_hit::HitGuard;
 use axebpf_maps::Map;
 
 use crate::bound_map::{BoundMap, next_generation};
+use crate::check::Checks;
 use crate::check_error::CheckError;
 use crate::context::Context;
 use crate::counters::{Counters, ProgramStats};
@@ -21,6 +22,7 @@ use crate::interp::Image;
 use crate::run_error::RunError;
 use crate::source::{SourceLine, SourceLines};
 use crate::target::{AttachTarget, ProgramKind, SectionName};
+use crate::verify::Facts;
 
 /// The budget of a program that nobody gave another one, in instructions.
 pub const DEFAULT_BUDGET: u32 = 65_536;
@@ -50,7 +52,8 @@ pub(crate) struct Parts {
 }
 
 impl Program {
-    /// Makes a program of bare little-endian instructions, for the default engine.
+    /// Makes a program of bare little-endian instructions, for the default engine, with the checks of
+    /// [`Checks::Structure`].
     ///
     /// The instructions name `maps` by index: 64-bit immediate loads of the kinds 5 (map) and 6 (address in the first
     /// value) of RFC 9669, section 5.4.
@@ -73,6 +76,21 @@ impl Program {
         bytes: &[u8],
         maps: &[Arc<Map>],
     ) -> Result<Self, CheckError> {
+        Self::with_checks(Checks::Structure, engine, bytes, maps)
+    }
+
+    /// Makes a program of bare little-endian instructions for `engine` with other checks; see
+    /// [`for_engine`](Self::for_engine).
+    ///
+    /// # Errors
+    ///
+    /// As [`for_engine`](Self::for_engine), of those errors that `checks` can find.
+    pub fn with_checks(
+        checks: Checks,
+        engine: EngineKind,
+        bytes: &[u8],
+        maps: &[Arc<Map>],
+    ) -> Result<Self, CheckError> {
         let maps = (0u16..).zip(maps);
         let maps = maps.map(|(index, map)| BoundMap::new(map.clone(), index, next_generation()));
         let insns = split(bytes)?;
@@ -83,10 +101,14 @@ impl Program {
             lines: SourceLines::default(),
             maps: maps.collect(),
         };
-        Self::new(engine, parts)
+        Self::new(engine, checks, parts)
     }
 
-    pub(crate) fn new(engine: EngineKind, parts: Parts) -> Result<Self, CheckError> {
+    pub(crate) fn new(
+        engine: EngineKind,
+        checks: Checks,
+        parts: Parts,
+    ) -> Result<Self, CheckError> {
         let Parts {
             name,
             section,
@@ -94,7 +116,11 @@ impl Program {
             lines,
             maps,
         } = parts;
-        let engine = engine.prepare(&insns, &maps)?;
+        let facts = Facts {
+            kind: kind_of(&section),
+            maps: &maps,
+        };
+        let engine = engine.prepare(&insns, checks, &facts)?;
         Ok(Self {
             name,
             section,
@@ -122,10 +148,7 @@ impl Program {
     /// Returns what kind of probe the program is for.
     #[must_use]
     pub fn kind(&self) -> ProgramKind {
-        match SectionName::parse(&self.section) {
-            Ok(Some(name)) => name.kind,
-            _ => ProgramKind::Raw,
-        }
+        kind_of(&self.section)
     }
 
     /// Returns where the program attaches, if its section name says so.
@@ -217,6 +240,14 @@ impl Program {
         self.engine
             .run(&run, context)
             .inspect_err(|error| self.counters.count_abort(error))
+    }
+}
+
+/// Returns what kind of probe the programs of a section are for.
+fn kind_of(section: &str) -> ProgramKind {
+    match SectionName::parse(section) {
+        Ok(Some(name)) => name.kind,
+        _ => ProgramKind::Raw,
     }
 }
 

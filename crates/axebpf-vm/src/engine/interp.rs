@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Engine, EngineKind};
 use crate::bound_map::BoundMap;
-use crate::check::{self, MAX_FRAMES};
+use crate::check::{self, Checks, MAX_FRAMES};
 use crate::check_error::CheckError;
 use crate::context::Context;
 use crate::decode::{self, Bindings};
@@ -17,6 +17,7 @@ use crate::memory::{FRAME_BYTES, FrameUse, Lease, Memory, Parts, Violation};
 use crate::op::{Code, Op, Reg};
 use crate::program::Run;
 use crate::run_error::RunError;
+use crate::verify::{Facts, verify};
 
 #[derive(Debug)]
 pub(super) struct Interp {
@@ -37,9 +38,16 @@ impl Bindings for &[BoundMap] {
 }
 
 impl Interp {
-    pub(super) fn prepare(insns: &[Insn], maps: &[BoundMap]) -> Result<Self, CheckError> {
-        let ops: Vec<Op> = decode::decode(insns, &maps)?;
+    pub(super) fn prepare(
+        insns: &[Insn],
+        checks: Checks,
+        facts: &Facts<'_>,
+    ) -> Result<Self, CheckError> {
+        let ops: Vec<Op> = decode::decode(insns, &facts.maps)?;
         let layout = check::check(&ops)?;
+        if checks == Checks::Full {
+            verify(&ops, &layout, facts)?;
+        }
         Ok(Self {
             used: frame_use(&ops),
             ops: ops.into(),

@@ -7,13 +7,14 @@ mod rbpf;
 use alloc::boxed::Box;
 use core::fmt;
 
-use crate::bound_map::BoundMap;
+use crate::check::Checks;
 use crate::check_error::CheckError;
 use crate::context::Context;
 use crate::insn::Insn;
 use crate::interp::Image;
 use crate::program::Run;
 use crate::run_error::RunError;
+use crate::verify::Facts;
 
 /// Names an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -60,12 +61,13 @@ impl EngineKind {
     pub(crate) fn prepare(
         self,
         insns: &[Insn],
-        maps: &[BoundMap],
+        checks: Checks,
+        facts: &Facts<'_>,
     ) -> Result<Box<dyn Engine>, CheckError> {
         match self {
-            Self::Interp => Ok(Box::new(interp::Interp::prepare(insns, maps)?)),
+            Self::Interp => Ok(Box::new(interp::Interp::prepare(insns, checks, facts)?)),
             #[cfg(feature = "rbpf")]
-            Self::Rbpf => Ok(Box::new(rbpf::Rbpf::prepare(insns, maps)?)),
+            Self::Rbpf => Ok(Box::new(rbpf::Rbpf::prepare(insns, checks, facts)?)),
         }
     }
 }

@@ -11,8 +11,7 @@ use alloc::vec::Vec;
 use rbpf::EbpfVmRaw;
 
 use super::{Engine, EngineKind};
-use crate::bound_map::BoundMap;
-use crate::check;
+use crate::check::{self, Checks};
 use crate::check_error::CheckError;
 use crate::context::Context;
 use crate::decode;
@@ -20,6 +19,7 @@ use crate::insn::{self, Insn, class};
 use crate::op::Code;
 use crate::program::Run;
 use crate::run_error::RunError;
+use crate::verify::{Facts, verify};
 
 /// rbpf panics beyond this many instructions.
 const MAX_RBPF_INSNS: usize = 32_000;
@@ -31,15 +31,22 @@ pub(super) struct Rbpf {
 }
 
 impl Rbpf {
-    pub(super) fn prepare(insns: &[Insn], maps: &[BoundMap]) -> Result<Self, CheckError> {
+    pub(super) fn prepare(
+        insns: &[Insn],
+        checks: Checks,
+        facts: &Facts<'_>,
+    ) -> Result<Self, CheckError> {
         if insns.len() > MAX_RBPF_INSNS {
             return Err(CheckError::TooLong {
                 len: insns.len(),
                 limit: MAX_RBPF_INSNS,
             });
         }
-        let ops = decode::decode(insns, &maps)?;
-        check::check(&ops)?;
+        let ops = decode::decode(insns, &facts.maps)?;
+        let layout = check::check(&ops)?;
+        if checks == Checks::Full {
+            verify(&ops, &layout, facts)?;
+        }
         for (index, (insn, op)) in insns.iter().zip(&ops).enumerate() {
             let backward = (Code::Ja as u8..=Code::Jsle32X as u8).contains(&(op.code as u8))
                 && op.target() <= index;

@@ -49,6 +49,8 @@ pub enum ArgKind {
     Any,
     /// A pointer to a string of the program's with a terminating NUL.
     Text,
+    /// Anything, and nothing if the helper does not look at it.
+    Optional,
 }
 
 macro_rules! helpers {
@@ -96,7 +98,7 @@ helpers! {
     /// Returns the nanoseconds since the machine started.
     KtimeGetNs = 5, "ktime_get_ns", [];
     /// Records a message, which the reader formats.
-    TracePrintk = 6, "trace_printk", [Readable, Length, Number, Number, Number];
+    TracePrintk = 6, "trace_printk", [Readable, Length, Optional, Optional, Optional];
     /// Returns a number that nobody should rely on to be a secret.
     GetPrandomU32 = 7, "get_prandom_u32", [];
     /// Returns the number of the CPU.

@@ -10,6 +10,7 @@ use axebpf_maps::{Map, MapError, MapSpec, UpdateFlags};
 
 use super::{MapDefinition, ObjectFile, ProgramDefinition};
 use crate::bound_map::{BoundMap, next_generation};
+use crate::check::Checks;
 use crate::engine::EngineKind;
 use crate::insn::{self, Insn};
 use crate::load_error::LoadError;
@@ -221,7 +222,7 @@ fn prepare(
         lines: definition.lines.clone(),
         maps,
     };
-    Program::new(engine, parts).map_err(|error| LoadError::Program {
+    Program::new(engine, Checks::Full, parts).map_err(|error| LoadError::Program {
         program: definition.name.clone(),
         section: definition.section.clone(),
         line: error

@@ -80,7 +80,7 @@ int maps(void *ctx)
 	return ringbuf_query(&ring, 0);
 }
 
-SEC("tp/all/facts")
+SEC("hprobe/facts")
 int facts(void *ctx)
 {
 	__u64 all = ktime_get_ns() + ktime_get_boot_ns() + jiffies64() + get_prandom_u32();

@@ -13,7 +13,7 @@
 //!
 //! | kinds | programs | management side |
 //! |---|---|---|
-//! | hash, array, and both per CPU | [`lookup`](Map::lookup), [`update`](Map::update), [`delete`](Map::delete) | [`read`](Map::read), [`write`](Map::write), [`remove`](Map::remove), [`keys`](Map::keys); of hashes [`take`](Map::take) |
+//! | hash, array, and both per CPU | [`lookup`](Map::lookup), [`update`](Map::update), [`delete`](Map::delete), [`entry_from`](Map::entry_from) | [`read`](Map::read), [`write`](Map::write), [`remove`](Map::remove), [`keys`](Map::keys); of hashes [`take`](Map::take) |
 //! | LRU hash, LRU per-CPU hash | the same; a new key in a full map makes it forget an old one | the same, which does not count as use |
 //! | queue, stack | [`push`](Map::push), [`pop`](Map::pop), [`peek`](Map::peek) | `write` and `read` with an empty key, `take` |
 //! | bloom filter | `push`, [`contains`](Map::contains) | `write` with an empty key |
@@ -146,6 +146,7 @@ extern crate alloc;
 mod access;
 mod array;
 mod bloom;
+mod entries;
 mod errno;
 mod error;
 mod hash;
@@ -174,6 +175,7 @@ mod value_sink;
 mod value_source;
 
 pub use access::Access;
+pub use entries::Entry;
 pub use error::MapError;
 pub use inner::InnerMap;
 #[cfg(all(feature = "kbpf-basic", axebpf_unstable))]

@@ -87,6 +87,10 @@ fn every_keyed_operation(map: &Map) {
             let _ = black_box(map.delete(&guard, &key[1..])).map_err(|error| error.errno());
         }
     }
+    let (mut key, mut slot) = ([0; 4], 0);
+    while let Ok(Some(entry)) = map.entry_from(&guard, slot, &mut key) {
+        slot = entry.slot + 1;
+    }
     let _ = black_box((map.arena(), map.program_access(), map.stats()));
 }
 

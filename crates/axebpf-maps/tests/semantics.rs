@@ -314,6 +314,30 @@ fn sides_keep_to_their_access() {
 }
 
 #[test]
+fn programs_visit_entries_by_their_own_access() {
+    let with = |flags| create(&MapSpec::new(MapKind::Hash, 4, 8, 4).with_flags(flags));
+    let hidden = with(MapFlags::WRONLY);
+    hidden
+        .write(&key(1), &value(1), ANY)
+        .expect("the management side may");
+    let guard = hit();
+    let mut found = key(0);
+    let entry = hidden.entry_from(&guard, 0, &mut found).expect("readable");
+    let entry = entry.expect("there is one");
+    assert_eq!((found, load(entry.value, 8)), (key(1), value(1).to_vec()));
+    assert_eq!(
+        hidden.entry_from(&guard, entry.slot + 1, &mut found),
+        Ok(None)
+    );
+    assert_eq!(hidden.entry_from(&guard, u32::MAX, &mut found), Ok(None));
+    let operation = Operation::Lookup;
+    let unreadable = with(MapFlags::WRONLY_PROG).entry_from(&guard, 0, &mut found);
+    assert_eq!(unreadable, Err(MapError::Forbidden { operation }));
+    let wrong = hidden.entry_from(&guard, 0, &mut [0; 3]);
+    assert_eq!(wrong.map_err(|error| error.errno()), Err(-22));
+}
+
+#[test]
 fn freezing_stops_the_management_side_only() {
     let map = map(MapKind::Array, 1);
     assert!(!map.is_frozen());

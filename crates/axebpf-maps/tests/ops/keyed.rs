@@ -248,8 +248,26 @@ impl Keyed {
         assert!(next.is_none_or(|next| self.entries.contains_key(&next)));
     }
 
+    /// Visits all entries as a program does.
+    fn visit(&self, map: &Map) {
+        let cpu = CPUS - 1;
+        let guard = hit_on(cpu);
+        let mut visited = BTreeSet::new();
+        let mut key = vec![0; self.spec.key_size as usize];
+        let mut slot = 0;
+        while let Some(entry) = map.entry_from(&guard, slot, &mut key).expect("readable") {
+            assert!(entry.slot >= slot && entry.slot < self.spec.max_entries);
+            slot = entry.slot + 1;
+            let value = load(entry.value, self.spec.value_size as usize);
+            assert_eq!(value, self.entries[&key][self.copy_of(cpu)]);
+            assert!(visited.insert(key.clone()), "an entry comes once");
+        }
+        assert!(self.entries.keys().eq(visited.iter()));
+    }
+
     /// Compares everything, by each way to go through it.
     pub(crate) fn compare(&self, map: &Map) {
+        self.visit(map);
         let mut walked = BTreeSet::new();
         let mut at = map.next_key(None).expect("keys are readable");
         while let Some(key) = at {

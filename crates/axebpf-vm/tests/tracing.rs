@@ -295,3 +295,35 @@ fn entries_are_visited() {
     let program = object.program("nested").expect("the program");
     assert_eq!(program.stats().abandoned_records, 0);
 }
+
+#[test]
+fn maps_are_found_in_maps() {
+    let object = load(include_bytes!("objects/maps.o"));
+    let count = |vm, index| run(&object, "count", &record(&[vm, index]));
+    assert_eq!([count(0, 1), count(0, 1), count(2, 0), count(2, 1)], [0; 4]);
+    assert_eq!([count(1, 0), count(4, 0)], [1, 1], "no map there");
+    assert_eq!(count(0, 2), 2, "no value there");
+    let values = |map: &str| {
+        [0u32, 1].map(|index| value(&object, map, &index.to_ne_bytes()).expect("a value")[0])
+    };
+    assert_eq!(values("first"), [0, 2]);
+    assert_eq!(values("the_second_one_with_a_long_name"), [1, 1]);
+
+    let program = object.program("forged").expect("the program");
+    let result = run_on(program, Context::new(&record(&[0, 0])));
+    assert!(
+        matches!(result, Err(axebpf_vm::RunError::NotAMap { arg: 1, .. })),
+        "{result:?}"
+    );
+    assert_eq!(run(&object, "calls_weak", &record(&[0, 6])), 7);
+}
+
+#[test]
+fn the_configuration_of_a_kernel_is_refused() {
+    let error = ObjectFile::parse(include_bytes!("objects/kconfig.o"));
+    let error = error.expect_err("there is no kernel").to_string();
+    assert_eq!(
+        error,
+        "section \".kconfig\" is not supported: there is no kernel whose configuration could be asked"
+    );
+}

@@ -2,12 +2,13 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use axebpf_maps::{MapFlags, MapKind, MapSpec};
 
 use super::btf::{Btf, Kind, Member};
-use super::file::{File, Section, SectionKind, SymbolKind};
+use super::file::{File, Relocation, Section, SectionKind, SymbolKind};
 use crate::load_error::LoadError;
 use crate::object::{MAX_MAPS, MapDefinition, Pinning};
 
@@ -89,6 +90,8 @@ fn data_map(index: usize, section: &Section<'_>) -> Result<PlacedMap, LoadError>
         spec,
         pinning: Pinning::None,
         initial: Some(initial),
+        inner: Vec::new(),
+        values_at: None,
     };
     Ok(PlacedMap {
         section: index,
@@ -113,12 +116,7 @@ fn btf_maps(
     let (_, types) = file
         .section_named(".BTF")
         .ok_or_else(|| bad("maps need type information; compile with -g"))?;
-    if let Some(relocation) = section.relocations.first() {
-        let offset = relocation.offset;
-        return Err(bad(&format!(
-            "initial values of maps are not supported (byte {offset:#x})"
-        )));
-    }
+    let first = maps.len();
     let btf = Btf::parse(types.data)?;
     let variables = btf
         .section(".maps")
@@ -143,7 +141,49 @@ fn btf_maps(
             definition: spec,
         });
     }
+    for relocation in &section.relocations {
+        initial_map(file, index, relocation, first, maps).ok_or_else(|| {
+            bad(&format!(
+                "the initial value at byte {:#x} is none of the object's maps in a map of maps",
+                relocation.offset
+            ))
+        })?;
+    }
     Ok(())
+}
+
+/// Notes what a relocation of the section says: that a slot of a map of maps starts with some other map of the section.
+///
+/// `first` is the number of the section's first map.
+fn initial_map(
+    file: &File<'_>,
+    section: usize,
+    relocation: &Relocation,
+    first: usize,
+    maps: &mut [PlacedMap],
+) -> Option<()> {
+    /// The bytes of a slot, in which the object has a pointer.
+    const POINTER: u64 = 8;
+    let symbol = file.symbols.get(relocation.symbol)?;
+    let inner = maps.iter().position(|map| {
+        map.section == section && symbol.section == Some(section) && map.offset == symbol.value
+    })?;
+    let outer = maps
+        .get_mut(first..)?
+        .iter_mut()
+        .filter(|map| map.section == section && map.offset <= relocation.offset)
+        .max_by_key(|map| map.offset)?;
+    let at = relocation
+        .offset
+        .checked_sub(outer.offset)?
+        .checked_sub(outer.definition.values_at?)?;
+    let slot = u32::try_from(at / POINTER).ok()?;
+    let limit = outer.definition.spec.max_entries;
+    if !at.is_multiple_of(POINTER) || slot >= limit || symbol.kind == SymbolKind::Section {
+        return None;
+    }
+    outer.definition.inner.push((slot, inner));
+    Some(())
 }
 
 /// Reads the definition of one map from its type.
@@ -186,6 +226,7 @@ impl BtfMap<'_, '_> {
         };
         let (mut kind, mut flags, mut pinning) = (None, 0, 0);
         let mut spec = MapSpec::new(MapKind::Array, 0, 0, 0).named(self.name);
+        let mut values_at = None;
         for member in self.btf.members(first, len) {
             let field = self.btf.member_name(member);
             let number = || {
@@ -205,13 +246,70 @@ impl BtfMap<'_, '_> {
                 "key" => spec.key_size = size()?,
                 "value" => spec.value_size = size()?,
                 "pinning" => pinning = number()?,
+                "map_extra" => spec.extra = number()?.into(),
+                "values" => {
+                    if let Some(inner) = self.template(member.of)? {
+                        spec.inner = Some(Arc::new(inner));
+                        values_at = Some(u64::from(member.offset) / 8);
+                    }
+                }
                 // A hint on which memory to use; 0 or not, there is one kind here.
                 "numa_node" => {}
                 _ => return Err(self.bad(format!("field {field:?} is not supported"))),
             }
         }
         let kind = kind.ok_or_else(|| self.bad("it has no type".to_string()))?;
-        finish(spec, kind, flags, pinning)
+        fill_sizes(&mut spec, kind);
+        let definition = finish(spec, kind, flags, pinning)?;
+        Ok(MapDefinition {
+            values_at,
+            ..definition
+        })
+    }
+
+    /// Reads `struct inner *values[]`, what the macro `__array` makes: the definition that the values have in common.
+    ///
+    /// `None` for the programs of a program array, which have none.
+    fn template(&self, of: u32) -> Result<Option<MapSpec>, LoadError> {
+        let bad = || self.bad("field \"values\" is no array of pointers to maps".to_string());
+        let Some(Kind::Array { element, .. }) = self.btf.resolve(of).map(|found| found.kind) else {
+            return Err(bad());
+        };
+        let Some(Kind::Ptr { to }) = self.btf.resolve(element).map(|found| found.kind) else {
+            return Err(bad());
+        };
+        match self.btf.resolve(to).map(|found| found.kind) {
+            Some(Kind::Function { .. }) => Ok(None),
+            Some(Kind::Struct { first, len, .. }) => {
+                let inner = self.btf.members(first, len);
+                // One level is all there is, so that definitions cannot go round in circles.
+                if inner
+                    .iter()
+                    .any(|member| self.btf.member_name(member) == "values")
+                {
+                    return Err(self.bad("maps of maps of maps are not possible".to_string()));
+                }
+                Ok(Some(self.read(to)?.spec))
+            }
+            _ => Err(bad()),
+        }
+    }
+}
+
+/// Fills in the sizes that a definition need not have, since there is one possible for the kind.
+fn fill_sizes(spec: &mut MapSpec, kind: u32) {
+    let numbered = [
+        MapKind::ProgArray,
+        MapKind::PerfEventArray,
+        MapKind::ArrayOfMaps,
+    ];
+    let holds = [MapKind::HashOfMaps];
+    let is = |kinds: &[MapKind]| kinds.iter().any(|known| known.number() == kind);
+    if spec.key_size == 0 && is(&numbered) {
+        spec.key_size = 4;
+    }
+    if spec.value_size == 0 && (is(&numbered) || is(&holds)) {
+        spec.value_size = 4;
     }
 }
 
@@ -237,6 +335,8 @@ fn finish(
         spec,
         pinning,
         initial: None,
+        inner: Vec::new(),
+        values_at: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Calling a helper: what it works with, and which one it is.
 
 use axebpf_hit::HitGuard;
+use axebpf_maps::Map;
 
 use super::Helper;
 use crate::bound_map::BoundMap;
@@ -46,7 +47,7 @@ pub(crate) struct Helpers<'r> {
     pub(crate) tail_calls: u32,
 }
 
-impl Helpers<'_> {
+impl<'r> Helpers<'r> {
     /// Calls `helper` with the values of `r1` to `r5` and returns that of `r0`.
     pub(crate) fn call(&mut self, helper: Helper, args: [u64; 5]) -> Result<u64, HelperFault> {
         let result = match helper {
@@ -113,6 +114,20 @@ impl Helpers<'_> {
 
     /// Returns the index of the map that argument `arg` names.
     pub(super) fn map_index(&self, arg: u8, value: u64) -> Result<usize, HelperFault> {
-        BoundMap::by_handle(self.memory.maps(), value).ok_or(HelperFault::NotAMap { arg, value })
+        BoundMap::by_handle(self.memory.maps(), value)
+            .or_else(|| self.memory.inner_by_handle(value))
+            .ok_or(HelperFault::NotAMap { arg, value })
+    }
+
+    /// Returns the map that argument `arg` names.
+    pub(super) fn map(&self, arg: u8, value: u64) -> Result<&'r Map, HelperFault> {
+        let index = self.map_index(arg, value)?;
+        self.map_at(index)
+            .ok_or(HelperFault::NotAMap { arg, value })
+    }
+
+    /// Returns the map with an index that [`map_index`](Self::map_index) returned in this run.
+    pub(super) fn map_at(&self, index: usize) -> Option<&'r Map> {
+        self.memory.map_at(index)
     }
 }

@@ -74,8 +74,9 @@ impl<'r> Helpers<'r> {
     /// Charges for all entries that the map can have, since looking for the next one passes free ones.
     pub(super) fn each_start(&mut self, args: [u64; 5]) -> Result<Flow<'r>, HelperFault> {
         let [map, function, context, flags, _] = args;
-        let index = self.map_index(1, map)?;
-        let map = self.memory.maps()[index].map();
+        let handle = map;
+        let index = self.map_index(1, handle)?;
+        let map = self.map(1, handle)?;
         if flags != 0 || !has_entries(map) {
             return Ok(self.fail(EINVAL));
         }
@@ -118,10 +119,10 @@ impl<'r> Helpers<'r> {
 
     /// Calls the callback for the next entry, if there is one.
     fn each_next(&mut self, mut iteration: Iteration, function: u64) -> Flow<'r> {
-        let Some(bound) = self.memory.maps().get(iteration.map) else {
+        let place = self.map_at(iteration.map);
+        let Some((map, handle)) = place.zip(self.memory.handle_of(iteration.map)) else {
             return self.each_end(&iteration);
         };
-        let (map, handle) = (bound.map(), bound.handle());
         let len = map.spec().key_size as usize;
         let mut keys = map.keys_from(iteration.slot);
         while let Ok(true) = keys.next_into(&mut self.scratch[..len]) {

@@ -1,16 +1,16 @@
 //! The helpers for maps of keys and values.
 
-use axebpf_maps::{MAX_KEY_SIZE, MapError, UpdateFlags};
+use axebpf_maps::{MAX_KEY_SIZE, Map, MapError, UpdateFlags};
 use axebpf_platform::CpuId;
 
 use super::call::{HelperFault, Helpers};
 
-impl Helpers<'_> {
-    /// Copies the key of map `index` into the scratch memory and returns its length.
+impl<'r> Helpers<'r> {
+    /// Copies a key of `map` into the scratch memory and returns its length.
     ///
     /// The map may hash the key more than once, so it must not be one that another CPU is changing.
-    fn take_key(&mut self, index: usize, addr: u64) -> Result<usize, HelperFault> {
-        let len = self.memory.maps()[index].map().spec().key_size as usize;
+    fn take_key(&mut self, map: &Map, addr: u64) -> Result<usize, HelperFault> {
+        let len = map.spec().key_size as usize;
         const { assert!(MAX_KEY_SIZE as usize <= crate::memory::SCRATCH_BYTES) };
         self.charge(len as u64)?;
         self.memory.copy_out(addr, &mut self.scratch[..len])?;
@@ -20,9 +20,11 @@ impl Helpers<'_> {
     /// `bpf_map_lookup_elem(map, key)`.
     pub(super) fn map_lookup(&mut self, args: [u64; 5]) -> Result<u64, HelperFault> {
         let [map, key, ..] = args;
-        let index = self.map_index(1, map)?;
-        let len = self.take_key(index, key)?;
-        let map = self.memory.maps()[index].map();
+        let map = self.map(1, map)?;
+        let len = self.take_key(map, key)?;
+        if map.kind().holds_maps() {
+            return Ok(self.inner_lookup(map, len));
+        }
         match map.lookup(self.guard, &self.scratch[..len]) {
             Ok(value) => Ok(value.map_or(0, |value| value.as_ptr().expose_provenance() as u64)),
             Err(_) => {
@@ -32,12 +34,25 @@ impl Helpers<'_> {
         }
     }
 
+    /// Looks the key in the scratch memory up in a map of maps; returns the map as a handle, or 0.
+    fn inner_lookup(&mut self, map: &'r Map, key_len: usize) -> u64 {
+        let found = map.inner(self.guard, &self.scratch[..key_len]);
+        let handle = match found {
+            Ok(None) => return 0,
+            Ok(Some(inner)) => self.memory.bind_inner(inner.map),
+            Err(_) => None,
+        };
+        handle.unwrap_or_else(|| {
+            self.errors += 1;
+            0
+        })
+    }
+
     /// `bpf_map_lookup_percpu_elem(map, key, cpu)`.
     pub(super) fn map_lookup_percpu(&mut self, args: [u64; 5]) -> Result<u64, HelperFault> {
         let [map, key, cpu, ..] = args;
-        let index = self.map_index(1, map)?;
-        let len = self.take_key(index, key)?;
-        let map = self.memory.maps()[index].map();
+        let map = self.map(1, map)?;
+        let len = self.take_key(map, key)?;
         let cpu = CpuId::new(cpu as u32);
         match map.lookup_on(self.guard, &self.scratch[..len], cpu) {
             Ok(value) => Ok(value.map_or(0, |value| value.as_ptr().expose_provenance() as u64)),
@@ -51,9 +66,8 @@ impl Helpers<'_> {
     /// `bpf_map_update_elem(map, key, value, flags)`.
     pub(super) fn map_update(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
         let [map, key, value, flags, _] = args;
-        let index = self.map_index(1, map)?;
-        let len = self.take_key(index, key)?;
-        let map = self.memory.maps()[index].map();
+        let map = self.map(1, map)?;
+        let len = self.take_key(map, key)?;
         let value_size = map.spec().value_size.into();
         self.charge(value_size)?;
         let value = self.memory.bytes(value, value_size)?;
@@ -65,9 +79,8 @@ impl Helpers<'_> {
     /// `bpf_map_delete_elem(map, key)`.
     pub(super) fn map_delete(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
         let [map, key, ..] = args;
-        let index = self.map_index(1, map)?;
-        let len = self.take_key(index, key)?;
-        let map = self.memory.maps()[index].map();
+        let map = self.map(1, map)?;
+        let len = self.take_key(map, key)?;
         Ok(errno(map.delete(self.guard, &self.scratch[..len])))
     }
 }

@@ -11,8 +11,7 @@ impl<'r> Helpers<'r> {
     /// `bpf_map_push_elem(map, value, flags)`.
     pub(super) fn map_push(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
         let [map, value, flags, ..] = args;
-        let index = self.map_index(1, map)?;
-        let map = self.memory.maps()[index].map();
+        let map = self.map(1, map)?;
         let size = map.spec().value_size.into();
         self.charge(size)?;
         let value = self.memory.bytes(value, size)?;
@@ -23,8 +22,7 @@ impl<'r> Helpers<'r> {
 
     /// `bpf_map_pop_elem(map, value)`.
     pub(super) fn map_pop(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
-        let index = self.map_index(1, args[0])?;
-        let map = self.memory.maps()[index].map();
+        let map = self.map(1, args[0])?;
         let guard = self.guard;
         let mut to = self.destination(args[1], map.spec().value_size)?;
         Ok(errno(map.pop(guard, &mut to)))
@@ -32,8 +30,7 @@ impl<'r> Helpers<'r> {
 
     /// `bpf_map_peek_elem(map, value)`; of a bloom filter, tells whether the value may be a member.
     pub(super) fn map_peek(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
-        let index = self.map_index(1, args[0])?;
-        let map = self.memory.maps()[index].map();
+        let map = self.map(1, args[0])?;
         if map.kind() == MapKind::BloomFilter {
             let size = map.spec().value_size.into();
             self.charge(size)?;
@@ -52,8 +49,7 @@ impl<'r> Helpers<'r> {
     /// `bpf_perf_event_output(ctx, map, flags, data, size)`.
     pub(super) fn perf_event_output(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
         let [_, map, flags, data, size] = args;
-        let index = self.map_index(2, map)?;
-        let Some(buffers) = self.memory.maps()[index].map().perf() else {
+        let Some(buffers) = self.map(2, map)?.perf() else {
             return Ok(EINVAL);
         };
         self.charge(size)?;

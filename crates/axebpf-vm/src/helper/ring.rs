@@ -3,7 +3,7 @@
 
 use core::ptr::{NonNull, with_exposed_provenance_mut};
 
-use axebpf_maps::RingBuf;
+use axebpf_maps::{Map, RingBuf};
 
 use super::call::{HelperFault, Helpers};
 use super::each::NO_RING;
@@ -18,7 +18,7 @@ const WAKEUP_FLAGS: u64 = 0b11;
 impl<'r> Helpers<'r> {
     fn ring(&self, value: u64) -> Result<(usize, Option<&'r RingBuf>), HelperFault> {
         let index = self.map_index(1, value)?;
-        Ok((index, self.memory.maps()[index].map().ring()))
+        Ok((index, self.map_at(index).and_then(Map::ring)))
     }
 
     /// `bpf_ringbuf_output(ringbuf, data, size, flags)`.
@@ -95,7 +95,7 @@ impl<'r> Helpers<'r> {
     }
 
     fn parts_of(&self, record: Reservation) -> Option<(Option<&'r RingBuf>, NonNull<u8>)> {
-        let ring = self.memory.maps().get(record.map)?.map().ring();
+        let ring = self.map_at(record.map)?.ring();
         Some((
             ring,
             NonNull::new(with_exposed_provenance_mut(record.addr as usize))?,

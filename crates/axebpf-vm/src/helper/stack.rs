@@ -115,8 +115,7 @@ impl Helpers<'_> {
     /// `bpf_get_stackid(ctx, map, flags)`: returns the number that the chain has in a map of stack traces.
     pub(super) fn get_stackid(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
         let [_, map, flags, ..] = args;
-        let index = self.map_index(2, map)?;
-        let map = self.memory.maps()[index].map();
+        let map = self.map(2, map)?;
         let slot_flags = StackFlags::from_bits_truncate(flags);
         let start = match self.stack_start(flags & !slot_flags.bits()) {
             Ok(start) if map.kind() == MapKind::StackTrace => start,

@@ -80,7 +80,7 @@ impl<'r> Helpers<'r> {
 
     /// Returns the program in a slot of a program array.
     fn program_at(&self, map: usize, index: u32) -> Option<&'r Program> {
-        let map = self.memory.maps()[map].map();
+        let map = self.map_at(map)?;
         let program = map.program(self.guard, index).ok()??;
         program.downcast_ref::<Program>()
     }

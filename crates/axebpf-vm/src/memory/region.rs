@@ -2,9 +2,10 @@
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
+use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-use axebpf_maps::{Arena, ValueSource};
+use axebpf_maps::{Arena, Map, MapKind, ValueSource};
 
 use super::raw::{self, Word};
 use super::{FRAME_BYTES, STACK_BYTES};
@@ -14,6 +15,19 @@ use crate::run_error::Access;
 
 /// The number of ring-buffer records that a program can hold reserved at a time.
 pub(crate) const MAX_RECORDS: usize = 8;
+
+/// The number of maps that a run can find in others.
+const MAX_INNER: usize = 8;
+
+/// The high bits of an inner map in a register; no address on any machine looks like this.
+const INNER_TAG: u64 = 0x6d62_0000_0000_0000;
+
+/// Returns what names an inner map in a register: where it is in the run's table, and which one it is, so that a
+/// handle that was kept from another run is not taken for another map.
+fn inner_handle(index: usize, map: &Map) -> u64 {
+    let which = (map as *const Map).addr() as u64 >> 4 & 0xff_ffff_ffff;
+    INNER_TAG | which << 8 | index as u64
+}
 
 /// A refused access.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +112,8 @@ pub(crate) struct Memory<'r> {
     writable: Window,
     maps: &'r [BoundMap],
     records: [Option<Reservation>; MAX_RECORDS],
+    /// The maps that were found in others.
+    inner: [Option<&'r Map>; MAX_INNER],
     /// The number of records that are held.
     held: usize,
     _context: PhantomData<&'r mut [u8]>,
@@ -138,6 +154,7 @@ impl<'r> Memory<'r> {
             writable: Window::EMPTY,
             maps,
             records: [None; MAX_RECORDS],
+            inner: [None; MAX_INNER],
             held: 0,
             _context: PhantomData,
         };
@@ -290,12 +307,28 @@ impl<'r> Memory<'r> {
             })
             .find_map(|map| value_window(map.arena()?, addr))
             .into_iter()
+            .chain(self.find_inner(addr, access))
             .chain(records.map(|record| Window {
                 start: record.addr,
                 len: record.len,
             }))
             .find(|window| window.holds(addr, len))
             .ok_or(Violation::OutOfBounds { access, addr, len })
+    }
+
+    /// Finds the value of a map that was found in another one.
+    fn find_inner(&self, addr: u64, access: Access) -> Option<Window> {
+        let inner = self.inner.iter().flatten().filter(|map| {
+            let allowed = map.program_access();
+            map.kind() != MapKind::RingBuf
+                && match access {
+                    Access::Read => allowed.can_read(),
+                    Access::Write => allowed.can_write(),
+                }
+        });
+        inner
+            .into_iter()
+            .find_map(|map| value_window(&map.arena(), addr))
     }
 
     /// Refuses to let a helper write `len` bytes at `addr` unless they lie in one region that may be written.
@@ -355,6 +388,40 @@ impl<'r> Memory<'r> {
     /// Returns the program's maps.
     pub(crate) fn maps(&self) -> &'r [BoundMap] {
         self.maps
+    }
+
+    /// Makes a map that is the value of another one accessible, and returns its handle.
+    ///
+    /// `None` when the run has as many already as it can.
+    pub(crate) fn bind_inner(&mut self, map: &'r Map) -> Option<u64> {
+        let mut inner = self.inner.iter_mut().enumerate();
+        let (index, slot) = inner.find(|(_, slot)| slot.is_none_or(|known| ptr::eq(known, map)))?;
+        *slot = Some(map);
+        Some(inner_handle(index, map))
+    }
+
+    /// Returns the index of the inner map that a register names; it follows those of the program's maps.
+    pub(crate) fn inner_by_handle(&self, value: u64) -> Option<usize> {
+        let index = usize::from(value as u8);
+        let map = (*self.inner.get(index)?)?;
+        (inner_handle(index, map) == value).then_some(self.maps.len() + index)
+    }
+
+    /// Returns the map with that index, of the program's or an inner one.
+    pub(crate) fn map_at(&self, index: usize) -> Option<&'r Map> {
+        match self.maps.get(index) {
+            Some(bound) => Some(bound.map()),
+            None => *self.inner.get(index.checked_sub(self.maps.len())?)?,
+        }
+    }
+
+    /// Returns the handle of the map with that index.
+    pub(crate) fn handle_of(&self, index: usize) -> Option<u64> {
+        if let Some(bound) = self.maps.get(index) {
+            return Some(bound.handle());
+        }
+        let inner = index.checked_sub(self.maps.len())?;
+        Some(inner_handle(inner, (*self.inner.get(inner)?)?))
     }
 
     /// Tells whether one more record can be held.

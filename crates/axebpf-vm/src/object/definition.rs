@@ -26,6 +26,10 @@ pub struct MapDefinition {
     pub(crate) spec: MapSpec,
     pub(crate) pinning: Pinning,
     pub(crate) initial: Option<Vec<u8>>,
+    /// The slots of a map of maps that start with a map, and the number of that map in the object.
+    pub(crate) inner: Vec<(u32, usize)>,
+    /// Where in the definition the slots of a map of maps are, in bytes.
+    pub(crate) values_at: Option<u64>,
 }
 
 impl MapDefinition {

@@ -140,18 +140,25 @@ pub(super) fn load(file: &ObjectFile, options: &LoadOptions<'_>) -> Result<Objec
     let platform_cpus = axebpf_hit::platform().map_or(1, |platform| platform.cpu_limit());
     let cpus = options.cpus.unwrap_or(platform_cpus);
     let mut maps = Vec::with_capacity(file.maps.len());
+    let mut made = Vec::with_capacity(file.maps.len());
     for definition in &file.maps {
         let map = match options.reuse.and_then(|reuse| reuse(definition)) {
             Some(map) => {
                 check_compatible(definition.spec(), map.spec())?;
                 map
             }
-            None => Arc::new(create(definition, cpus)?),
+            None => {
+                made.push((maps.len(), definition));
+                Arc::new(create(definition, cpus)?)
+            }
         };
         maps.push(LoadedMap {
             map,
             generation: next_generation(),
         });
+    }
+    for (number, definition) in made {
+        fill(number, definition, &maps)?;
     }
     let mut programs = Vec::with_capacity(file.programs.len());
     for definition in file
@@ -180,6 +187,26 @@ fn create(definition: &MapDefinition, cpus: u32) -> Result<Map, LoadError> {
             .map_err(failed)?;
     }
     Ok(map)
+}
+
+/// Puts the maps in a new map of maps that the object says it starts with.
+fn fill(number: usize, definition: &MapDefinition, maps: &[LoadedMap]) -> Result<(), LoadError> {
+    let Some(outer) = maps.get(number) else {
+        return Ok(());
+    };
+    for (slot, inner) in &definition.inner {
+        if let Some(inner) = maps.get(*inner) {
+            let map = Arc::clone(&inner.map);
+            outer
+                .map
+                .write_inner(&slot.to_ne_bytes(), map, UpdateFlags::Any)
+                .map_err(|error| LoadError::Map {
+                    map: definition.name().into(),
+                    error,
+                })?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses to share a map that is not what the object defines.

@@ -237,6 +237,9 @@ fn calls_by_register_go_to_functions_of_the_program_only() {
     let [low, high] = code(3);
     let insns = [low, high, insn(0x8d, 3, 0, 0, 0), EXIT, mov(0, 42), EXIT];
     assert_eq!(eval(&insns), 42);
+    // The register in the immediate, as in what LLVM before 19 makes.
+    let insns = [low, high, insn(0x8d, 0, 0, 0, 3), EXIT, mov(0, 42), EXIT];
+    assert_eq!(eval(&insns), 42);
     let [low, high] = code(4);
     let wild = [
         low,

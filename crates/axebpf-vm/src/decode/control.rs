@@ -91,8 +91,14 @@ impl At {
             imm,
         } = self.insn;
         if opcode == insn::CALLX {
-            self.reserved(i64::from(src) | i64::from(off) | i64::from(imm))?;
-            let dst = self.register(dst)?;
+            self.reserved(i64::from(src) | i64::from(off))?;
+            // The register is in the destination field. LLVM before 19 has it in the immediate, and the field is 0 then.
+            let number = match (dst, u8::try_from(imm)) {
+                (dst, Ok(0)) => dst,
+                (0, Ok(number)) => number,
+                _ => return self.reserved(i64::from(imm)).and(Err(self.unknown())),
+            };
+            let dst = self.register(number)?;
             return Ok(Op {
                 code: Code::CallReg,
                 dst,

@@ -1,6 +1,9 @@
 //! What is counted about a program.
 
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
+
+use axebpf_hit::{HitGuard, Padded};
 
 use crate::run_error::RunError;
 
@@ -32,9 +35,12 @@ impl ProgramStats {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
-    runs: AtomicU64,
+    /// The runs of each CPU, which counts its own only, so that counting is no atomic operation.
+    runs: Box<[Padded<AtomicU64>]>,
+    /// The runs of CPUs that the platform did not have when the program was made.
+    other_runs: AtomicU64,
     budget_aborts: AtomicU64,
     memory_aborts: AtomicU64,
     helper_aborts: AtomicU64,
@@ -43,9 +49,32 @@ pub(crate) struct Counters {
     abandoned_records: AtomicU64,
 }
 
+impl Default for Counters {
+    fn default() -> Self {
+        let cpus = axebpf_hit::platform().map_or(0, |platform| platform.cpu_limit());
+        let zero = AtomicU64::default;
+        Self {
+            runs: (0..cpus).map(|_| Padded::new(zero())).collect(),
+            other_runs: zero(),
+            budget_aborts: zero(),
+            memory_aborts: zero(),
+            helper_aborts: zero(),
+            other_aborts: zero(),
+            helper_errors: zero(),
+            abandoned_records: zero(),
+        }
+    }
+}
+
 impl Counters {
-    pub(crate) fn count_run(&self) {
-        self.runs.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_run(&self, guard: &HitGuard) {
+        match self.runs.get(guard.cpu().get() as usize) {
+            // Nobody else writes this number: the guard is that of the only hit on its CPU.
+            Some(runs) => runs.store(runs.load(Ordering::Relaxed) + 1, Ordering::Relaxed),
+            None => {
+                self.other_runs.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     pub(crate) fn count_abort(&self, error: &RunError) {
@@ -75,7 +104,7 @@ impl Counters {
     pub(crate) fn read(&self) -> ProgramStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ProgramStats {
-            runs: read(&self.runs),
+            runs: read(&self.other_runs) + self.runs.iter().map(|runs| read(runs)).sum::<u64>(),
             budget_aborts: read(&self.budget_aborts),
             memory_aborts: read(&self.memory_aborts),
             helper_aborts: read(&self.helper_aborts),

@@ -54,13 +54,14 @@ pub(crate) fn run<'r>(
     regs[Reg::R1 as usize] = context;
     regs[Reg::R2 as usize] = len;
     regs[Reg::R10 as usize] = env.memory.frame_pointer();
+    let mut ops = image.ops;
     let mut pc = 0usize;
     // Where the program came to by a jump last, from where on the budget is not settled yet.
     let mut since = 0usize;
     let mut depth = 0usize;
 
     loop {
-        let Some(op) = image.ops.get(pc) else {
+        let Some(op) = ops.get(pc) else {
             return Err(Stop {
                 insn: pc,
                 cause: Cause::FellOff,
@@ -338,6 +339,7 @@ pub(crate) fn run<'r>(
                     }
                     Ok(Flow::Tail(next)) => {
                         image = next;
+                        ops = image.ops;
                         regs[Reg::R1 as usize] = context;
                         regs[Reg::R2 as usize] = len;
                         pc = 0;

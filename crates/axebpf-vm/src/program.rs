@@ -229,7 +229,7 @@ impl Program {
         context: Context<'_>,
         env: &RunEnv<'_>,
     ) -> Result<u64, RunError> {
-        self.counters.count_run();
+        self.counters.count_run(guard);
         let run = Run {
             guard,
             env,

@@ -53,6 +53,13 @@ impl Window {
         let offset = addr.wrapping_sub(self.start);
         offset < self.len && self.len - offset >= len
     }
+
+    /// Does the same in one comparison, for `len` of 8 at most and a window of at least 8 bytes.
+    #[inline(always)]
+    fn holds_word(&self, addr: u64, len: u64) -> bool {
+        debug_assert!(len <= 8 && self.len >= 8);
+        addr.wrapping_sub(self.start) <= self.len - len
+    }
 }
 
 /// How much of its frame a function is known to use, to be made ready before it starts.
@@ -258,10 +265,20 @@ impl<'r> Memory<'r> {
         Ok(unsafe { raw::atomic_u64(addr) })
     }
 
+    /// Tells whether the bytes lie in the live part of the stack, which is never smaller than [`FrameUse::STEP`].
+    #[inline(always)]
+    fn in_stack(&self, addr: u64, len: u64) -> bool {
+        if len <= 8 {
+            self.stack.holds_word(addr, len)
+        } else {
+            self.stack.holds(addr, len)
+        }
+    }
+
     /// Refuses a read unless it lies in one region.
     #[inline(always)]
     fn check_read(&mut self, addr: u64, len: u64) -> Result<Sharing, Violation> {
-        if self.stack.holds(addr, len) || self.context.holds(addr, len) {
+        if self.in_stack(addr, len) || self.context.holds(addr, len) {
             return Ok(Sharing::Private);
         }
         if self.readable.holds(addr, len) {
@@ -273,7 +290,7 @@ impl<'r> Memory<'r> {
     /// Refuses a write unless it lies in one region that may be written.
     #[inline(always)]
     fn check_write(&mut self, addr: u64, len: u64) -> Result<Sharing, Violation> {
-        if self.stack.holds(addr, len) || self.writable_context.holds(addr, len) {
+        if self.in_stack(addr, len) || self.writable_context.holds(addr, len) {
             return Ok(Sharing::Private);
         }
         if self.writable.holds(addr, len) {

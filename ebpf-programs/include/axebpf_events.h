@@ -100,7 +100,8 @@ _Static_assert(sizeof(struct vmm_device_access) == 40, "as long as its record");
  */
 struct vmm_external_interrupt {
 	struct axebpf_event common;
-	/* The interrupt number (INTID): 0 to 15 SGI, 16 to 31 PPI, from 32 on SPI, from 8192 on LPI. */
+	/* The interrupt number (INTID): 0 to 15 SGI, 16 to 31 PPI, from 32 on SPI, from 8192 on
+	 * LPI. */
 	__u32 irq;
 	/* Whether it took a vCPU out of its guest. */
 	__u8 from_guest;
@@ -258,7 +259,8 @@ struct vmm_page_fault {
 	__u64 gva;
 	/* What the guest was doing: 1 reading, 2 writing, 4 executing. */
 	__u32 access;
-	/* The fault status (ESR_EL2.DFSC or IFSC), 0 to 63: 4 to 7 translation, 12 to 15 permission. */
+	/* The fault status (ESR_EL2.DFSC or IFSC), 0 to 63: 4 to 7 translation, 12 to 15
+	 * permission. */
 	__u32 status;
 	/* The guest-virtual address of the instruction. */
 	__u64 pc;
@@ -269,7 +271,8 @@ _Static_assert(sizeof(struct vmm_page_fault) == 48, "as long as its record");
  * vmm:task_switch
  * A CPU goes from one task of the hypervisor, usually a vCPU, to another.
  *
- * Task numbers are the scheduler's own; `0xffffffff` is the idle task. The duration is how long the previous task ran.
+ * Task numbers are the scheduler's own; `0xffffffff` is the idle task. The duration is how
+ * long the previous task ran.
  */
 struct vmm_task_switch {
 	struct axebpf_event common;
@@ -324,7 +327,8 @@ struct vmm_vcpu_create {
 	__u32 vm_id;
 	/* The vCPU. */
 	__u32 vcpu_id;
-	/* The CPUs that it may run on, one bit each from CPU 0 on; all ones when it may run anywhere. */
+	/* The CPUs that it may run on, one bit each from CPU 0 on; all ones when it may run
+	 * anywhere. */
 	__u64 cpu_mask;
 };
 _Static_assert(sizeof(struct vmm_vcpu_create) == 24, "as long as its record");
@@ -361,7 +365,8 @@ _Static_assert(sizeof(struct vmm_vcpu_halt) == 24, "as long as its record");
  * vmm:vcpu_run_enter
  * A vCPU enters the guest: the last thing that the hypervisor does before it.
  *
- * The duration is the time since the last exit on the same CPU: how long the hypervisor, or the idle loop, had it.
+ * The duration is the time since the last exit on the same CPU: how long the hypervisor, or
+ * the idle loop, had it.
  */
 struct vmm_vcpu_run_enter {
 	struct axebpf_event common;
@@ -386,8 +391,9 @@ struct vmm_vcpu_run_exit {
 	__u32 vm_id;
 	/* The vCPU. */
 	__u32 vcpu_id;
-	/* Why: the exception class, ESR_EL2.EC, 0 to 63, for a synchronous exit (22 hypercall, 36 data abort, 32
-	 * instruction abort, 1 WFI or WFE, 24 system register), 64 for an interrupt. */
+	/* Why: the exception class, ESR_EL2.EC, 0 to 63, for a synchronous exit (22 hypercall, 36
+	 * data abort, 32 instruction abort, 1 WFI or WFE, 24 system register), 64 for an
+	 * interrupt. */
 	__u32 reason;
 	__u8 __padding0[4];
 	/* The guest-virtual address at which the guest stopped (ELR_EL2). */
@@ -405,7 +411,8 @@ _Static_assert(sizeof(struct vmm_vcpu_run_exit) == 56, "as long as its record");
  * vmm:vcpu_state_change
  * A vCPU changes its state.
  *
- * The states are: 0 created, 1 off (waiting for PSCI CPU_ON), 2 ready, 3 running, 4 blocked, 5 stopped.
+ * The states are: 0 created, 1 off (waiting for PSCI CPU_ON), 2 ready, 3 running, 4 blocked, 5
+ * stopped.
  */
 struct vmm_vcpu_state_change {
 	struct axebpf_event common;
@@ -487,8 +494,8 @@ struct vmm_vm_shutdown {
 	struct axebpf_event common;
 	/* The VM. */
 	__u32 vm_id;
-	/* Why: 0 the guest asked for it, 1 the guest asked for a reset, 2 the operator asked for it, 3 the guest
-	 * failed, 4 the hypervisor failed. */
+	/* Why: 0 the guest asked for it, 1 the guest asked for a reset, 2 the operator asked for
+	 * it, 3 the guest failed, 4 the hypervisor failed. */
 	__u32 reason;
 };
 _Static_assert(sizeof(struct vmm_vm_shutdown) == 16, "as long as its record");

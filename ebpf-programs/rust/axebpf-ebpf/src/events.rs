@@ -106,7 +106,8 @@ pub mod vmm {
     pub struct ExternalInterrupt {
         /// How each record begins.
         pub common: EventHeader,
-        /// The interrupt number (INTID): 0 to 15 SGI, 16 to 31 PPI, from 32 on SPI, from 8192 on LPI.
+        /// The interrupt number (INTID): 0 to 15 SGI, 16 to 31 PPI, from 32 on SPI, from 8192 on
+        /// LPI.
         pub irq: u32,
         /// Whether it took a vCPU out of its guest.
         pub from_guest: u8,
@@ -328,7 +329,8 @@ pub mod vmm {
         pub gva: u64,
         /// What the guest was doing: 1 reading, 2 writing, 4 executing.
         pub access: u32,
-        /// The fault status (ESR_EL2.DFSC or IFSC), 0 to 63: 4 to 7 translation, 12 to 15 permission.
+        /// The fault status (ESR_EL2.DFSC or IFSC), 0 to 63: 4 to 7 translation, 12 to 15
+        /// permission.
         pub status: u32,
         /// The guest-virtual address of the instruction.
         pub pc: u64,
@@ -345,7 +347,8 @@ pub mod vmm {
     ///
     /// A CPU goes from one task of the hypervisor, usually a vCPU, to another.
     ///
-    /// Task numbers are the scheduler's own; `0xffffffff` is the idle task. The duration is how long the previous task ran.
+    /// Task numbers are the scheduler's own; `0xffffffff` is the idle task. The duration is how
+    /// long the previous task ran.
     #[repr(C)]
     #[derive(Clone, Copy)]
     pub struct TaskSwitch {
@@ -426,7 +429,8 @@ pub mod vmm {
         pub vm_id: u32,
         /// The vCPU.
         pub vcpu_id: u32,
-        /// The CPUs that it may run on, one bit each from CPU 0 on; all ones when it may run anywhere.
+        /// The CPUs that it may run on, one bit each from CPU 0 on; all ones when it may run
+        /// anywhere.
         pub cpu_mask: u64,
     }
 
@@ -485,7 +489,8 @@ pub mod vmm {
     ///
     /// A vCPU enters the guest: the last thing that the hypervisor does before it.
     ///
-    /// The duration is the time since the last exit on the same CPU: how long the hypervisor, or the idle loop, had it.
+    /// The duration is the time since the last exit on the same CPU: how long the hypervisor, or
+    /// the idle loop, had it.
     #[repr(C)]
     #[derive(Clone, Copy)]
     pub struct VcpuRunEnter {
@@ -520,8 +525,9 @@ pub mod vmm {
         pub vm_id: u32,
         /// The vCPU.
         pub vcpu_id: u32,
-        /// Why: the exception class, ESR_EL2.EC, 0 to 63, for a synchronous exit (22 hypercall, 36 data abort, 32
-        /// instruction abort, 1 WFI or WFE, 24 system register), 64 for an interrupt.
+        /// Why: the exception class, ESR_EL2.EC, 0 to 63, for a synchronous exit (22 hypercall, 36
+        /// data abort, 32 instruction abort, 1 WFI or WFE, 24 system register), 64 for an
+        /// interrupt.
         pub reason: u32,
         _padding0: [u8; 4],
         /// The guest-virtual address at which the guest stopped (ELR_EL2).
@@ -545,7 +551,8 @@ pub mod vmm {
     ///
     /// A vCPU changes its state.
     ///
-    /// The states are: 0 created, 1 off (waiting for PSCI CPU_ON), 2 ready, 3 running, 4 blocked, 5 stopped.
+    /// The states are: 0 created, 1 off (waiting for PSCI CPU_ON), 2 ready, 3 running, 4 blocked, 5
+    /// stopped.
     #[repr(C)]
     #[derive(Clone, Copy)]
     pub struct VcpuStateChange {
@@ -669,8 +676,8 @@ pub mod vmm {
         pub common: EventHeader,
         /// The VM.
         pub vm_id: u32,
-        /// Why: 0 the guest asked for it, 1 the guest asked for a reset, 2 the operator asked for it, 3 the guest
-        /// failed, 4 the hypervisor failed.
+        /// Why: 0 the guest asked for it, 1 the guest asked for a reset, 2 the operator asked for
+        /// it, 3 the guest failed, 4 the hypervisor failed.
         pub reason: u32,
     }
 

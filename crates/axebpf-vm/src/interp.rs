@@ -3,7 +3,12 @@
 //! What makes it fast: everything that can be found out at load is (see [`op`](crate::op)); an operation and its operand
 //! form are one dense number, so that each costs one jump through a table; register numbers are an enum of eleven values, so
 //! that indexing needs no check; the budget is settled at jumps only, from the distance covered since the
-//! last one; and an access to memory costs a few comparisons (see [`memory`](crate::memory)).
+//! last one; an access to memory costs a few comparisons, one of them for the stack (see [`memory`](crate::memory)).
+//!
+//! Starting costs little, too: only the part of the stack that the program is known to use is made ready, runs are counted
+//! without an atomic operation, and the arguments of the program and of helpers travel in the machine's registers, since wide
+//! loads of what narrow stores left just before make many processors wait. `benches/interp` compares all that with other
+//! interpreters.
 
 use crate::arith::{div32, div64, mod32, mod64, sdiv32, sdiv64, smod32, smod64};
 use crate::check::MAX_FRAMES;

@@ -10,8 +10,9 @@
 //! 1. `elf` reads sections, symbols, map definitions (BTF and legacy) and relocations, links each program with the
 //!    functions that it calls, adapts it to the types of its target (CO-RE), and notes the lines of its source.
 //! 2. `decode` turns each instruction into one operation, and refuses what the instruction set does not define.
-//! 3. `check` is a pass over the decoded program: jumps, functions, call depth. Later passes go next to it.
-//! 4. `interp` is the loop, `memory` the check that every access passes, `helper` what programs can call.
+//! 3. `check` is a pass over the decoded program: jumps, functions, call depth. `verify` follows the flow of control and of
+//!    values through it ([`Checks`] says what of this a program has to pass).
+//! 4. `interp` is the loop, `flow` how helpers steer it, `memory` the check that every access passes, `helper` what programs can call.
 //!
 //! Invariant: a program reaches its stack, its context, values of its own maps, and the ring-buffer records that it has
 //! reserved, and nothing else. `unsafe` is in `memory` and in the places that hand it memory (the default engine, and the

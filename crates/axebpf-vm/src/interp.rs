@@ -3,7 +3,7 @@
 //! What makes it fast: everything that can be found out at load is (see [`op`](crate::op)); an operation and its operand
 //! form are one dense number, so that each costs one jump through a table; register numbers are an enum of eleven values, so
 //! that indexing needs no check; the budget is settled at jumps only, from the distance covered since the
-//! last one; an access to memory costs a few comparisons, one of them for the stack (see [`memory`](crate::memory)).
+//! last one; pairs of operations that often follow each other are one step (see [`fuse`](crate::fuse)); an access to memory costs a few comparisons, one of them for the stack (see [`memory`](crate::memory)).
 //!
 //! Starting costs little, too: only the part of the stack that the program is known to use is made ready, runs are counted
 //! without an atomic operation, and the arguments of the program and of helpers travel in the machine's registers, since wide
@@ -179,6 +179,79 @@ pub(crate) fn run<'r>(
             ($word:ty, $cell:ident, $update:ident) => {
                 src!() = u64::from(atomic!($word, $cell, |at, value| at.$update(value, SeqCst)))
             };
+        }
+
+        // Two operations in one step; see `fuse`.
+        macro_rules! part {
+            (Add64K, $o:expr) => {
+                regs[$o.dst as usize] = regs[$o.dst as usize].wrapping_add($o.imm)
+            };
+            (Sub64K, $o:expr) => {
+                regs[$o.dst as usize] = regs[$o.dst as usize].wrapping_sub($o.imm)
+            };
+            (Lsh64K, $o:expr) => {
+                regs[$o.dst as usize] = regs[$o.dst as usize].wrapping_shl($o.imm as u32)
+            };
+            (Rsh64K, $o:expr) => {
+                regs[$o.dst as usize] = regs[$o.dst as usize].wrapping_shr($o.imm as u32)
+            };
+            (Add64X, $o:expr) => {
+                regs[$o.dst as usize] = regs[$o.dst as usize].wrapping_add(regs[$o.src as usize])
+            };
+            (Jne64X, $o:expr) => {
+                if regs[$o.dst as usize] != regs[$o.src as usize] {
+                    go!($o.target())
+                }
+            };
+            (Jne64K, $o:expr) => {
+                if regs[$o.dst as usize] != $o.imm {
+                    go!($o.target())
+                }
+            };
+            (Jeq64K, $o:expr) => {
+                if regs[$o.dst as usize] == $o.imm {
+                    go!($o.target())
+                }
+            };
+            (Load8, $o:expr) => {
+                part!(load u8, $o)
+            };
+            (Load32, $o:expr) => {
+                part!(load u32, $o)
+            };
+            (Load64, $o:expr) => {
+                part!(load u64, $o)
+            };
+            (Mov64X, $o:expr) => {
+                regs[$o.dst as usize] = regs[$o.src as usize]
+            };
+            (And64K, $o:expr) => {
+                regs[$o.dst as usize] &= $o.imm
+            };
+            (Or64X, $o:expr) => {
+                regs[$o.dst as usize] |= regs[$o.src as usize]
+            };
+            (Xor64X, $o:expr) => {
+                regs[$o.dst as usize] ^= regs[$o.src as usize]
+            };
+            (load $word:ty, $o:expr) => {{
+                let addr = regs[$o.src as usize].wrapping_add(i64::from($o.off) as u64);
+                regs[$o.dst as usize] = u64::from(memory!(env.memory.load::<$word>(addr)));
+            }};
+            (StoreX64, $o:expr) => {{
+                let addr = regs[$o.dst as usize].wrapping_add(i64::from($o.off) as u64);
+                memory!(env.memory.store(addr, regs[$o.src as usize]));
+            }};
+        }
+        macro_rules! pair {
+            ($first:ident, $second:ident) => {{
+                part!($first, op);
+                let Some(next) = ops.get(pc) else {
+                    stop!(Cause::FellOff)
+                };
+                pc += 1;
+                part!($second, next);
+            }};
         }
 
         use core::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -478,6 +551,25 @@ pub(crate) fn run<'r>(
                 });
                 regs[Reg::R0 as usize] = old;
             }
+
+            Code::Mov64XAdd64K => pair!(Mov64X, Add64K),
+            Code::Mov64XLsh64K => pair!(Mov64X, Lsh64K),
+            Code::Mov64XAnd64K => pair!(Mov64X, And64K),
+            Code::Mov64XMov64X => pair!(Mov64X, Mov64X),
+            Code::Load64Load64 => pair!(Load64, Load64),
+            Code::Load64Add64X => pair!(Load64, Add64X),
+            Code::Load32Load32 => pair!(Load32, Load32),
+            Code::Load8Add64X => pair!(Load8, Add64X),
+            Code::StoreX64StoreX64 => pair!(StoreX64, StoreX64),
+            Code::Add64XLoad64 => pair!(Add64X, Load64),
+            Code::Add64XStoreX64 => pair!(Add64X, StoreX64),
+            Code::Add64KJne64X => pair!(Add64K, Jne64X),
+            Code::Add64KStoreX64 => pair!(Add64K, StoreX64),
+            Code::Sub64KJne64K => pair!(Sub64K, Jne64K),
+            Code::And64KJeq64K => pair!(And64K, Jeq64K),
+            Code::Xor64XAnd64K => pair!(Xor64X, And64K),
+            Code::Or64XStoreX64 => pair!(Or64X, StoreX64),
+            Code::Rsh64KAdd64X => pair!(Rsh64K, Add64X),
 
             Code::Hole => stop!(Cause::FellOff),
         }

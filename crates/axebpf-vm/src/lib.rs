@@ -64,6 +64,7 @@ mod engine;
 mod env;
 mod errno;
 mod flow;
+mod fuse;
 mod helper;
 pub mod insn;
 mod interp;

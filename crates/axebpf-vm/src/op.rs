@@ -97,6 +97,10 @@ pub(crate) enum Code {
     // Atomics.
     Add32, Or32, And32, Xor32, FetchAdd32, FetchOr32, FetchAnd32, FetchXor32, Xchg32, CmpXchg32,
     Add64, Or64, And64, Xor64, FetchAdd64, FetchOr64, FetchAnd64, FetchXor64, Xchg64, CmpXchg64,
+    // Two operations in one step; see `fuse`.
+    Mov64XAdd64K, Mov64XLsh64K, Mov64XAnd64K, Mov64XMov64X, Load64Load64, Load64Add64X, Load32Load32,
+    Load8Add64X, StoreX64StoreX64, Add64XLoad64, Add64XStoreX64, Add64KJne64X, Add64KStoreX64,
+    Sub64KJne64K, And64KJeq64K, Xor64XAnd64K, Or64XStoreX64, Rsh64KAdd64X,
     // Never executed.
     Hole,
 }

@@ -10,6 +10,7 @@ use crate::check::{self, Checks, MAX_FRAMES};
 use crate::check_error::CheckError;
 use crate::context::Context;
 use crate::decode::{self, Bindings};
+use crate::fuse::fuse;
 use crate::helper::{HelperFault, Helpers};
 use crate::insn::Insn;
 use crate::interp::{self, Cause, Image, Stop};
@@ -43,13 +44,15 @@ impl Interp {
         checks: Checks,
         facts: &Facts<'_>,
     ) -> Result<Self, CheckError> {
-        let ops: Vec<Op> = decode::decode(insns, &facts.maps)?;
+        let mut ops: Vec<Op> = decode::decode(insns, &facts.maps)?;
         let layout = check::check(&ops)?;
         if checks == Checks::Full {
             verify(&ops, &layout, facts)?;
         }
+        let used = frame_use(&ops);
+        fuse(&mut ops);
         Ok(Self {
-            used: frame_use(&ops),
+            used,
             ops: ops.into(),
             functions: layout.functions.into(),
         })

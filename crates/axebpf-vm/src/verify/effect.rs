@@ -95,7 +95,8 @@ impl Form {
             FetchAdd32 | FetchOr32 | FetchAnd32 | FetchXor32 | Xchg32 | FetchAdd64 | FetchOr64 | FetchAnd64
             | FetchXor64 | Xchg64 => Self::Fetch,
             CmpXchg32 | CmpXchg64 => Self::CompareExchange,
-            Ja | CallHelper | CallSteer | CallLocal | Exit | Hole => Self::Nothing,
+            // Operations are put together after all checks only.
+            _ => Self::Nothing,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-use axebpf_maps::Map;
+use axebpf_maps::{Map, UpdateFlags};
 
-use crate::{Error, MapId, ObjectId, Registry, state::KnownMap};
+use crate::{Error, MapId, ObjectId, ProgramId, Registry, state::KnownMap};
 
 /// The longest name of an object or of a pin, in bytes.
 const NAME_LIMIT: usize = 64;
@@ -53,7 +53,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::NotPinned`] when there is no such pin.
+    /// [`Error::NotPinned`] when there is no such pin. When what an array of programs held cannot be
+    /// given back, the error says so, but the pin is gone.
     pub fn unpin(&self, name: &str) -> Result<(), Error> {
         let mut state = self.state.lock()?;
         let pinned = state
@@ -62,7 +63,43 @@ impl Registry {
             .find(|known| known.pin.as_deref() == Some(name));
         let known = pinned.ok_or_else(|| Error::NotPinned { name: name.into() })?;
         known.pin = None;
-        state.sweep_maps();
+        state.sweep_maps()
+    }
+
+    /// Puts a program into a slot of an array of programs, as the target of tail calls.
+    ///
+    /// It stays a target when its object is unloaded, until the slot is written again or removed, or
+    /// the array goes. Waits until no hit uses what was there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMap`], [`Error::NoProgram`], [`Error::Map`] when the map is of another kind, has no
+    /// such slot, or may not be written.
+    pub fn write_program(&self, map: MapId, index: u32, program: ProgramId) -> Result<(), Error> {
+        // The lock keeps the array from going before it could be emptied of this program.
+        let state = self.state.lock()?;
+        let program = Arc::clone(&state.program(program)?.program);
+        state.map(map)?.map.write_program(index, program)?;
+        Ok(())
+    }
+
+    /// Makes a map the value of `key` in a map of maps, which then keeps it. Waits until no hit uses
+    /// what was there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMap`] for either; [`Error::Map`] when `map` holds no maps, `inner` is not like
+    /// its template, or as `flags` say.
+    pub fn write_inner(
+        &self,
+        map: MapId,
+        key: &[u8],
+        inner: MapId,
+        flags: UpdateFlags,
+    ) -> Result<(), Error> {
+        let state = self.state.lock()?;
+        let inner = Arc::clone(&state.map(inner)?.map);
+        state.map(map)?.map.write_inner(key, inner, flags)?;
         Ok(())
     }
 }

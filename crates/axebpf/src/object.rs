@@ -139,6 +139,9 @@ impl Registry {
 
     /// Unloads an object: its programs, and the maps that nothing else keeps.
     ///
+    /// Arrays of programs are emptied when they go, after the last hit that could use them. A program
+    /// that is in an array of another object goes on running as a target of tail calls.
+    ///
     /// # Errors
     ///
     /// [`Error::Busy`] names the links that hold its programs, unless `unload` is
@@ -162,8 +165,8 @@ impl Registry {
         for known in state.maps.values_mut() {
             known.objects.retain(|object| *object != id);
         }
-        state.sweep_maps();
-        detached
+        let swept = state.sweep_maps();
+        detached.and(swept)
     }
 
     /// Lists the objects, in the order in which they were loaded.

@@ -2,7 +2,7 @@
 
 use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
-use axebpf_maps::Map;
+use axebpf_maps::{Map, MapKind};
 use axebpf_vm::Program;
 
 use crate::{Error, LinkId, MapId, ObjectId, ProgramId, link::Link};
@@ -116,8 +116,35 @@ impl State {
     }
 
     /// Forgets the maps that nothing keeps any more.
-    pub(crate) fn sweep_maps(&mut self) {
-        self.maps
-            .retain(|_, known| known.pin.is_some() || !known.objects.is_empty());
+    ///
+    /// Those of them that hold programs are emptied, which waits until no hit uses what was there:
+    /// a program that is in an array which it uses itself would keep both alive.
+    pub(crate) fn sweep_maps(&mut self) -> Result<(), Error> {
+        let unused =
+            |_: &MapId, known: &mut KnownMap| known.pin.is_none() && known.objects.is_empty();
+        let emptied = self
+            .maps
+            .extract_if(.., unused)
+            .map(|(_, known)| release_programs(&known.map));
+        emptied.fold(Ok(()), Result::and)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // What is attached could run what the arrays hold.
+        self.links.clear();
+        for known in self.maps.values() {
+            // Where this fails there is nobody left to tell; what the array holds is leaked.
+            let _ = release_programs(&known.map);
+        }
+    }
+}
+
+/// Empties a map that holds programs; leaves others as they are.
+fn release_programs(map: &Map) -> Result<(), Error> {
+    match map.kind() {
+        MapKind::ProgArray => Ok(map.clear_programs()?),
+        _ => Ok(()),
     }
 }

@@ -28,6 +28,8 @@ pub(crate) const LEAK: &[u8] = object!("leak");
 pub(crate) const SPIN: &[u8] = object!("spin");
 /// Counts in a map that is pinned by name.
 pub(crate) const SHARED: &[u8] = object!("shared");
+/// Has maps of all kinds, and a program that calls another one.
+pub(crate) const KINDS: &[u8] = object!("kinds");
 /// Has sections of all kinds.
 pub(crate) const SECTIONS: &[u8] = object!("sections");
 /// Calls a helper that does not exist.

@@ -1,33 +1,30 @@
 //! `map`.
 
 mod dump;
+mod keyless;
+mod records;
+mod slots;
+mod stacks;
+mod subject;
 
 use alloc::{
     format,
     string::{String, ToString},
-    sync::Arc,
     vec,
-    vec::Vec,
 };
 use core::fmt::Write;
 
-use axebpf_maps::{Map, MapError, UpdateFlags};
+use axebpf_maps::{Map, MapError, MapKind, UpdateFlags};
 
+use self::subject::Subject;
 use super::{
     CommandResult, Session,
     args::Args,
     command::Command,
     complaint::Complaint,
-    find::{self, ids},
-    layout::Layout,
+    find::ids,
     table::{Align, Table},
 };
-
-const LAYOUTS: &str = "\
-MAP is a number, a name, OBJECT/NAME, or a pin. Keys and values are numbers in
-decimal or 0x hex, separated by commas where there are several: 1,0,36; or all
-bytes as hex:0100000000000000. --key and --value choose how they are cut:
-u8 to u64, s8 to s64 (signed), x8 to x64 (hex), bytes: --key u32,u32,x64.";
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -35,19 +32,21 @@ pub(crate) const COMMANDS: &[Command] = &[
         usage: "map list",
         summary: "lists the maps, their sizes and what they lost",
         details: "\
-USED is the number of entries of the number possible, or the bytes of a ring
-buffer that wait of those that fit.",
+USED is the number of entries of the number possible, or the bytes of records
+that wait of those that fit. A bloom filter does not know how full it is.",
         run: list,
     },
     Command {
         name: "dump",
         usage: "map dump MAP [--key LAYOUT] [--value LAYOUT] [--hist] [--count N] [--for SECONDS]",
-        summary: "shows all entries of a map, or the records of a ring buffer",
+        summary: "shows all entries of a map, or its records",
         details: "\
 Of per-CPU maps, the values that are not zero are shown as CPU=VALUE. --hist
 draws an array of numbers as a histogram: slot n is for 2^n to 2^(n+1)-1. The
-records of a ring buffer are taken out; with --count or --for the command waits
-for more, until there were N or SECONDS have passed.\n
+records of a ring buffer or perf event array are taken out; with --count or
+--for the command waits for more, until there were N or SECONDS have passed. Of
+a queue or stack the next value is shown, and stays. Of a stack trace, a stack
+is shown with the innermost frame first.\n
 MAP is a number, a name, OBJECT/NAME, or a pin. LAYOUT says how bytes are cut
 into numbers: u8 to u64, s8 to s64 (signed), x8 to x64 (hex), bytes, separated
 by commas: --key u32,u32,x64.",
@@ -55,18 +54,26 @@ by commas: --key u32,u32,x64.",
     },
     Command {
         name: "lookup",
-        usage: "map lookup MAP KEY [--key LAYOUT] [--value LAYOUT]",
+        usage: "map lookup MAP [KEY] [--key LAYOUT] [--value LAYOUT]",
         summary: "shows the value of one key",
-        details: LAYOUTS,
+        details: "\
+Without KEY, of a queue or stack: shows the next value, which stays. Of a bloom
+filter, KEY is a value, and the answer is whether it may be a member.\n
+MAP is a number, a name, OBJECT/NAME, or a pin. Keys and values are numbers in
+decimal or 0x hex, separated by commas where there are several: 1,0,36; or all
+bytes as hex:0100000000000000. --key and --value choose how they are cut:
+u8 to u64, s8 to s64 (signed), x8 to x64 (hex), bytes: --key u32,u32,x64.",
         run: lookup,
     },
     Command {
         name: "update",
-        usage: "map update MAP KEY VALUE [--new|--existing] [--key LAYOUT] [--value LAYOUT]",
+        usage: "map update MAP [KEY] VALUE [--new|--existing] [--key LAYOUT] [--value LAYOUT]",
         summary: "writes the value of one key",
         details: "\
 --new refuses a key that exists, --existing one that does not. Of per-CPU maps,
-the values of all CPUs are written.\n
+the values of all CPUs are written. VALUE is a program where the map holds
+programs, as tail calls do, and a map where it holds maps. Without KEY, VALUE is
+put into a queue, stack (--existing: the oldest makes room) or bloom filter.\n
 MAP is a number, a name, OBJECT/NAME, or a pin. Keys and values are numbers in
 decimal or 0x hex, separated by commas where there are several: 1,0,36; or all
 bytes as hex:0100000000000000. --key and --value choose how they are cut:
@@ -75,9 +82,15 @@ u8 to u64, s8 to s64 (signed), x8 to x64 (hex), bytes: --key u32,u32,x64.",
     },
     Command {
         name: "delete",
-        usage: "map delete MAP KEY [--key LAYOUT]",
+        usage: "map delete MAP [KEY] [--key LAYOUT] [--value LAYOUT]",
         summary: "deletes one key and its value",
-        details: LAYOUTS,
+        details: "\
+Without KEY, of a queue or stack: takes the next value out, and shows it. Of
+what holds programs or maps, the command waits until no hit uses them.\n
+MAP is a number, a name, OBJECT/NAME, or a pin. Keys are numbers in decimal or
+0x hex, separated by commas where there are several: 1,0,36; or all bytes as
+hex:0100000000000000. --key and --value choose how they are cut: u8 to u64,
+s8 to s64 (signed), x8 to x64 (hex), bytes: --key u32,u32,x64.",
         run: delete,
     },
     Command {
@@ -146,12 +159,14 @@ fn used(map: &Map) -> String {
             let waiting = ring.positions.producer - ring.positions.consumer;
             format!("{waiting}/{most}")
         }
-        (None, None) => "-".into(),
+        (None, None) => records::waiting(map).unwrap_or_else(|| "-".into()),
     };
     if let Some(ring) = stats.ring {
         note(&mut text, ring.dropped, "dropped");
         note(&mut text, ring.abandoned, "abandoned");
     }
+    note(&mut text, stats.lost, "dropped");
+    note(&mut text, stats.evicted, "evicted");
     note(&mut text, stats.busy, "busy");
     text
 }
@@ -162,79 +177,25 @@ fn note(text: &mut String, count: u64, what: &str) {
     }
 }
 
-/// The map that a command is about, and how its keys and values are written.
-struct Subject {
-    map: Arc<Map>,
-    key: Layout,
-    value: Layout,
-}
-
-impl Subject {
-    /// Takes `--key`, `--value` and the map.
-    fn take(session: &Session<'_>, args: &mut Args<'_>) -> Result<Self, Complaint> {
-        let (key, value) = (args.option("--key")?, args.option("--value")?);
-        let name = args.need("the map")?;
-        let map = find::map(session.shell.registry, name)?.map;
-        let spec = map.spec();
-        // The records of a ring buffer have any length, so their layout is chosen for each.
-        let value = value.filter(|_| map.ring().is_none());
-        Ok(Self {
-            key: Layout::choose(key, spec.key_size as usize)?,
-            value: Layout::choose(value, spec.value_size as usize)?,
-            map,
-        })
-    }
-
-    fn read_key(&self, text: &str) -> Result<Vec<u8>, Complaint> {
-        self.key.read(text, self.map.spec().key_size as usize)
-    }
-
-    /// Writes what [`Map::read`] returned: the value, or the values of the CPUs that are not zero.
-    fn show_entry(&self, entry: &[u8]) -> String {
-        let size = self.map.spec().value_size as usize;
-        if !self.map.kind().is_per_cpu() {
-            return self.value.show(entry);
-        }
-        let shown: Vec<String> = copies(entry, size)
-            .enumerate()
-            .filter(|(_, value)| value.iter().any(|byte| *byte != 0))
-            .map(|(cpu, value)| format!("{cpu}={}", self.value.show(value)))
-            .collect();
-        if shown.is_empty() {
-            "all zero".into()
-        } else {
-            shown.join(" ")
-        }
-    }
-
-    /// Adds up an entry, if its values are numbers.
-    fn sum(&self, entry: &[u8]) -> Option<u64> {
-        let size = self.map.spec().value_size as usize;
-        if !self.map.kind().is_per_cpu() {
-            return self.value.number(entry);
-        }
-        let add = |sum: u64, value| Some(sum.wrapping_add(self.value.number(value)?));
-        copies(entry, size).try_fold(0, add)
-    }
-}
-
-/// The values of the CPUs in an entry of a per-CPU map.
-fn copies(entry: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
-    let stride = size.next_multiple_of(8).max(8);
-    entry
-        .chunks(stride)
-        .map(move |copy| &copy[..size.min(copy.len())])
-}
-
 fn lookup(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let subject = Subject::take(session, &mut args)?;
+    if subject.key_size() == 0 {
+        return keyless::lookup(session, &subject, args);
+    }
+    records::refuse(&subject, "`map dump` takes records out")?;
     let text = args.need("the key")?;
     args.end()?;
     let key = subject.read_key(text)?;
-    let entry = subject
-        .map
-        .read(&key)?
-        .ok_or_else(|| no_such_key(&subject, &key))?;
+    let missing = || no_such_key(&subject, &key);
+    if slots::are_in(&subject.map) {
+        let held = slots::show(session, &subject.map, &key)?.ok_or_else(missing)?;
+        writeln!(session.out(), "{held}")?;
+        return Ok(());
+    }
+    let entry = subject.map.read(&key)?.ok_or_else(missing)?;
+    if subject.map.kind() == MapKind::StackTrace {
+        return stacks::show(session, &entry);
+    }
     let shown = subject.show_entry(&entry);
     match subject
         .sum(&entry)
@@ -265,10 +226,23 @@ fn update(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         }
     };
     let subject = Subject::take(session, &mut args)?;
+    if subject.key_size() == 0 {
+        return keyless::update(&subject, args, flags);
+    }
+    records::refuse(&subject, "only programs write records")?;
+    if subject.map.kind() == MapKind::StackTrace {
+        let name = subject.map.name();
+        return Err(Complaint::new(format!(
+            "only programs put stacks into {name}"
+        )));
+    }
     let key = args.need("the key")?;
     let value = args.need("the value")?;
     args.end()?;
     let key = subject.read_key(key)?;
+    if slots::are_in(&subject.map) {
+        return slots::update(session, &subject, &key, value, flags);
+    }
     let value = subject
         .value
         .read(value, subject.map.spec().value_size as usize)?;
@@ -278,6 +252,10 @@ fn update(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
 
 fn delete(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let subject = Subject::take(session, &mut args)?;
+    if subject.key_size() == 0 {
+        return keyless::delete(session, &subject, args);
+    }
+    records::refuse(&subject, "`map dump` takes records out")?;
     let text = args.need("the key")?;
     args.end()?;
     let key = subject.read_key(text)?;

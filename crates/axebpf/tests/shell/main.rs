@@ -6,6 +6,7 @@ mod support;
 
 mod errors;
 mod help;
+mod kinds;
 mod links;
 mod maps;
 mod objects;

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use axebpf::Axebpf;
 use axebpf::platform::mock::MockPlatform;
 use axebpf::shell::{ObjectSource, Outcome, Shell, SourceEntry, SourceError};
+use axebpf::symbols::{Encoder, Slide, SymbolTable};
 use axebpf::tracepoint::define_event;
 
-use crate::support::{ALL, COUNT, LEAK, SHARED, SPIN, TestIo, root};
+use crate::support::{ALL, COUNT, KINDS, LEAK, SHARED, SPIN, TestIo, root};
 
 macro_rules! events {
     ($($name:ident $type:ident,)*) => {$(
@@ -31,14 +32,17 @@ events! {
     shown Shown,
     ringed Ringed,
     counted Counted,
+    chained Chained,
+    counted_in_vm CountedInVm,
 }
 
 /// Offers the objects of the tests.
 pub(crate) struct Objects;
 
-const OBJECTS: [(&str, &[u8]); 5] = [
+const OBJECTS: [(&str, &[u8]); 6] = [
     ("all", ALL),
     ("count", COUNT),
+    ("kinds", KINDS),
     ("leak", LEAK),
     ("shared", SHARED),
     ("spin", SPIN),
@@ -78,6 +82,24 @@ impl Session {
 
     pub(crate) fn run(&mut self, line: &str) -> (Outcome, String) {
         let outcome = Shell::new(&self.root, &Objects).run_line(&mut self.io, line);
+        self.checked(outcome)
+    }
+
+    /// Runs a line in a shell that knows the symbol `handle_exit`.
+    pub(crate) fn run_with_symbols(&mut self, line: &str) -> (Outcome, String) {
+        let mut encoder = Encoder::new();
+        encoder
+            .push("handle_exit", 0x4008_1000, 0x100, 'T')
+            .unwrap();
+        let blob = encoder.finish().unwrap();
+        let symbols = SymbolTable::from_blob(&blob, Slide::new(0)).unwrap();
+        let outcome = Shell::new(&self.root, &Objects)
+            .with_symbols(&symbols)
+            .run_line(&mut self.io, line);
+        self.checked(outcome)
+    }
+
+    fn checked(&mut self, outcome: Outcome) -> (Outcome, String) {
         let output = self.io.take();
         for line in output.lines() {
             assert!(line.chars().count() <= 80, "longer than 80 columns: {line}");

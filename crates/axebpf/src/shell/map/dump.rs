@@ -8,13 +8,16 @@ use alloc::{
 };
 use core::fmt::Write;
 
-use axebpf_maps::RingBuf;
+use axebpf_maps::MapKind;
 
-use super::Subject;
+use super::{
+    keyless, records, slots, stacks,
+    subject::{Subject, has_own_form},
+};
 use crate::shell::{
     CommandResult, Session,
     args::Args,
-    complaint::{Complaint, counted},
+    complaint::Complaint,
     hist::{self, Slots},
     layout::Layout,
     stream::Pace,
@@ -29,21 +32,22 @@ const SORTED: usize = 4096;
 
 pub(super) fn run(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let hist = args.flag("--hist");
-    let value = args.peek_option("--value").map(Into::into);
+    let value: Option<String> = args.peek_option("--value").map(Into::into);
     let pace = Pace::take(session, &mut args)?;
     let subject = Subject::take(session, &mut args)?;
     args.end()?;
-    let map = subject.map.clone();
-    match map.ring() {
-        Some(_) if hist => Err(Complaint::new("a ring buffer is no histogram")),
-        Some(ring) => stream(session, ring, value, pace),
-        None if hist => histogram(session, &subject),
+    if hist {
+        return histogram(session, &subject);
+    }
+    match records::Source::of(&subject.map) {
+        Some(mut source) => records::stream(session, &mut source, value.as_deref(), pace),
+        None if subject.key_size() == 0 => keyless::dump(session, &subject),
         None => entries(session, &subject, pace),
     }
 }
 
 fn entries(session: &mut Session<'_>, subject: &Subject, mut pace: Pace) -> CommandResult {
-    let mut table = new_table(subject);
+    let mut table = new_table(session, subject);
     let mut shown = 0u64;
     let mut keys = subject.map.keys();
     // What does not fit the memory that sorting takes comes as it is.
@@ -59,10 +63,12 @@ fn entries(session: &mut Session<'_>, subject: &Subject, mut pace: Pace) -> Comm
             break;
         }
         shown += 1;
-        table.row(row(subject, &key, &entry));
-        if table.len() == BATCH {
+        for row in rows(session, subject, &key, &entry)? {
+            table.row(row);
+        }
+        if table.len() >= BATCH {
             table.write(&mut session.out())?;
-            table = new_table(subject);
+            table = new_table(session, subject);
             if session.io.interrupted() {
                 return Ok(());
             }
@@ -77,17 +83,42 @@ fn entries(session: &mut Session<'_>, subject: &Subject, mut pace: Pace) -> Comm
     Ok(())
 }
 
-fn row(subject: &Subject, key: &[u8], entry: &[u8]) -> Vec<String> {
+/// The rows of one entry.
+fn rows(
+    session: &Session<'_>,
+    subject: &Subject,
+    key: &[u8],
+    entry: &[u8],
+) -> Result<Vec<Vec<String>>, Complaint> {
     let mut row = vec![subject.key.show(key)];
+    if slots::are_in(&subject.map) {
+        // What was removed meanwhile is not there.
+        let held = slots::show(session, &subject.map, key)?;
+        row.push(held.unwrap_or_else(|| "-".into()));
+        return Ok(vec![row]);
+    }
+    if subject.map.kind() == MapKind::StackTrace {
+        return Ok(stacks::rows(session, subject.key.show(key), entry));
+    }
     if subject.map.kind().is_per_cpu() {
         let sum = subject.sum(entry);
         row.push(sum.map_or_else(|| "-".into(), |sum| sum.to_string()));
     }
     row.push(subject.show_entry(entry));
-    row
+    Ok(vec![row])
 }
 
-fn new_table(subject: &Subject) -> Table {
+fn new_table(session: &Session<'_>, subject: &Subject) -> Table {
+    match subject.map.kind() {
+        MapKind::StackTrace => return stacks::new_table(session),
+        MapKind::ProgArray => {
+            return Table::new(&[("INDEX", Align::Right), ("PROGRAM", Align::Left)]);
+        }
+        kind if kind.holds_maps() => {
+            return Table::new(&[("KEY", Align::Right), ("MAP", Align::Left)]);
+        }
+        _ => {}
+    }
     if subject.map.kind().is_per_cpu() {
         Table::new(&[
             ("KEY", Align::Right),
@@ -100,7 +131,10 @@ fn new_table(subject: &Subject) -> Table {
 }
 
 fn histogram(session: &mut Session<'_>, subject: &Subject) -> CommandResult {
-    let mut slots = Vec::new();
+    let mut counts = Vec::new();
+    if subject.key_size() == 0 || subject.map.perf().is_some() || has_own_form(&subject.map) {
+        return Err(Complaint::new(no_histogram(subject)).hint("--hist needs an array of numbers"));
+    }
     for key in subject.map.keys() {
         let key = key?;
         let entry = subject.map.read(&key)?;
@@ -113,57 +147,16 @@ fn histogram(session: &mut Session<'_>, subject: &Subject) -> CommandResult {
                 Complaint::new(no_histogram(subject)).hint("--hist needs an array of numbers")
             );
         };
-        if index != slots.len() as u64 || index >= 64 {
+        if index != counts.len() as u64 || index >= 64 {
             return Err(Complaint::new(no_histogram(subject))
                 .hint("--hist needs an array of at most 64 numbers"));
         }
-        slots.push(count);
+        counts.push(count);
     }
-    hist::draw_log2(&mut session.out(), &slots, Slots::FloorOfLog, "value")?;
+    hist::draw_log2(&mut session.out(), &counts, Slots::FloorOfLog, "value")?;
     Ok(())
 }
 
 fn no_histogram(subject: &Subject) -> String {
     format!("{} is no histogram", subject.map.name())
-}
-
-fn stream(
-    session: &mut Session<'_>,
-    ring: &RingBuf,
-    value: Option<String>,
-    mut pace: Pace,
-) -> CommandResult {
-    let mut shown = 0u64;
-    loop {
-        let mut ended = false;
-        while pace.admit() {
-            let Some(record) = take_record(ring)? else {
-                pace.put_back();
-                ended = true;
-                break;
-            };
-            shown += 1;
-            let layout = Layout::choose(value.as_deref(), record.len())?;
-            writeln!(session.out(), "{}", layout.show(&record))?;
-            if session.io.interrupted() {
-                return Ok(());
-            }
-        }
-        if !ended || !pace.is_limited() || !pace.go_on(session) {
-            break;
-        }
-    }
-    let (dropped, abandoned) = (ring.dropped(), ring.abandoned());
-    writeln!(
-        session.out(),
-        "({}; {dropped} dropped and {abandoned} abandoned so far)",
-        counted(shown, "record")
-    )?;
-    Ok(())
-}
-
-/// Takes one record out. Nobody is the consumer while the record is written to the console.
-fn take_record(ring: &RingBuf) -> Result<Option<Vec<u8>>, Complaint> {
-    let mut consumer = ring.consumer()?;
-    Ok(consumer.next_record()?.map(<[u8]>::to_vec))
 }

@@ -1,0 +1,79 @@
+//! Call stacks.
+
+use alloc::{format, string::String, vec, vec::Vec};
+
+use crate::shell::{
+    CommandResult, Session,
+    table::{Align, Table},
+};
+
+/// Makes a table for several stacks, each with its number.
+pub(super) fn new_table(session: &Session<'_>) -> Table {
+    let mut columns = vec![("ID", Align::Right), ("ADDRESS", Align::Left)];
+    columns.extend(symbol_column(session));
+    Table::new(&columns)
+}
+
+/// The rows of one stack: a frame in each, the innermost first. The first has the number.
+pub(super) fn rows(session: &Session<'_>, id: String, entry: &[u8]) -> Vec<Vec<String>> {
+    let mut id = Some(id);
+    frames(entry)
+        .map(|frame| {
+            let mut row = vec![id.take().unwrap_or_default()];
+            row.extend(cells(session, frame));
+            row
+        })
+        .collect()
+}
+
+/// Shows one stack.
+pub(super) fn show(session: &mut Session<'_>, entry: &[u8]) -> CommandResult {
+    let mut columns = vec![("ADDRESS", Align::Left)];
+    columns.extend(symbol_column(session));
+    let mut table = Table::new(&columns);
+    for frame in frames(entry) {
+        table.row(cells(session, frame));
+    }
+    table.write(&mut session.out())?;
+    Ok(())
+}
+
+/// The return addresses of a stack, without the zeroes after the outermost one.
+fn frames(entry: &[u8]) -> impl Iterator<Item = u64> {
+    let (frames, _) = entry.as_chunks();
+    frames
+        .iter()
+        .map(|frame| u64::from_ne_bytes(*frame))
+        .take_while(|frame| *frame != 0)
+}
+
+fn cells(session: &Session<'_>, frame: u64) -> Vec<String> {
+    let mut cells = vec![format!("{frame:#018x}")];
+    if symbol_column(session).is_some() {
+        cells.push(symbol(session, frame));
+    }
+    cells
+}
+
+#[cfg(feature = "symbols")]
+fn symbol_column(session: &Session<'_>) -> Option<(&'static str, Align)> {
+    session.shell.symbols.map(|_| ("SYMBOL", Align::Left))
+}
+
+#[cfg(feature = "symbols")]
+fn symbol(session: &Session<'_>, frame: u64) -> String {
+    let symbols = session.shell.symbols;
+    symbols
+        .and_then(|symbols| symbols.lookup_address(frame))
+        .map_or_else(|| "-".into(), |location| format!("{location}"))
+}
+
+#[cfg(not(feature = "symbols"))]
+fn symbol_column(_: &Session<'_>) -> Option<(&'static str, Align)> {
+    None
+}
+
+#[cfg(not(feature = "symbols"))]
+fn symbol(_: &Session<'_>, _: u64) -> String {
+    String::new()
+}

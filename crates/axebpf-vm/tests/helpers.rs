@@ -189,6 +189,35 @@ fn read_only_data_is_read_only() {
 }
 
 #[test]
+fn an_atomic_operation_reads_and_writes() {
+    let atomic = |flags| {
+        let spec = MapSpec::new(MapKind::Array, 4, 8, 1);
+        let data = map(&spec.with_flags(flags));
+        run(&program_with(
+            &[
+                insn(0x18, 1, 6, 0, 0),
+                insn(0, 0, 0, 0, 0),
+                mov(0, 1),
+                insn(0xdb, 1, 0, 0, 0x01),
+                EXIT,
+            ],
+            std::slice::from_ref(&data),
+        ))
+    };
+    assert_eq!(atomic(axebpf_maps::MapFlags::empty()), Ok(0));
+    for flags in [
+        axebpf_maps::MapFlags::RDONLY_PROG,
+        axebpf_maps::MapFlags::WRONLY_PROG,
+    ] {
+        let refused = atomic(flags);
+        assert!(
+            matches!(refused, Err(RunError::OutOfBounds { insn: 3, .. })),
+            "{flags:?}: {refused:?}"
+        );
+    }
+}
+
+#[test]
 fn a_wild_handle_is_no_map() {
     let hash = map(&MapSpec::new(MapKind::Hash, 4, 8, 2));
     let wild = |change: &[Insn]| {
@@ -350,9 +379,10 @@ fn helpers_are_charged_for_their_bytes() {
         EXIT,
     ];
     let program = program(&insns).expect("an acceptable program");
-    program.set_budget(8 + 64);
+    // The instructions, the bytes, and the one read that finds that they cannot be read.
+    program.set_budget(8 + 64 + 16);
     assert_eq!(run(&program), Ok(0));
-    program.set_budget(8 + 63);
+    program.set_budget(8 + 64 + 15);
     assert!(matches!(run(&program), Err(RunError::Budget { .. })));
     program.set_budget(63);
     assert_eq!(

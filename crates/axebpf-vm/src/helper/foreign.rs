@@ -10,6 +10,10 @@ use super::call::{HelperFault, Helpers};
 /// comes after it.
 pub(super) const BLOCK: usize = 64;
 
+/// What a fault-safe read is charged as, besides the bytes that it copies, in bytes of work: the platform asks the
+/// processor about each page first.
+pub(super) const READ_COST: u64 = 128;
+
 /// Memory that cannot be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unreadable;
@@ -62,6 +66,7 @@ impl Helpers<'_> {
         let mut len = 0;
         while len < room {
             let from = addr.wrapping_add(len as u64);
+            self.charge(READ_COST)?;
             match self.read_block(from, at + len, room - len) {
                 Ok(Block::Last(more)) => {
                     self.charge((len + more) as u64)?;

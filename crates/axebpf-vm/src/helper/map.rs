@@ -69,7 +69,13 @@ impl<'r> Helpers<'r> {
         let map = self.map(1, map)?;
         let len = self.take_key(map, key)?;
         let value_size = map.spec().value_size.into();
-        self.charge(value_size)?;
+        // A new entry of a per-CPU kind zeroes the values of the other CPUs.
+        let copies = if map.kind().is_per_cpu() {
+            map.cpus()
+        } else {
+            1
+        };
+        self.charge(u64::saturating_mul(value_size, copies.into()))?;
         let value = self.memory.bytes(value, value_size)?;
         let result = UpdateFlags::try_from(flags)
             .and_then(|flags| map.update(self.guard, &self.scratch[..len], &value, flags));

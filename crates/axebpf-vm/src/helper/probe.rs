@@ -1,7 +1,7 @@
 //! Reading memory that is not the program's.
 
 use super::call::{HelperFault, Helpers};
-use super::foreign::{BLOCK, Block};
+use super::foreign::{BLOCK, Block, READ_COST};
 use crate::errno::EFAULT;
 
 /// How much is copied at a time.
@@ -22,6 +22,7 @@ impl Helpers<'_> {
         self.memory.check_writable(dst, size)?;
         for done in (0..size).step_by(CHUNK) {
             let len = (size - done).min(CHUNK as u64) as usize;
+            self.charge(READ_COST)?;
             if self.read_foreign(src.wrapping_add(done), 0, len).is_err() {
                 return self.zero(dst, size).map(|()| EFAULT);
             }
@@ -43,6 +44,7 @@ impl Helpers<'_> {
         let mut done = 0;
         while done < size {
             let room = (size - done).min(BLOCK as u64) as usize;
+            self.charge(READ_COST)?;
             let block = self.read_block(src.wrapping_add(done), 0, room);
             let (Ok(Block::Inner(len)) | Ok(Block::Last(len))) = block else {
                 self.charge(size)?;
@@ -75,15 +77,16 @@ impl Helpers<'_> {
         let [first, size, second, ..] = args;
         let size = u64::from(size as u32);
         for at in 0..size {
+            if at.is_multiple_of(BLOCK as u64) {
+                self.charge(BLOCK as u64)?;
+            }
             let (mut left, mut right) = ([0], [0]);
             self.memory.copy_out(first.wrapping_add(at), &mut left)?;
             self.memory.copy_out(second.wrapping_add(at), &mut right)?;
             if left != right || left == [0] {
-                self.charge(at)?;
                 return Ok(i64::from(left[0]) - i64::from(right[0]));
             }
         }
-        self.charge(size)?;
         Ok(0)
     }
 }

@@ -245,18 +245,21 @@ impl<'r> Memory<'r> {
     /// Returns the atomic at `addr`.
     #[inline(always)]
     pub(crate) fn atomic32(&mut self, addr: u64) -> Result<&AtomicU32, Violation> {
+        // It reads what it writes, as far as the program can tell.
+        self.check_read(addr, 4)?;
         self.check_write(addr, 4)?;
         if !addr.is_multiple_of(4) {
             return Err(Violation::Misaligned { addr, len: 4 });
         }
-        // SAFETY: the address is aligned, as just seen. The bytes are writable and exposed, as in `store`, and private, or
-        // accessed by atomic operations only.
+        // SAFETY: the address is aligned, as just seen. The bytes are readable, writable and exposed, as in `load` and
+        // `store`, and private, or accessed by atomic operations only.
         Ok(unsafe { raw::atomic_u32(addr) })
     }
 
     /// Returns the atomic at `addr`.
     #[inline(always)]
     pub(crate) fn atomic64(&mut self, addr: u64) -> Result<&AtomicU64, Violation> {
+        self.check_read(addr, 8)?;
         self.check_write(addr, 8)?;
         if !addr.is_multiple_of(8) {
             return Err(Violation::Misaligned { addr, len: 8 });

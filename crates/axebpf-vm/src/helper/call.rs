@@ -87,15 +87,16 @@ impl<'r> Helpers<'r> {
     /// Returns what a helper that takes nothing and cannot fail says.
     fn fact(&self, helper: Helper) -> u64 {
         let platform = self.guard.platform();
-        let vcpu = platform.current_vcpu();
+        // Asked only where it is the answer.
+        let vcpu = || platform.current_vcpu();
         match helper {
             Helper::KtimeGetNs | Helper::KtimeGetBootNs => platform.now_ns(),
             Helper::Jiffies64 => self.jiffies(),
             Helper::GetPrandomU32 => self.random(),
             Helper::GetSmpProcessorId => self.guard.cpu().get().into(),
             Helper::GetCurrentPidTgid => self.pid_tgid(),
-            Helper::GetCurrentVmId => vcpu.map_or(NOBODY, |vcpu| vcpu.vm.get().into()),
-            Helper::GetCurrentVcpuId => vcpu.map_or(NOBODY, |vcpu| vcpu.vcpu.get().into()),
+            Helper::GetCurrentVmId => vcpu().map_or(NOBODY, |vcpu| vcpu.vm.get().into()),
+            Helper::GetCurrentVcpuId => vcpu().map_or(NOBODY, |vcpu| vcpu.vcpu.get().into()),
             Helper::GetExitReason => platform.exit_reason().map_or(NOBODY, u64::from),
             Helper::GetFuncIp => self.env.function().unwrap_or(0),
             Helper::GetAttachCookie => self.env.cookie(),

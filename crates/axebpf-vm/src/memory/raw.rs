@@ -9,6 +9,10 @@
 use core::ptr::{self, with_exposed_provenance, with_exposed_provenance_mut};
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
+/// Whether an unaligned access costs what an aligned one does. Bare-metal aarch64 targets forbid them, so that the compiler
+/// makes each access that might be one of single bytes.
+const HAS_UNALIGNED: bool = cfg!(not(target_os = "none"));
+
 /// An unsigned number that a program loads or stores.
 pub(crate) trait Word: Copy {
     /// Its length in bytes.
@@ -53,17 +57,27 @@ macro_rules! word {
 
             #[inline(always)]
             unsafe fn load_private(addr: u64) -> Self {
-                // SAFETY: the bytes are readable, initialised, exposed and not written meanwhile, by this function's
-                // precondition. Any alignment will do, and any bytes are a number.
-                unsafe { with_exposed_provenance::<$word>(addr as usize).read_unaligned() }
+                let from = with_exposed_provenance_mut::<$word>(addr as usize);
+                if HAS_UNALIGNED || !from.is_aligned() {
+                    // SAFETY: the bytes are readable, initialised and exposed, and not written meanwhile, by this
+                    // function's precondition. Any alignment will do.
+                    unsafe { from.read_unaligned() }
+                } else {
+                    // SAFETY: as above, and the pointer is aligned, as just seen.
+                    unsafe { from.read() }
+                }
             }
 
             #[inline(always)]
             unsafe fn store_private(addr: u64, value: Self) {
-                // SAFETY: the bytes are writable, exposed and not accessed meanwhile, by this function's precondition.
-                // Any alignment will do.
-                unsafe {
-                    with_exposed_provenance_mut::<$word>(addr as usize).write_unaligned(value)
+                let to = with_exposed_provenance_mut::<$word>(addr as usize);
+                if HAS_UNALIGNED || !to.is_aligned() {
+                    // SAFETY: the bytes are writable, exposed and not accessed meanwhile, by this function's
+                    // precondition. Any alignment will do.
+                    unsafe { to.write_unaligned(value) }
+                } else {
+                    // SAFETY: as above, and the pointer is aligned, as just seen.
+                    unsafe { to.write(value) }
                 }
             }
 
@@ -125,6 +139,19 @@ pub(super) unsafe fn store_private_bytes(addr: u64, bytes: &[u8]) {
     // SAFETY: the destination is writable by this function's precondition, the source readable since it is borrowed, they do
     // not overlap, and bytes are always aligned.
     unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
+}
+
+/// Zeroes `len` bytes of private memory, a multiple of 8.
+///
+/// # Safety
+///
+/// As for [`Word::store_private`], for `len` bytes.
+#[inline(always)]
+pub(super) unsafe fn zero_private(addr: u64, len: u64) {
+    for offset in (0..len).step_by(8) {
+        // SAFETY: the eight bytes are among those that this function's precondition is about.
+        unsafe { u64::store_private(addr + offset, 0) };
+    }
 }
 
 /// Reads bytes of shared memory, each as it is at that moment.

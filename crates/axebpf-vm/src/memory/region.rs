@@ -188,10 +188,16 @@ impl<'r> Memory<'r> {
         self.extend_stack(FRAME_BYTES as u64);
     }
 
+    /// Returns how many bytes of the innermost frame are not live yet.
+    #[inline(always)]
+    fn unready_stack(&self) -> u64 {
+        self.stack.len.next_multiple_of(FRAME_BYTES as u64) - self.stack.len
+    }
+
     /// Makes the whole innermost frame live; tells whether there was anything to do.
     #[inline(always)]
     fn grow_stack(&mut self) -> bool {
-        let missing = self.stack.len.next_multiple_of(FRAME_BYTES as u64) - self.stack.len;
+        let missing = self.unready_stack();
         if missing != 0 {
             self.extend_stack(missing);
         }
@@ -206,7 +212,7 @@ impl<'r> Memory<'r> {
             self.stack.len += FrameUse::STEP as u64;
             // SAFETY: the bytes lie in the stack, for which the caller of `new` vouched: the callers of this function
             // add no more than a frame for each of the frames that the stack is made of.
-            unsafe { raw::store_private_bytes(self.stack.start, &[0; FrameUse::STEP]) };
+            unsafe { raw::zero_private(self.stack.start, FrameUse::STEP as u64) };
         }
     }
 
@@ -305,7 +311,12 @@ impl<'r> Memory<'r> {
     /// Finds the region that allows the access, when none of those does that are looked at first.
     #[cold]
     fn find(&mut self, addr: u64, len: u64, access: Access) -> Result<Sharing, Violation> {
-        if self.grow_stack() && self.stack.holds(addr, len) {
+        // Map values are the usual case here, and no reason to make the rest of the frame ready.
+        let unready = self.unready_stack();
+        if addr.wrapping_sub(self.stack.start - unready) < unready
+            && self.grow_stack()
+            && self.stack.holds(addr, len)
+        {
             return Ok(Sharing::Private);
         }
         let window = self.find_shared(addr, len, access)?;

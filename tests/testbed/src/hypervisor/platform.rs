@@ -109,6 +109,6 @@ impl ReadMemory for TestbedPlatform {
 
 impl Console for TestbedPlatform {
     fn write_console(&self, text: &[u8]) {
-        console::write_text(text);
+        console::Console::new().write(text);
     }
 }

@@ -11,7 +11,7 @@ use axebpf::{
 };
 
 use super::{
-    bench, console,
+    bench,
     console::{Console, println},
     image, line,
     platform::PLATFORM,
@@ -66,7 +66,7 @@ fn run() {
     });
     loop {
         // The console cannot fail.
-        let _ = write!(Console, "axebpf> ");
+        let _ = write!(Console::new(), "axebpf> ");
         let line = line::read();
         if !line.trim().is_empty() {
             execute(&shell, line.trim());
@@ -103,7 +103,7 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
         Some("panic") => crash(words.next()),
         Some("exit") => power::off(),
         first => {
-            let done = shell.run_line(&mut ConsoleIo, line) == Outcome::Done;
+            let done = shell.run_line(&mut ConsoleIo(Console::new()), line) == Outcome::Done;
             if first == Some("help") && words.next().is_none() {
                 help();
             }
@@ -146,11 +146,11 @@ fn help() {
 }
 
 /// The console, as axebpf's shell sees it.
-struct ConsoleIo;
+struct ConsoleIo(Console);
 
 impl Io for ConsoleIo {
     fn write(&mut self, text: &str) {
-        console::write_text(text.as_bytes());
+        self.0.write(text.as_bytes());
     }
 
     fn interrupted(&mut self) -> bool {
@@ -159,10 +159,13 @@ impl Io for ConsoleIo {
     }
 
     fn read(&mut self) -> Option<u8> {
+        // Who is about to answer a question has to see it.
+        self.0.flush();
         uart::read()
     }
 
     fn idle(&mut self) {
+        self.0.flush();
         sched::sleep(1_000_000);
     }
 }

@@ -30,7 +30,7 @@ pub struct Displaced {
 pub fn inspect(
     probe: &GuestProbe,
     stage1: &Stage1,
-    memory: &impl GuestMemory,
+    memory: &(impl GuestMemory + ?Sized),
 ) -> Result<Displaced, GuestProbeError> {
     let at = probe.at();
     let found = stage1.translate(memory, at, Access::Fetch)?;

@@ -54,20 +54,33 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+mod deliver;
 mod descriptor;
+mod engine;
 mod error;
 mod handler;
 mod inspect;
+mod integration;
 mod memory;
 mod probe;
 mod regime;
 mod walk;
 
 pub use axebpf_a64::{Execution, PtRegs};
+pub use deliver::deliver_brk;
 pub use descriptor::Rights;
+pub use engine::ProbedGuest;
 pub use error::{GuestProbeError, WalkFault, WalkProblem};
 pub use handler::{GuestProbeHandler, GuestProbeHit};
 pub use inspect::{Displaced, inspect};
+pub use integration::{
+    Abort, AccessKind, Backing, Capabilities, GuestDebug, GuestExit, GuestMachine, GuestText,
+    GuestVcpu, HoldInterrupts, KickVcpus, ModeUnavailable, Outcome, PageAccess, ShadowPage,
+    ShadowPages, SingleStep, Stage2, Stage2Error, SwitchView, Syndrome, SystemRegister,
+    VcpuRegisters, View, WriteGuest,
+};
 pub use memory::{GuestMemory, GuestMemoryFault};
 pub use probe::{GuestProbe, ProbeKind, ProbeMode};
 pub use regime::Stage1;

@@ -1,5 +1,7 @@
 //! Places in a guest that can be probed, and the ways to do it.
 
+use core::fmt;
+
 use axebpf_platform::{GuestVirt, VmId};
 
 use crate::GuestProbeError;
@@ -27,6 +29,17 @@ pub enum ProbeMode {
     Hvc,
     /// The page is not executable in stage 2. Changes no memory; each fetch from the page leaves the guest.
     Stage2Fault,
+}
+
+impl fmt::Display for ProbeMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HiddenBrk => "hidden-brk",
+            Self::Brk => "brk",
+            Self::Hvc => "hvc",
+            Self::Stage2Fault => "stage2-fault",
+        })
+    }
 }
 
 /// A probe in a guest's kernel.

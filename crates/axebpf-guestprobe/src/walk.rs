@@ -41,7 +41,7 @@ impl Stage1 {
     /// [`WalkFault`] says where the walk ended and why.
     pub fn translate(
         &self,
-        memory: &impl GuestMemory,
+        memory: &(impl GuestMemory + ?Sized),
         at: GuestVirt,
         access: Access,
     ) -> Result<Translation, WalkFault> {
@@ -61,7 +61,7 @@ impl Stage1 {
     /// [`WalkFault`] for the first page that is not mapped or not there. `bytes` is then all zeroes.
     pub fn read(
         &self,
-        memory: &impl GuestMemory,
+        memory: &(impl GuestMemory + ?Sized),
         at: GuestVirt,
         bytes: &mut [u8],
     ) -> Result<(), WalkFault> {
@@ -75,7 +75,7 @@ impl Stage1 {
     /// Copies what [`read`](Self::read) copies, up to the first fault.
     fn read_pages(
         &self,
-        memory: &impl GuestMemory,
+        memory: &(impl GuestMemory + ?Sized),
         start: GuestVirt,
         bytes: &mut [u8],
     ) -> Result<(), WalkFault> {
@@ -103,7 +103,7 @@ impl Stage1 {
     fn walk(
         &self,
         regime: &Regime,
-        memory: &impl GuestMemory,
+        memory: &(impl GuestMemory + ?Sized),
         at: GuestVirt,
     ) -> Result<Translation, WalkProblem> {
         let input = at.get() & (u64::MAX >> (64 - regime.input_bits));
@@ -194,7 +194,7 @@ fn check_size(regime: &Regime, level: u32, output: u64) -> Result<(), WalkProble
 }
 
 /// Reads the descriptor at `at`.
-fn read_descriptor(memory: &impl GuestMemory, at: u64) -> Result<u64, GuestMemoryFault> {
+fn read_descriptor(memory: &(impl GuestMemory + ?Sized), at: u64) -> Result<u64, GuestMemoryFault> {
     let mut bytes = [0; 8];
     memory.read_guest(GuestPhys::new(at), &mut bytes)?;
     Ok(u64::from_le_bytes(bytes))

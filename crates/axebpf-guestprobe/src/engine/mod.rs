@@ -1,0 +1,5 @@
+//! The probes of one virtual machine.
+
+mod guest;
+
+pub use guest::ProbedGuest;

@@ -1,0 +1,118 @@
+//! Why a guest was left, and what became of it.
+
+use axebpf_platform::{GuestPhys, GuestVirt};
+
+/// The registers that say why a guest was left, as they were right after the exit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Syndrome {
+    /// `ESR_EL2`.
+    pub esr: u64,
+    /// `FAR_EL2`.
+    pub far: u64,
+    /// `HPFAR_EL2`.
+    pub hpfar: u64,
+}
+
+/// What probes have to say to an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an exit that is not the probes' is still to be handled"]
+pub enum Outcome {
+    /// It was theirs. The guest goes on as the vCPU's registers now say.
+    Handled,
+    /// It is the hypervisor's, or the guest's: see [`deliver_brk`](crate::deliver_brk) for `BRK` and steps that come to EL2 only
+    /// because of `MDCR_EL2.TDE`.
+    NotOurs,
+}
+
+/// The exits that probes can have caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GuestExit {
+    /// `BRK`, and the guest goes on at it.
+    Brk {
+        /// Its immediate.
+        immediate: u16,
+    },
+    /// `HVC`, and the guest goes on behind it.
+    Hvc {
+        /// Its immediate.
+        immediate: u16,
+    },
+    /// A step has ended, or was to begin at the wrong place.
+    Step,
+    /// A stage-2 fault.
+    Abort(Abort),
+}
+
+/// What was attempted at a stage-2 fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessKind {
+    /// An instruction was fetched.
+    Fetch,
+    /// Data was read.
+    Read,
+    /// Data was written, or a cache was maintained.
+    Write,
+}
+
+/// A stage-2 fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abort {
+    /// What was attempted.
+    pub kind: AccessKind,
+    /// The virtual address, which is not valid when `FnV` is set.
+    pub virt: Option<GuestVirt>,
+    /// The guest-physical page, where the processor says it: not for most permission faults (ARM ARM
+    /// D24.2.62).
+    pub page: Option<GuestPhys>,
+    /// Whether it was an access of the table walker of stage 1.
+    pub on_walk: bool,
+}
+
+// Exception classes (ARM ARM D24.2.40).
+const HVC: u64 = 0x16;
+const INSTRUCTION_ABORT: u64 = 0x20;
+const DATA_ABORT: u64 = 0x24;
+const STEP: u64 = 0x32;
+const BRK: u64 = 0x3c;
+
+impl Syndrome {
+    /// Returns the exit if probes can have caused it.
+    #[must_use]
+    pub fn exit(&self) -> Option<GuestExit> {
+        let immediate = self.esr as u16;
+        match self.esr >> 26 & 0x3f {
+            BRK => Some(GuestExit::Brk { immediate }),
+            HVC => Some(GuestExit::Hvc { immediate }),
+            STEP => Some(GuestExit::Step),
+            INSTRUCTION_ABORT => Some(GuestExit::Abort(self.abort(AccessKind::Fetch))),
+            DATA_ABORT if self.bit(6) || self.bit(8) => {
+                Some(GuestExit::Abort(self.abort(AccessKind::Write)))
+            }
+            DATA_ABORT => Some(GuestExit::Abort(self.abort(AccessKind::Read))),
+            _ => None,
+        }
+    }
+
+    /// Tells whether bit `n` of the syndrome is set.
+    fn bit(&self, n: u32) -> bool {
+        self.esr >> n & 1 != 0
+    }
+
+    fn abort(&self, kind: AccessKind) -> Abort {
+        const PERMISSION: u64 = 0b0011;
+        let on_walk = self.bit(7);
+        let is_permission = self.esr >> 2 & 0xf == PERMISSION;
+        // Only where the processor promises it; `FIPA` starts at bit 4 and lacks the low 12 bits.
+        let page = (!is_permission || on_walk)
+            .then(|| GuestPhys::new((self.hpfar >> 4 & 0xff_ffff_ffff) << 12));
+        let virt = (!self.bit(10)).then(|| GuestVirt::new(self.far));
+        Abort {
+            // A walk that sets flags counts as a write of what was a read.
+            kind,
+            virt,
+            page,
+            on_walk,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a vCPU offers that has just left the guest.
+
+use axebpf_a64::PtRegs;
+use axebpf_platform::Vcpu;
+
+use crate::View;
+
+/// A system register of EL1 or EL0, as the guest has it.
+///
+/// At a host that runs with `HCR_EL2.E2H` these are the `_EL12` and `_EL02` forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "they are named like the registers")]
+pub enum SystemRegister {
+    Ttbr0El1,
+    Ttbr1El1,
+    TcrEl1,
+    SctlrEl1,
+    /// The guest's own value, whatever is loaded because of a step.
+    MdscrEl1,
+    VbarEl1,
+    ElrEl1,
+    SpsrEl1,
+    EsrEl1,
+    FarEl1,
+    SpEl0,
+    SpEl1,
+    TpidrEl0,
+    TpidrEl1,
+    ContextidrEl1,
+}
+
+/// Gives access to the registers of a vCPU.
+pub trait VcpuRegisters {
+    /// Returns which vCPU this is.
+    fn name(&self) -> Vcpu;
+
+    /// Returns the general registers, the stack pointer that the interrupted code uses (`SP_EL0` or `SP_EL1`, by the low five bits of
+    /// its processor state), the address at which it goes on (`ELR_EL2`), and its processor state (`SPSR_EL2`).
+    fn regs(&self) -> PtRegs;
+
+    /// Makes the guest go on with `regs`. The processor state is written first: it decides which stack pointer is meant.
+    fn set_regs(&mut self, regs: &PtRegs);
+
+    /// Returns where the guest goes on, which [`regs`](Self::regs) has too. Called for every entry.
+    fn pc(&self) -> u64 {
+        self.regs().pc
+    }
+
+    /// Returns the value of `register`.
+    fn system_register(&self, register: SystemRegister) -> u64;
+
+    /// Sets `register`.
+    fn set_system_register(&mut self, register: SystemRegister, value: u64);
+}
+
+/// Makes a vCPU execute one instruction.
+pub trait SingleStep {
+    /// From the next entry on, has the guest execute one instruction and leave with exception class 0x32.
+    ///
+    /// `MDCR_EL2.TDE` and `MDSCR_EL1.SS` are set and `SPSR_EL2.SS` is set at the next entry; the OS lock is clear. It stays so over
+    /// exits and entries until [`end_step`](Self::end_step): the processor clears `SPSR_EL2.SS` when it has executed the
+    /// instruction, and keeps it when the instruction has to be tried again.
+    fn begin_step(&mut self);
+
+    /// Puts the state back that the guest had: its `MDSCR_EL1`, and `SPSR_EL2.SS` clear.
+    fn end_step(&mut self);
+}
+
+/// Chooses the stage-2 translation of a vCPU.
+pub trait SwitchView {
+    /// Makes the vCPU run in `view` from the next entry on.
+    fn set_view(&mut self, view: View);
+}
+
+/// Keeps virtual interrupts from a vCPU.
+pub trait HoldInterrupts {
+    /// Makes the guest take no virtual interrupt from the next entry on, without it being visible to the guest: with a vGIC,
+    /// `ICH_HCR_EL2.En` is clear. None is lost.
+    fn hold_interrupts(&mut self);
+
+    /// Ends [`hold_interrupts`](Self::hold_interrupts).
+    fn release_interrupts(&mut self);
+}
+
+/// Tells what a guest does with its own debug registers.
+pub trait GuestDebug {
+    /// Tells whether the guest's own `MDSCR_EL1` has `SS`, `KDE` or `MDE` set, so that the vCPU runs with its own debug registers
+    /// and without `MDCR_EL2.TDE`. Probes that need that bit are suspended on this vCPU for as long.
+    fn debugs_itself(&self) -> bool;
+}
+
+/// A vCPU that has left the guest and is still loaded on the executing CPU.
+///
+/// What the methods hand out is what [`GuestMachine::vcpu_capabilities`](crate::GuestMachine::vcpu_capabilities) promised.
+pub trait GuestVcpu: VcpuRegisters {
+    /// Returns the way to step it, if there is one.
+    fn single_step(&mut self) -> Option<&mut dyn SingleStep> {
+        None
+    }
+
+    /// Returns the way to switch its view, if there is one.
+    fn switch_view(&mut self) -> Option<&mut dyn SwitchView> {
+        None
+    }
+
+    /// Returns the way to hold its interrupts, if there is one.
+    fn interrupts(&mut self) -> Option<&mut dyn HoldInterrupts> {
+        None
+    }
+
+    /// Returns what is known of its own debugging, if the guest can debug itself at all.
+    fn guest_debug(&self) -> Option<&dyn GuestDebug> {
+        None
+    }
+}

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::field::{HEADER_LEN, MAX_RECORD_LEN};
 use crate::field_type::TraceField;
 use crate::filter::Filter;
+use crate::site::Site;
 
 /// Is told of the firings of an event.
 ///
@@ -31,6 +32,8 @@ pub struct TraceHit<'a> {
     pub record: &'a [u8],
     /// When it fired, in nanoseconds since the machine started.
     pub time_ns: u64,
+    /// Where the tracepoint is that fired; `None` when that is not known.
+    pub site: Option<Site>,
 }
 
 /// Who listens to an event.
@@ -81,14 +84,14 @@ impl<const LEN: usize> RecordBuffer<LEN> {
         }
     }
 
-    /// Tells the subscribers of `event`.
-    pub fn dispatch(mut self, event: &'static Event) {
-        dispatch(event, &mut self.bytes);
+    /// Tells the subscribers of `event`, whose tracepoint at `site` fired.
+    pub fn dispatch(mut self, event: &'static Event, site: Option<Site>) {
+        dispatch(event, &mut self.bytes, site);
     }
 }
 
 /// Tells the subscribers of `event`, or counts the firing as missed.
-pub(crate) fn dispatch(event: &'static Event, record: &mut [u8]) {
+pub(crate) fn dispatch(event: &'static Event, record: &mut [u8], site: Option<Site>) {
     let Ok(guard) = axebpf_hit::enter() else {
         event.count_missed();
         return;
@@ -104,6 +107,7 @@ pub(crate) fn dispatch(event: &'static Event, record: &mut [u8]) {
         event,
         record,
         time_ns: guard.platform().now_ns(),
+        site,
     };
     for subscriber in &subscribers.0 {
         if subscriber

@@ -138,7 +138,7 @@ fn fire(event: &'static Event, entry: &[u8]) {
         }
     }
     if let Some(record) = record.0.get_mut(..event.record_len()) {
-        dispatch(event, record);
+        dispatch(event, record, None);
     }
 }
 

@@ -122,7 +122,7 @@ pub use filter::{Filter, FilterError};
 pub use ktracepoint::import_ktracepoints;
 pub use recorder::{Entry, Overflow, RECORDER, Reader, Recorder};
 pub use registry::{events, find, find_by_id, init, matching};
-pub use site::{Tracepoint, is_listened_to};
+pub use site::{Site, Tracepoint, is_listened_to};
 #[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
 pub use static_key::patch_key_sites;
 pub use stats::{BUCKETS, Histogram, Stats};
@@ -136,6 +136,8 @@ pub mod __private {
     pub use crate::layout::{lay_out, record_len, word_offset};
     #[cfg(all(target_arch = "aarch64", target_os = "none"))]
     pub use crate::site::enter_report;
+    #[cfg(not(all(target_arch = "aarch64", target_os = "none")))]
+    pub use crate::site::here;
     #[cfg(all(feature = "static-keys", target_arch = "x86_64", target_os = "linux"))]
     pub use static_keys;
 }

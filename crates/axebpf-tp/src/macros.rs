@@ -169,7 +169,7 @@ macro_rules! __event_static {
 /// On bare-metal aarch64 the way there is no call that the compiler knows of, which would make it
 /// move what lives in caller-saved registers out of the way even while nobody listens. The
 /// arguments go to the stack, and `enter_report` saves all registers, so that the tracepoint
-/// changes none.
+/// changes none. It hands on where the tracepoint is, and the frame pointer there.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __event_fire {
@@ -179,7 +179,7 @@ macro_rules! __event_fire {
         #[cold]
         #[inline(never)]
         #[allow(unused_mut, unused_variables)]
-        extern "C-unwind" fn report(words: &[[u64; 2]; FIELDS.len()]) {
+        extern "C-unwind" fn report(words: &[[u64; 2]; FIELDS.len()], pc: u64, frame_pointer: u64) {
             let mut record = $crate::__private::RecordBuffer::<
                 { $crate::__private::record_len(FIELDS) },
             >::default();
@@ -192,7 +192,7 @@ macro_rules! __event_fire {
                     record.put::<$ty>(field.offset(), argument);
                 }
             )*
-            record.dispatch(&$name);
+            record.dispatch(&$name, $crate::Site::new(pc, frame_pointer));
         }
 
         #[cfg(all(target_arch = "aarch64", target_os = "none"))]
@@ -224,7 +224,11 @@ macro_rules! __event_fire {
         }
 
         #[cfg(not(all(target_arch = "aarch64", target_os = "none")))]
-        report(&[$(<$ty as $crate::TraceField>::words($this.$field)),*]);
+        report(
+            &[$(<$ty as $crate::TraceField>::words($this.$field)),*],
+            $crate::__private::here(),
+            0,
+        );
     };
 }
 

@@ -13,6 +13,8 @@
 
 #![allow(unsafe_code)]
 
+use axebpf_platform::HostVirt;
+
 use crate::event::Event;
 use crate::field::Field;
 
@@ -104,13 +106,62 @@ pub fn is_listened_to<T: Tracepoint>() -> bool {
     T::event().enabled()
 }
 
-/// Calls the function in x16 with the address that the stack pointer has, and changes no register.
+/// Where the tracepoint is that fired: where its call chain starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Site {
+    /// An address in the function that passed the tracepoint, just behind it on bare-metal aarch64.
+    pub pc: HostVirt,
+    /// The frame pointer (`x29`) there, which names the function's frame record if it was compiled
+    /// to keep one (`-C force-frame-pointers`). `None` on targets whose functions need not.
+    pub frame_pointer: Option<HostVirt>,
+}
+
+impl Site {
+    /// Makes a site of what the expansion of `define_event!` found; 0 is unknown.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn new(pc: u64, frame_pointer: u64) -> Option<Self> {
+        let known = |address: u64| (address != 0).then(|| HostVirt::new(address));
+        known(pc).map(|pc| Self {
+            pc,
+            frame_pointer: known(frame_pointer),
+        })
+    }
+}
+
+/// Returns an address in the function that this is inlined into; 0 where that cannot be told.
+#[doc(hidden)]
+#[cfg(not(all(target_arch = "aarch64", target_os = "none")))]
+#[inline(always)]
+#[must_use]
+pub fn here() -> u64 {
+    let pc: u64;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: Puts the address of the next instruction in a register, and does nothing else.
+    unsafe {
+        core::arch::asm!("lea {}, [rip]", out(reg) pc, options(pure, nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: Puts the address of this instruction in a register, and does nothing else.
+    unsafe {
+        core::arch::asm!("adr {}, .", out(reg) pc, options(pure, nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        pc = 0;
+    }
+    pc
+}
+
+/// Calls the function in x16 with the address that the stack pointer has, the return address and
+/// the caller's frame pointer, and changes no register.
 ///
 /// Only for the expansion of `define_event!`, which saves x16 and x30 itself.
 ///
 /// # Safety
 ///
-/// x16 holds a function that takes a pointer to what the stack pointer points to.
+/// x16 holds a function that takes a pointer to what the stack pointer points to, and two numbers.
 #[doc(hidden)]
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 #[unsafe(naked)]
@@ -130,6 +181,7 @@ pub unsafe extern "C" fn enter_report() {
         "mrs x17, nzcv",
         "str x17, [sp, #160]",
         "add x0, sp, #176",
+        "ldp x2, x1, [x29]",
         vectors!(save),
         "blr x16",
         vectors!(restore),

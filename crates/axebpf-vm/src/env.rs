@@ -2,76 +2,14 @@
 
 use core::fmt;
 
-use axebpf_platform::HostVirt;
-
+use crate::call_stack::CallStack;
 use crate::printk::PrintkSink;
-
-/// Where the call chain of the probed code starts, for the helpers that take it (`get_stack`, `get_stackid`).
-///
-/// # Examples
-///
-/// ```
-/// use axebpf_platform::HostVirt;
-/// use axebpf_vm::{RunEnv, StackStart};
-///
-/// // The registers of a probe on a function's first instruction.
-/// let (pc, x29, x30) = (0x4000_1000, 0x4010_0fe0, 0x4000_2004);
-/// let start = StackStart::new(HostVirt::new(pc), HostVirt::new(x29));
-/// let env = RunEnv::new().with_stack(start.with_return_address(HostVirt::new(x30)));
-/// # let _ = env;
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StackStart {
-    pc: HostVirt,
-    frame_pointer: HostVirt,
-    return_address: Option<HostVirt>,
-}
-
-impl StackStart {
-    /// Takes the program counter and the frame pointer (`x29` on aarch64) of the probed code.
-    ///
-    /// The frame pointer names a frame record: the caller's frame pointer, then the return address (AAPCS64, section
-    /// 6.4.6). It need not be right; what it names is read with care.
-    #[must_use]
-    pub const fn new(pc: HostVirt, frame_pointer: HostVirt) -> Self {
-        Self {
-            pc,
-            frame_pointer,
-            return_address: None,
-        }
-    }
-
-    /// Returns the start with a caller that no frame record names yet: `x30` at the first instruction of a function.
-    #[must_use]
-    pub const fn with_return_address(mut self, address: HostVirt) -> Self {
-        self.return_address = Some(address);
-        self
-    }
-
-    /// Returns the program counter.
-    #[must_use]
-    pub const fn pc(&self) -> HostVirt {
-        self.pc
-    }
-
-    /// Returns the frame pointer.
-    #[must_use]
-    pub const fn frame_pointer(&self) -> HostVirt {
-        self.frame_pointer
-    }
-
-    /// Returns the caller that no frame record names yet, if there is one.
-    #[must_use]
-    pub const fn return_address(&self) -> Option<HostVirt> {
-        self.return_address
-    }
-}
 
 /// What a run gets from whoever starts it, besides its context.
 ///
 /// What each kind of probe gives: all of them the cookie and where messages go; `hprobe`, `hretprobe`, `kprobe` and
-/// `kretprobe` the function that they are in, which `get_func_ip` returns; `hprobe` and `hretprobe` the stack of
-/// the hypervisor. What is not given, helpers answer as Linux does where there is none.
+/// `kretprobe` the function that they are in, which `get_func_ip` returns; tracepoints, `hprobe` and `hretprobe` the
+/// stack of the hypervisor. What is not given, helpers answer as Linux does where there is none.
 ///
 /// # Examples
 ///
@@ -86,7 +24,7 @@ pub struct RunEnv<'e> {
     printk: Option<&'e dyn PrintkSink>,
     cookie: u64,
     function: Option<u64>,
-    stack: Option<StackStart>,
+    stack: Option<&'e dyn CallStack>,
 }
 
 impl<'e> RunEnv<'e> {
@@ -124,8 +62,8 @@ impl<'e> RunEnv<'e> {
 
     /// Returns the environment with the call chain of the probed code.
     #[must_use]
-    pub const fn with_stack(mut self, start: StackStart) -> Self {
-        self.stack = Some(start);
+    pub const fn with_stack(mut self, stack: &'e dyn CallStack) -> Self {
+        self.stack = Some(stack);
         self
     }
 
@@ -135,9 +73,9 @@ impl<'e> RunEnv<'e> {
         self.function
     }
 
-    /// Returns where the call chain of the probed code starts, if it is known.
+    /// Returns the call chain of the probed code, if there is one.
     #[must_use]
-    pub const fn stack(&self) -> Option<StackStart> {
+    pub const fn stack(&self) -> Option<&'e dyn CallStack> {
         self.stack
     }
 
@@ -160,7 +98,7 @@ impl fmt::Debug for RunEnv<'_> {
             .field("printk", &self.printk.is_some())
             .field("cookie", &self.cookie)
             .field("function", &self.function)
-            .field("stack", &self.stack)
+            .field("stack", &self.stack.and_then(|stack| stack.start()))
             .finish()
     }
 }

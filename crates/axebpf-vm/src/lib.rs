@@ -54,6 +54,7 @@ compile_error!("axebpf-vm runs little-endian programs on little-endian machines 
 
 mod arith;
 mod bound_map;
+mod call_stack;
 mod check;
 mod check_error;
 mod context;
@@ -80,13 +81,14 @@ mod source;
 mod target;
 mod verify;
 
+pub use call_stack::{CallStack, DEFAULT_ADDRESS_BITS, StackStart};
 pub use check::{Checks, MAX_FRAMES};
 pub use check_error::CheckError;
 pub use context::Context;
 pub use counters::ProgramStats;
 pub use decode::MAX_INSNS;
 pub use engine::EngineKind;
-pub use env::{RunEnv, StackStart};
+pub use env::RunEnv;
 pub use flow::MAX_TAIL_CALLS;
 pub use helper::{ArgKind, Helper, MAX_STACK_DEPTH, RefusedHelper};
 pub use insn::Insn;

@@ -123,9 +123,8 @@ fn no_helper_allocates() {
     let stack = [0u64, 0x4000_1000, 0, 0];
     let frame = HostVirt::new(stack.as_ptr().expose_provenance() as u64);
     let sink = Ignore::default();
-    let env = RunEnv::new()
-        .with_printk(&sink)
-        .with_stack(StackStart::new(HostVirt::new(1), frame));
+    let start = StackStart::new(HostVirt::new(1), frame);
+    let env = RunEnv::new().with_printk(&sink).with_stack(&start);
     let mut called: Vec<i32> = object
         .programs()
         .iter()

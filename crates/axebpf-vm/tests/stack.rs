@@ -3,7 +3,7 @@
 mod support;
 
 use axebpf_platform::HostVirt;
-use axebpf_vm::{Context, MAX_STACK_DEPTH, RunEnv, RunError, StackStart};
+use axebpf_vm::{CallStack, Context, MAX_STACK_DEPTH, RunEnv, RunError, StackStart};
 use proptest::prelude::*;
 use support::{EXIT, call, mov, mov_reg, program, run_in};
 
@@ -54,7 +54,7 @@ fn chain_in(env: &RunEnv<'_>, size: i32, flags: i32) -> (u64, Vec<u64>) {
 }
 
 fn chain(start: StackStart, size: i32, flags: i32) -> (u64, Vec<u64>) {
-    chain_in(&RunEnv::new().with_stack(start), size, flags)
+    chain_in(&RunEnv::new().with_stack(&start), size, flags)
 }
 
 #[test]
@@ -80,13 +80,85 @@ fn the_first_instruction_has_its_caller_in_a_register() {
 }
 
 #[test]
+fn signatures_are_taken_out_of_return_addresses() {
+    let mut stack = Stack::of(3);
+    // The signature takes the bits above the address but bit 55, which says which half it is in.
+    stack.0[1] = 0x7a2c_0000_4000_1000;
+    stack.0[3] = 0x2ab3_ffff_8000_2000;
+    let start = stack
+        .start()
+        .with_return_address(HostVirt::new(0xff5f_1234_0000_0008));
+    let words = chain(start, 64, 0).1;
+    let expected = [PC, 0x1234_0000_0008, 0x4000_1000, 0xffff_ffff_8000_2000, 3];
+    assert_eq!(words[..5], expected);
+}
+
+/// A stack whose second record has been changed by a return probe, and that has addresses of 52 bits.
+struct Returning {
+    start: StackStart,
+    probed: HostVirt,
+}
+
+impl CallStack for Returning {
+    fn start(&self) -> Option<StackStart> {
+        Some(self.start)
+    }
+
+    fn real_return(&self, frame: Option<HostVirt>, saved: HostVirt) -> HostVirt {
+        if frame == Some(self.probed) {
+            HostVirt::new(saved.get() + 0x1000)
+        } else {
+            saved
+        }
+    }
+
+    fn address_bits(&self) -> u32 {
+        52
+    }
+}
+
+#[test]
+fn who_knows_better_where_a_function_returns_is_asked() {
+    let mut stack = Stack::of(3);
+    stack.0[5] = 0xff77_0000_0000_0008;
+    let returning = Returning {
+        start: stack.start(),
+        probed: HostVirt::new(stack.base() + 16),
+    };
+    let env = RunEnv::new().with_stack(&returning);
+    let (_, words) = chain_in(&env, 64, 0);
+    assert_eq!(words[..5], [PC, 1, 0x1002, 0x7_0000_0000_0008, 0]);
+}
+
+/// A stack that is not in the hypervisor's memory.
+struct Elsewhere;
+
+impl CallStack for Elsewhere {
+    fn start(&self) -> Option<StackStart> {
+        Some(StackStart::new(HostVirt::new(PC), HostVirt::new(16)))
+    }
+
+    fn read_frame(&self, _guard: &axebpf_hit::HitGuard, frame: HostVirt) -> Option<[u64; 2]> {
+        (frame.get() < 64).then(|| [frame.get() + 16, frame.get()])
+    }
+}
+
+#[test]
+fn a_stack_can_be_elsewhere() {
+    let env = RunEnv::new().with_stack(&Elsewhere);
+    let (bytes, words) = chain_in(&env, 64, 0);
+    assert_eq!((bytes, &words[..4]), (32, &[PC, 16, 32, 48][..]));
+}
+
+#[test]
 fn what_is_not_possible_leaves_zeroes() {
     let stack = Stack::of(2);
+    let start = stack.start();
     for (env, size, flags, error) in [
         (RunEnv::new(), 16, 0, EFAULT),
-        (RunEnv::new().with_stack(stack.start()), 16, 1 << 8, EFAULT),
-        (RunEnv::new().with_stack(stack.start()), 16, 1 << 11, EINVAL),
-        (RunEnv::new().with_stack(stack.start()), 12, 0, EINVAL),
+        (RunEnv::new().with_stack(&start), 16, 1 << 8, EFAULT),
+        (RunEnv::new().with_stack(&start), 16, 1 << 11, EINVAL),
+        (RunEnv::new().with_stack(&start), 12, 0, EINVAL),
     ] {
         let (result, words) = chain_in(&env, size, flags);
         assert_eq!(result, error);
@@ -123,7 +195,8 @@ fn a_chain_is_limited_and_charged() {
     let program = program(&insns).expect("an acceptable program");
     program.set_budget(64);
     let mut memory = [0; 256];
-    let env = RunEnv::new().with_stack(stack.start());
+    let start = stack.start();
+    let env = RunEnv::new().with_stack(&start);
     let result = run_in(&program, Context::writable(&mut memory), &env);
     assert!(matches!(result, Err(RunError::Budget { .. })), "{result:?}");
 }

@@ -130,12 +130,10 @@ fn call_chains_are_collected() {
     let mut stack = Box::new([0, 0x4000_2000, 0, 0x4000_3000]);
     let base = stack.as_mut_ptr().expose_provenance() as u64;
     stack[0] = base + 16;
-    let env = |pc| {
-        let start = StackStart::new(HostVirt::new(pc), HostVirt::new(base));
-        RunEnv::new().with_stack(start)
-    };
     for pc in [0x4000_1000, 0x4000_1000, 0x4000_1004] {
-        assert_eq!(run_with(&object, "collect", &[], &env(pc)), 0);
+        let start = StackStart::new(HostVirt::new(pc), HostVirt::new(base));
+        let env = RunEnv::new().with_stack(&start);
+        assert_eq!(run_with(&object, "collect", &[], &env), 0);
     }
     let counts = object.map("counts").expect("the map");
     let mut found = Vec::new();
@@ -150,7 +148,9 @@ fn call_chains_are_collected() {
     assert_eq!(found, [(1, chain(0x4000_1004)), (2, chain(0x4000_1000))]);
 
     mock::set_mock_time(99);
-    assert_eq!(run_with(&object, "sample", &[], &env(1)), 0);
+    let start = StackStart::new(HostVirt::new(1), HostVirt::new(base));
+    let env = RunEnv::new().with_stack(&start);
+    assert_eq!(run_with(&object, "sample", &[], &env), 0);
     let stream = object.map("stream").and_then(|map| map.ring());
     let mut samples = Vec::new();
     let consumed = stream.expect("a ring buffer").consume(|record| {

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use axebpf_hit::HitGuard;
-use axebpf_vm::{Context, Program, RunEnv};
+use axebpf_vm::{CallStack, Context, Program, RunEnv};
 
 use crate::{
     Error, LinkCounts, LinkOptions, ProgramId, Target,
@@ -50,14 +50,21 @@ impl Runner {
         }
     }
 
+    /// Returns what the program gets besides its context, with the call chain of what it probes. Each
+    /// kind of probe adds what else it knows.
+    #[cfg_attr(not(feature = "tracepoint-support"), expect(dead_code))]
+    fn env<'e>(&'e self, stack: &'e dyn CallStack) -> RunEnv<'e> {
+        RunEnv::new()
+            .with_printk(&self.printk)
+            .with_cookie(self.cookie)
+            .with_stack(stack)
+    }
+
     /// Runs the program once. This is the hot path: nothing here allocates or waits.
     #[cfg_attr(not(feature = "tracepoint-support"), expect(dead_code))]
-    fn run(&self, guard: &HitGuard, context: Context<'_>) {
-        let env = RunEnv::new()
-            .with_printk(&self.printk)
-            .with_cookie(self.cookie);
+    fn run(&self, guard: &HitGuard, context: Context<'_>, env: &RunEnv<'_>) {
         // The reason of a failure is in the counters of the program.
-        let counter = match self.program.run(guard, context, &env) {
+        let counter = match self.program.run(guard, context, env) {
             Ok(_) => &self.hits,
             Err(_) => &self.errors,
         };

@@ -9,7 +9,7 @@ use axebpf_maps::{MapKind, StackFlags};
 use axebpf_platform::HostVirt;
 
 use super::call::{HelperFault, Helpers};
-use crate::env::StackStart;
+use crate::call_stack::{CallStack, StackStart};
 use crate::errno::{EFAULT, EINVAL};
 
 /// The most addresses of a call chain: Linux's `PERF_MAX_STACK_DEPTH`.
@@ -49,35 +49,35 @@ impl Chain {
     }
 }
 
-impl Helpers<'_> {
-    /// Follows the frame records from `start` on, for `limit` addresses at most.
-    pub(super) fn unwind(&mut self, start: StackStart, limit: usize) -> Result<Chain, HelperFault> {
+impl<'r> Helpers<'r> {
+    /// Follows the frame records of `stack`, for `limit` addresses at most.
+    pub(super) fn unwind(&mut self, found: Found<'_>, limit: usize) -> Result<Chain, HelperFault> {
+        let Found { stack, start } = found;
         let mut chain = Chain {
             addresses: [0; MAX_STACK_DEPTH],
             len: 0,
         };
         let limit = limit.min(MAX_STACK_DEPTH);
+        let caller = |frame: Option<HostVirt>, saved| {
+            let saved = strip(saved, stack.address_bits());
+            stack.real_return(frame, HostVirt::new(saved)).get()
+        };
         chain.push(start.pc().get());
-        if let Some(caller) = start.return_address() {
-            chain.push(caller.get());
+        if let Some(saved) = start.return_address() {
+            chain.push(caller(None, saved.get()));
         }
         let mut frame = start.frame_pointer().get();
         while chain.len < limit && frame != 0 && frame.is_multiple_of(8) {
             self.charge(ADDRESS_COST)?;
-            let mut record = [0; 16];
-            let platform = self.guard.platform();
-            if platform
-                .read_memory(HostVirt::new(frame), &mut record)
-                .is_err()
-            {
+            let place = HostVirt::new(frame);
+            let Some([next, saved]) = stack.read_frame(self.guard, place) else {
                 break;
-            }
-            let [next, address] = words(record);
+            };
             // The first record of a stack has no caller.
-            if address == 0 {
+            if saved == 0 {
                 break;
             }
-            chain.push(address);
+            chain.push(caller(Some(place), saved));
             let gap = next.wrapping_sub(frame);
             let is_above = next > frame && gap >= 16;
             if !is_above || gap > MAX_FRAME_GAP {
@@ -96,7 +96,7 @@ impl Helpers<'_> {
         if size != 0 {
             self.memory.check_writable(to, size)?;
         }
-        let start = match self.stack_start(flags) {
+        let start = match self.stack(flags) {
             Ok(start) if size.is_multiple_of(8) => start,
             Ok(_) => return self.zero(to, size).map(|()| EINVAL),
             Err(error) => return self.zero(to, size).map(|()| error),
@@ -117,7 +117,7 @@ impl Helpers<'_> {
         let [_, map, flags, ..] = args;
         let map = self.map(2, map)?;
         let slot_flags = StackFlags::from_bits_truncate(flags);
-        let start = match self.stack_start(flags & !slot_flags.bits()) {
+        let start = match self.stack(flags & !slot_flags.bits()) {
             Ok(start) if map.kind() == MapKind::StackTrace => start,
             Ok(_) => return Ok(EINVAL),
             Err(error) => return Ok(error),
@@ -134,18 +134,34 @@ impl Helpers<'_> {
         Ok(id.map_or_else(|error| error.errno(), i64::from))
     }
 
-    /// Returns where the chain starts, or the error number for flags that are not possible, or for there being none.
-    pub(super) fn stack_start(&self, flags: u64) -> Result<StackStart, i64> {
+    /// Returns the chain to be followed, or the error number for flags that are not possible, or for there being none.
+    pub(super) fn stack(&self, flags: u64) -> Result<Found<'r>, i64> {
         if flags & !(SKIP_MASK | USER_STACK) != 0 {
             return Err(EINVAL);
         }
         // There are no users here: what runs below the hypervisor is guests.
-        let start = self.env.stack().filter(|_| flags & USER_STACK == 0);
-        start.ok_or(EFAULT)
+        let stack = self.env.stack().filter(|_| flags & USER_STACK == 0);
+        let found = stack.and_then(|stack| {
+            let start = stack.start()?;
+            Some(Found { stack, start })
+        });
+        found.ok_or(EFAULT)
     }
 }
 
-fn words(bytes: [u8; 16]) -> [u64; 2] {
-    let word = u128::from_le_bytes(bytes);
-    [word as u64, (word >> 64) as u64]
+/// A chain, and where it starts.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'s> {
+    stack: &'s dyn CallStack,
+    start: StackStart,
+}
+
+/// Takes the signature out of a return address of so many bits: the bits above become bit 55.
+fn strip(address: u64, bits: u32) -> u64 {
+    let above = u64::MAX.checked_shl(bits).unwrap_or(0);
+    if address & 1 << 55 == 0 {
+        address & !above
+    } else {
+        address | above
+    }
 }

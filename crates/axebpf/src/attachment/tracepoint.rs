@@ -2,15 +2,30 @@
 
 use alloc::{format, sync::Arc};
 
-use axebpf_tp::{Event, Filter, Subscription, TraceHandler, TraceHit};
-use axebpf_vm::Context;
+use axebpf_platform::HostVirt;
+use axebpf_tp::{Event, Filter, Site, Subscription, TraceHandler, TraceHit};
+use axebpf_vm::{CallStack, Context, StackStart};
 
 use super::Runner;
 use crate::{Error, Target};
 
 impl TraceHandler for Runner {
     fn hit(&self, hit: &TraceHit<'_>) {
-        self.run(hit.guard, Context::new(hit.record));
+        let stack = SiteStack(hit.site);
+        let env = self.env(&stack);
+        self.run(hit.guard, Context::new(hit.record), &env);
+    }
+}
+
+/// The call chain at a tracepoint: the place itself, and its callers where functions keep frame
+/// records.
+struct SiteStack(Option<Site>);
+
+impl CallStack for SiteStack {
+    fn start(&self) -> Option<StackStart> {
+        let site = self.0?;
+        let none = HostVirt::new(0);
+        Some(StackStart::new(site.pc, site.frame_pointer.unwrap_or(none)))
     }
 }
 

@@ -18,6 +18,10 @@ use crate::{
 pub struct LoadOptions<'a> {
     /// Maps to use instead of making new ones: the name of the map in the object, and the map.
     pub reuse: &'a [(&'a str, MapId)],
+    /// The types of what the programs look at, for objects that adapt themselves to them (CO-RE):
+    /// BTF, such as a guest kernel's `/sys/kernel/btf/vmlinux`. An object with such accesses is
+    /// refused without.
+    pub types: Option<&'a [u8]>,
 }
 
 impl<'a> LoadOptions<'a> {
@@ -25,6 +29,13 @@ impl<'a> LoadOptions<'a> {
     #[must_use]
     pub fn with_reuse(mut self, reuse: &'a [(&'a str, MapId)]) -> Self {
         self.reuse = reuse;
+        self
+    }
+
+    /// Adapts the programs to the types in `btf`.
+    #[must_use]
+    pub fn with_types(mut self, btf: &'a [u8]) -> Self {
+        self.types = Some(btf);
         self
     }
 }
@@ -90,7 +101,10 @@ impl Registry {
         options: &LoadOptions<'_>,
     ) -> Result<ObjectId, Error> {
         check_name(name)?;
-        let file = ObjectFile::parse(elf)?;
+        let file = match options.types {
+            Some(types) => ObjectFile::parse_for(elf, types)?,
+            None => ObjectFile::parse(elf)?,
+        };
         // The lock is held from looking for pinned maps until new ones are pinned, so that two
         // objects that are loaded at once share them.
         let mut state = self.state.lock()?;

@@ -9,7 +9,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use axebpf_hit::HitGuard;
 use axebpf_platform::CpuId;
-use axebpf_vm::{PrintkFull, PrintkRecord, PrintkSink};
+use axebpf_vm::{AddressNames, PrintkFull, PrintkRecord, PrintkSink};
 
 use self::ring::{Cursor, RING_WORDS, Ring};
 use crate::{Error, ProgramId, Registry, lock::ManagementLock};
@@ -47,7 +47,7 @@ impl Printk {
     }
 
     /// Takes the oldest line of those that come next on each CPU.
-    fn next(&self) -> Result<Option<PrintkLine>, Error> {
+    fn next(&self, names: Option<&dyn AddressNames>) -> Result<Option<PrintkLine>, Error> {
         let mut cursors = self.cursors.lock()?;
         let mut oldest: Option<(usize, Cursor, PrintkLine)> = None;
         for (cpu, ring) in self.rings.iter().enumerate() {
@@ -55,7 +55,7 @@ impl Printk {
             let Some(words) = ring.read(&mut cursor) else {
                 continue;
             };
-            let Some(line) = record::decode(CpuId::new(cpu as u32), &words) else {
+            let Some(line) = record::decode(CpuId::new(cpu as u32), &words, names) else {
                 continue;
             };
             if oldest
@@ -86,7 +86,17 @@ impl Registry {
     ///
     /// [`Error::InHit`].
     pub fn next_printk(&self) -> Result<Option<PrintkLine>, Error> {
-        self.printk.next()
+        self.printk.next(None)
+    }
+
+    /// Takes the oldest line, as [`next_printk`](Self::next_printk), with names in the place of
+    /// `%ps`, `%pS` and `%pB`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InHit`].
+    pub fn next_printk_with(&self, names: &dyn AddressNames) -> Result<Option<PrintkLine>, Error> {
+        self.printk.next(Some(names))
     }
 
     /// Counts the lines that were overwritten before anybody took them, as far as lines after them

@@ -7,7 +7,7 @@
 use alloc::{string::ToString, vec::Vec};
 
 use axebpf_platform::CpuId;
-use axebpf_vm::PrintkRecord;
+use axebpf_vm::{AddressNames, PrintkRecord};
 
 use super::{
     PrintkLine,
@@ -57,15 +57,23 @@ fn packed(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     })
 }
 
-/// Makes text of a record; `None` if it is none.
-pub(super) fn decode(cpu: CpuId, words: &[u64]) -> Option<PrintkLine> {
+/// Makes text of a record, with names for its addresses if there are some; `None` if it is none.
+pub(super) fn decode(
+    cpu: CpuId,
+    words: &[u64],
+    names: Option<&dyn AddressNames>,
+) -> Option<PrintkLine> {
     let (&[time_ns, program, lengths], rest) = words.split_first_chunk()?;
     let length = |shift: u32| usize::from((lengths >> shift) as u16);
     let (args, rest) = rest.split_at_checked(length(16))?;
     let (format, rest) = rest.split_at_checked(length(0).div_ceil(WORD))?;
     let format = unpacked(format, length(0));
     let text = unpacked(rest, length(32));
-    let text = PrintkRecord::new(&format, args, &text).to_string();
+    let record = PrintkRecord::new(&format, args, &text);
+    let text = match names {
+        Some(names) => record.with_names(names).to_string(),
+        None => record.to_string(),
+    };
     Some(PrintkLine {
         time_ns,
         cpu,

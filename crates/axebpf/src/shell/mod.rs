@@ -68,6 +68,8 @@ mod layout;
 mod link;
 #[cfg(feature = "runtime")]
 mod map;
+#[cfg(all(feature = "runtime", feature = "symbols"))]
+mod names;
 #[cfg(feature = "runtime")]
 mod prog;
 #[cfg(any(feature = "runtime", feature = "tracepoint-support"))]
@@ -130,7 +132,8 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Gives the shell the symbols of the hypervisor image, for `sym`.
+    /// Gives the shell the symbols of the hypervisor image, for `sym`, for call stacks, and for the
+    /// addresses that programs print.
     #[cfg(feature = "symbols")]
     #[must_use]
     pub fn with_symbols(mut self, symbols: &'a SymbolTable<'a>) -> Self {

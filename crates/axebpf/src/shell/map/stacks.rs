@@ -2,6 +2,8 @@
 
 use alloc::{format, string::String, vec, vec::Vec};
 
+#[cfg(feature = "symbols")]
+use crate::shell::names::before;
 use crate::shell::{
     CommandResult, Session,
     table::{Align, Table},
@@ -17,10 +19,10 @@ pub(super) fn new_table(session: &Session<'_>) -> Table {
 /// The rows of one stack: a frame in each, the innermost first. The first has the number.
 pub(super) fn rows(session: &Session<'_>, id: String, entry: &[u8]) -> Vec<Vec<String>> {
     let mut id = Some(id);
-    frames(entry)
-        .map(|frame| {
+    cells(session, entry)
+        .map(|cells| {
             let mut row = vec![id.take().unwrap_or_default()];
-            row.extend(cells(session, frame));
+            row.extend(cells);
             row
         })
         .collect()
@@ -31,9 +33,8 @@ pub(super) fn show(session: &mut Session<'_>, entry: &[u8]) -> CommandResult {
     let mut columns = vec![("ADDRESS", Align::Left)];
     columns.extend(symbol_column(session));
     let mut table = Table::new(&columns);
-    for frame in frames(entry) {
-        table.row(cells(session, frame));
-    }
+    let rows: Vec<_> = cells(session, entry).collect();
+    rows.into_iter().for_each(|row| table.row(row));
     table.write(&mut session.out())?;
     Ok(())
 }
@@ -47,12 +48,23 @@ fn frames(entry: &[u8]) -> impl Iterator<Item = u64> {
         .take_while(|frame| *frame != 0)
 }
 
-fn cells(session: &Session<'_>, frame: u64) -> Vec<String> {
-    let mut cells = vec![format!("{frame:#018x}")];
-    if symbol_column(session).is_some() {
-        cells.push(symbol(session, frame));
-    }
-    cells
+/// Whether an address is that of an instruction, or of what follows a call.
+#[derive(Clone, Copy)]
+enum Place {
+    Innermost,
+    Caller,
+}
+
+/// The cells of each frame: its address, and its name where there are symbols.
+fn cells<'s>(session: &'s Session<'_>, entry: &'s [u8]) -> impl Iterator<Item = Vec<String>> {
+    let places = core::iter::once(Place::Innermost).chain(core::iter::repeat(Place::Caller));
+    frames(entry).zip(places).map(move |(frame, place)| {
+        let mut cells = vec![format!("{frame:#018x}")];
+        if symbol_column(session).is_some() {
+            cells.push(symbol(session, frame, place));
+        }
+        cells
+    })
 }
 
 #[cfg(feature = "symbols")]
@@ -61,10 +73,13 @@ fn symbol_column(session: &Session<'_>) -> Option<(&'static str, Align)> {
 }
 
 #[cfg(feature = "symbols")]
-fn symbol(session: &Session<'_>, frame: u64) -> String {
+fn symbol(session: &Session<'_>, frame: u64, place: Place) -> String {
     let symbols = session.shell.symbols;
     symbols
-        .and_then(|symbols| symbols.lookup_address(frame))
+        .and_then(|symbols| match place {
+            Place::Innermost => symbols.lookup_address(frame),
+            Place::Caller => before(symbols, frame),
+        })
         .map_or_else(|| "-".into(), |location| format!("{location}"))
 }
 
@@ -74,6 +89,6 @@ fn symbol_column(_: &Session<'_>) -> Option<(&'static str, Align)> {
 }
 
 #[cfg(not(feature = "symbols"))]
-fn symbol(_: &Session<'_>, _: u64) -> String {
+fn symbol(_: &Session<'_>, _: u64, _: Place) -> String {
     String::new()
 }

@@ -5,6 +5,10 @@ use core::fmt::{self, Write};
 
 use axebpf_tp::{RECORDER, Reader};
 
+#[cfg(feature = "runtime")]
+use crate::PrintkLine;
+#[cfg(all(feature = "runtime", feature = "symbols"))]
+use crate::shell::names::Names;
 use crate::shell::{
     CommandResult, Session,
     args::Args,
@@ -96,7 +100,7 @@ impl fmt::Debug for Position {
 #[cfg(feature = "runtime")]
 fn next_print(session: &Session<'_>) -> Result<Option<Line>, crate::Error> {
     let registry = session.shell.registry;
-    let Some(line) = registry.next_printk()? else {
+    let Some(line) = next_printk(session)? else {
         return Ok(None);
     };
     let program = match registry.program(line.program) {
@@ -115,6 +119,20 @@ fn next_print(session: &Session<'_>) -> Result<Option<Line>, crate::Error> {
         time_ns: line.time_ns,
         text,
     }))
+}
+
+#[cfg(all(feature = "runtime", feature = "symbols"))]
+fn next_printk(session: &Session<'_>) -> Result<Option<PrintkLine>, crate::Error> {
+    let shell = session.shell;
+    match shell.symbols {
+        Some(symbols) => shell.registry.next_printk_with(&Names(symbols)),
+        None => shell.registry.next_printk(),
+    }
+}
+
+#[cfg(all(feature = "runtime", not(feature = "symbols")))]
+fn next_printk(session: &Session<'_>) -> Result<Option<PrintkLine>, crate::Error> {
+    session.shell.registry.next_printk()
 }
 
 #[cfg(not(feature = "runtime"))]

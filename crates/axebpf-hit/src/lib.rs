@@ -8,7 +8,8 @@
 //! - [`enter`] masks interrupts and makes the *sequence word* of the CPU odd. While it is odd, a further [`enter`] on the
 //!   CPU is [`Missed::Nested`], so hits neither recurse nor deadlock on what an outer hit holds. The [`HitGuard`] is proof of
 //!   being in a hit, and dropping it makes the word even again.
-//! - A [`Snapshot`] is the cell from which hits read their handlers without a lock.
+//! - A [`Snapshot`] is the cell from which hits read their handlers without a lock. Who fires inside a hit reads it as a
+//!   [`NestedHit`].
 //! - [`quiesce`] waits until each CPU whose word is odd has changed it. What was unpublished before is then unreachable and
 //!   may be freed, which [`Retired::reclaim`] does. Hits themselves never free anything.
 //! - [`PerCpu`] gives each hit a value that no other CPU uses.
@@ -74,6 +75,7 @@ extern crate alloc;
 mod environment;
 mod error;
 mod guard;
+mod nested;
 mod per_cpu;
 mod quiesce;
 mod snapshot;
@@ -83,6 +85,7 @@ pub mod text;
 pub use environment::{install, platform};
 pub use error::{FenceError, HitError, Missed};
 pub use guard::{HitGuard, enter, in_hit};
+pub use nested::NestedHit;
 pub use per_cpu::{Padded, PerCpu};
 pub use quiesce::quiesce;
 pub use snapshot::{Retired, Snapshot};

@@ -7,7 +7,7 @@ use core::mem::ManuallyDrop;
 use core::ptr::{NonNull, null_mut};
 
 use crate::sync::{AtomicPtr, Ordering, const_unless_loom};
-use crate::{HitError, HitGuard, quiesce};
+use crate::{HitError, HitGuard, NestedHit, quiesce};
 
 /// A value that hits read and that is replaced as a whole.
 ///
@@ -52,6 +52,25 @@ impl<T> Snapshot<T> {
     /// Returns what is published, for as long as the hit lasts.
     #[must_use]
     pub fn load<'g>(&'g self, _guard: &'g HitGuard) -> Option<&'g T> {
+        // SAFETY: The guard, which the reference borrows, is the hit.
+        unsafe { self.read() }
+    }
+
+    /// Returns what is published, for as long as the hit below lasts.
+    ///
+    /// It need not be what that hit loaded.
+    #[must_use]
+    pub fn load_nested<'g>(&'g self, _nested: &'g NestedHit<'_>) -> Option<&'g T> {
+        // SAFETY: This CPU is in a hit, which cannot end before the proof is gone, which the reference borrows.
+        unsafe { self.read() }
+    }
+
+    /// Returns what is published.
+    ///
+    /// # Safety
+    ///
+    /// This CPU is in a hit, which lasts at least as long as the reference.
+    unsafe fn read(&self) -> Option<&T> {
         let current = self.current.load(Ordering::Acquire);
         // SAFETY: Null, or a value that a box held, initialised before it was published with release. It is freed
         // only by `Retired::reclaim`, after a `quiesce` that began when it was no longer published and that waits for

@@ -75,6 +75,11 @@ impl Blacklist {
         Ok(())
     }
 
+    /// Returns where the text is.
+    pub(crate) fn text(&self) -> &Range<HostVirt> {
+        &self.text
+    }
+
     /// Checks that the four bytes at `at` are text and may be probed.
     ///
     /// # Errors

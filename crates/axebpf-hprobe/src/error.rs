@@ -1,7 +1,8 @@
 //! Why a place cannot be probed.
 
 use axebpf_a64::Refusal;
-use axebpf_platform::{HostVirt, ReadFault};
+use axebpf_hit::{FenceError, HitError};
+use axebpf_platform::{ExecError, HostVirt, ReadFault};
 use thiserror::Error;
 
 use crate::Protection;
@@ -62,5 +63,46 @@ pub enum HprobeError {
         start: HostVirt,
         /// Where it ends.
         end: HostVirt,
+    },
+    /// The place is between a load-exclusive and its store-exclusive; a trap there would make the store fail for ever.
+    #[error("{at} is between the load-exclusive at {load} and its store-exclusive")]
+    InExclusiveSequence {
+        /// The place.
+        at: HostVirt,
+        /// Where the sequence starts.
+        load: HostVirt,
+    },
+    /// There is nothing to attach to.
+    #[error("no place to probe is given")]
+    NoPoints,
+    /// No [`Config`](crate::Config) is installed.
+    #[error("no configuration is installed")]
+    NotInstalled,
+    /// A configuration is installed already; there is one for each image.
+    #[error("a configuration is installed already")]
+    AlreadyInstalled,
+    /// The call waits for hits to end, which it would do for ever inside one.
+    #[error("not possible inside a hit")]
+    InHit,
+    /// There is no executable memory for displaced instructions.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// The executable memory that the platform gave has no room for one instruction.
+    #[error("the executable memory has no room for an instruction")]
+    NoSlot,
+    /// Text could not be written. Where the instructions could not be put back, the link stays.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+    /// A CPU does not leave its hit; it may be running the handler of a detached link still.
+    #[error(transparent)]
+    Hit(#[from] HitError),
+    /// There is no memory.
+    #[error("out of memory")]
+    OutOfMemory,
+    /// The functions that are reachable from what must not be probed are too many to follow.
+    #[error("more than {limit} functions are reachable from those that must not be probed")]
+    TooManyReachable {
+        /// How many are followed.
+        limit: usize,
     },
 }

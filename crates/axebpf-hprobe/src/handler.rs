@@ -12,8 +12,25 @@ use crate::ProbePoint;
 /// It runs with interrupts masked, possibly within the memory allocator: it must not allocate, log, or wait
 /// for a lock.
 pub trait HprobeHandler: Send + Sync {
-    /// Handles one hit.
+    /// Handles one hit: the instruction is about to be executed, or the function has returned.
     fn hit(&self, hit: &HprobeHit<'_>);
+
+    /// Handles the entry of a function whose return is probed, and returns what is handed to that return.
+    ///
+    /// With `None`, the return of this call is not waited for, which counts as nothing.
+    fn entry(&self, hit: &HprobeHit<'_>) -> Option<u64> {
+        let _ = hit;
+        Some(0)
+    }
+}
+
+/// What the entry of a function has left for its return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// When the function was entered, in nanoseconds of the platform's clock.
+    pub time_ns: u64,
+    /// What [`HprobeHandler::entry`] returned.
+    pub data: u64,
 }
 
 /// One hit of a probe.
@@ -26,8 +43,16 @@ pub struct HprobeHit<'a> {
     /// The registers of the interrupted code; `pc` is the address of the displaced instruction, or for the
     /// return of a function the address to which it returns.
     pub regs: &'a PtRegs,
-    /// When, in the time of the platform's clock.
-    pub time_ns: u64,
+    /// What the entry has left, for the return of a function.
+    pub entered: Option<Entered>,
+}
+
+impl HprobeHit<'_> {
+    /// Returns the time now, in nanoseconds of the platform's clock.
+    #[must_use]
+    pub fn now_ns(&self) -> u64 {
+        self.guard.platform().now_ns()
+    }
 }
 
 impl fmt::Debug for HprobeHit<'_> {
@@ -35,7 +60,7 @@ impl fmt::Debug for HprobeHit<'_> {
         f.debug_struct("HprobeHit")
             .field("point", self.point)
             .field("regs", self.regs)
-            .field("time_ns", &self.time_ns)
+            .field("entered", &self.entered)
             .finish_non_exhaustive()
     }
 }

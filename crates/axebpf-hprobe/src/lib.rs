@@ -76,6 +76,7 @@ mod inspect;
 mod link;
 mod lock;
 mod point;
+mod reachable;
 mod registry;
 mod returning;
 mod returns;

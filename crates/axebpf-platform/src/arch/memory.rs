@@ -2,7 +2,7 @@
 
 use core::arch::{asm, global_asm};
 
-use super::{mask_interrupts, restore_interrupts};
+use super::{mask_interrupts, restore_interrupts, store};
 use crate::pages::read_pages;
 use crate::{HostPhys, HostVirt, ReadFault, is_normal_translation, translated_address};
 
@@ -89,7 +89,7 @@ unsafe extern "C" {
     fn axebpf_read_walk_failed();
 }
 
-/// Returns where to go on after a data abort at `elr` that [`read_memory`] expects.
+/// Returns where to go on after a data abort at `elr` that [`read_memory`] or [`store`](super::store()) expects.
 ///
 /// To be called by the vector for synchronous exceptions taken from EL2 when the exception class is 0x25 (data abort
 /// without a change in exception level), before anything is reported. The vector then puts the answer into its saved
@@ -105,7 +105,7 @@ pub fn fault_fixup(elr: u64) -> Option<u64> {
     } else if walks.contains(&elr) {
         Some(place(axebpf_read_walk_failed))
     } else {
-        None
+        store::fixup(elr)
     }
 }
 

@@ -38,6 +38,12 @@ fn pair(first: Code, second: Code) -> Option<Code> {
         (Xor64X, And64K) => Xor64XAnd64K,
         (Or64X, StoreX64) => Or64XStoreX64,
         (Rsh64K, Add64X) => Rsh64KAdd64X,
+        (LoadFrame64, LoadFrame64) => LoadFrame64LoadFrame64,
+        (LoadFrame64, Add64X) => LoadFrame64Add64X,
+        (StoreFrameX64, StoreFrameX64) => StoreFrameX64StoreFrameX64,
+        (Add64X, StoreFrameX64) => Add64XStoreFrameX64,
+        (Or64X, StoreFrameX64) => Or64XStoreFrameX64,
+        (Add64K, StoreFrameX64) => Add64KStoreFrameX64,
         _ => return None,
     })
 }

@@ -78,6 +78,7 @@ mod program;
 mod run_error;
 mod section_error;
 mod source;
+mod specialize;
 mod target;
 mod verify;
 

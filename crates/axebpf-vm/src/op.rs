@@ -97,10 +97,16 @@ pub(crate) enum Code {
     // Atomics.
     Add32, Or32, And32, Xor32, FetchAdd32, FetchOr32, FetchAnd32, FetchXor32, Xchg32, CmpXchg32,
     Add64, Or64, And64, Xor64, FetchAdd64, FetchOr64, FetchAnd64, FetchXor64, Xchg64, CmpXchg64,
+    // Narrower forms of the above; see `specialize`.
+    CallFact,
+    LoadFrame8, LoadFrame16, LoadFrame32, LoadFrame64,
+    StoreFrameK8, StoreFrameK16, StoreFrameK32, StoreFrameK64,
+    StoreFrameX8, StoreFrameX16, StoreFrameX32, StoreFrameX64,
     // Two operations in one step; see `fuse`.
     Mov64XAdd64K, Mov64XLsh64K, Mov64XAnd64K, Mov64XMov64X, Load64Load64, Load64Add64X, Load32Load32,
-    Load8Add64X, StoreX64StoreX64, Add64XLoad64, Add64XStoreX64, Add64KJne64X, Add64KStoreX64,
-    Sub64KJne64K, And64KJeq64K, Xor64XAnd64K, Or64XStoreX64, Rsh64KAdd64X,
+    Load8Add64X, StoreX64StoreX64, Add64XLoad64, Add64XStoreX64, Add64KJne64X, Add64KStoreX64, Sub64KJne64K,
+    And64KJeq64K, Xor64XAnd64K, Or64XStoreX64, Rsh64KAdd64X, LoadFrame64LoadFrame64, LoadFrame64Add64X,
+    StoreFrameX64StoreFrameX64, Add64XStoreFrameX64, Or64XStoreFrameX64, Add64KStoreFrameX64,
     // Never executed.
     Hole,
 }

@@ -14,10 +14,11 @@ use crate::fuse::fuse;
 use crate::helper::{HelperFault, Helpers};
 use crate::insn::Insn;
 use crate::interp::{self, Cause, Image, Stop};
-use crate::memory::{FRAME_BYTES, FrameUse, Lease, Memory, Parts, Violation};
-use crate::op::{Code, Op, Reg};
+use crate::memory::{FrameUse, Lease, Memory, Parts, Violation};
+use crate::op::Op;
 use crate::program::Run;
 use crate::run_error::RunError;
+use crate::specialize::{frame_use, specialize};
 use crate::verify::{Facts, verify};
 
 #[derive(Debug)]
@@ -50,6 +51,7 @@ impl Interp {
             verify(&ops, &layout, facts)?;
         }
         let used = frame_use(&ops);
+        specialize(&mut ops);
         fuse(&mut ops);
         Ok(Self {
             used,
@@ -62,33 +64,9 @@ impl Interp {
         Image {
             ops: &self.ops,
             functions: &self.functions,
+            used: self.used,
         }
     }
-}
-
-/// Estimates how much of a frame the program uses: how far below `r10` it accesses memory, or points to.
-fn frame_use(ops: &[Op]) -> FrameUse {
-    let lowest = ops.windows(2).map(|pair| {
-        let [op, next] = pair else { return 0 };
-        let code = op.code as u8;
-        match op.code {
-            Code::Mov64X if op.src == Reg::R10 && next.code == Code::Add64K => next.imm as i64,
-            _ if op.src == Reg::R10
-                && (Code::Load8 as u8..=Code::LoadSx32 as u8).contains(&code) =>
-            {
-                op.off.into()
-            }
-            _ if op.dst == Reg::R10 && code >= Code::StoreK8 as u8 => op.off.into(),
-            _ => 0,
-        }
-    });
-    let depths = lowest.map(|offset| offset.unsigned_abs() as usize * usize::from(offset < 0));
-    FrameUse::new(
-        depths
-            .filter(|depth| *depth <= FRAME_BYTES)
-            .max()
-            .unwrap_or(0),
-    )
 }
 
 impl Engine for Interp {

@@ -85,7 +85,8 @@ impl<'r> Helpers<'r> {
     }
 
     /// Returns what a helper that takes nothing and cannot fail says.
-    fn fact(&self, helper: Helper) -> u64 {
+    #[inline(never)]
+    pub(crate) fn fact(&self, helper: Helper) -> u64 {
         let platform = self.guard.platform();
         // Asked only where it is the answer.
         let vcpu = || platform.current_vcpu();
@@ -130,5 +131,25 @@ impl<'r> Helpers<'r> {
     /// Returns the map with an index that [`map_index`](Self::map_index) returned in this run.
     pub(super) fn map_at(&self, index: usize) -> Option<&'r Map> {
         self.memory.map_at(index)
+    }
+}
+
+impl Helper {
+    /// Tells whether the helper only states a fact: it takes nothing but the context, and cannot fail.
+    pub(crate) fn is_fact(self) -> bool {
+        matches!(
+            self,
+            Self::KtimeGetNs
+                | Self::KtimeGetBootNs
+                | Self::Jiffies64
+                | Self::GetPrandomU32
+                | Self::GetSmpProcessorId
+                | Self::GetCurrentPidTgid
+                | Self::GetCurrentVmId
+                | Self::GetCurrentVcpuId
+                | Self::GetExitReason
+                | Self::GetFuncIp
+                | Self::GetAttachCookie
+        )
     }
 }

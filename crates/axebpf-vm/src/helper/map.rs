@@ -20,13 +20,19 @@ impl<'r> Helpers<'r> {
     /// `bpf_map_lookup_elem(map, key)`.
     pub(super) fn map_lookup(&mut self, args: [u64; 5]) -> Result<u64, HelperFault> {
         let [map, key, ..] = args;
+        let index = self.map_index(1, map)?;
         let map = self.map(1, map)?;
         let len = self.take_key(map, key)?;
         if map.kind().holds_maps() {
             return Ok(self.inner_lookup(map, len));
         }
         match map.lookup(self.guard, &self.scratch[..len]) {
-            Ok(value) => Ok(value.map_or(0, |value| value.as_ptr().expose_provenance() as u64)),
+            Ok(Some(value)) => {
+                let value = value.as_ptr().expose_provenance() as u64;
+                self.memory.expect_value(index, value);
+                Ok(value)
+            }
+            Ok(None) => Ok(0),
             Err(_) => {
                 self.errors += 1;
                 Ok(0)

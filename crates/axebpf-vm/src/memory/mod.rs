@@ -6,12 +6,20 @@
 //! read and written, so that an access costs a few comparisons as long as the program stays with its stack, its context
 //! and one of those.
 
+mod access;
 mod cpu;
+mod inner;
 mod raw;
+mod records;
 mod region;
+mod stack;
+mod window;
 
 pub(crate) use cpu::{Frame, Lease, Parts, SCRATCH_BYTES};
-pub(crate) use region::{FrameUse, Memory, Reservation, Violation};
+pub(crate) use records::Reservation;
+pub(crate) use region::Memory;
+pub(crate) use stack::FrameUse;
+pub(crate) use window::Violation;
 
 /// The bytes of one stack frame.
 pub const FRAME_BYTES: usize = 512;

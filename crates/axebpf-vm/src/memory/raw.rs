@@ -34,6 +34,20 @@ pub(crate) trait Word: Copy {
     /// accesses them meanwhile.
     unsafe fn store_private(addr: u64, value: Self);
 
+    /// Reads the number at an aligned address in private memory.
+    ///
+    /// # Safety
+    ///
+    /// `addr` is a multiple of `Self::LEN`, and as for [`load_private`](Self::load_private).
+    unsafe fn load_aligned(addr: u64) -> Self;
+
+    /// Writes the number at an aligned address in private memory.
+    ///
+    /// # Safety
+    ///
+    /// `addr` is a multiple of `Self::LEN`, and as for [`store_private`](Self::store_private).
+    unsafe fn store_aligned(addr: u64, value: Self);
+
     /// Reads the number at `addr` in shared memory.
     ///
     /// # Safety
@@ -79,6 +93,20 @@ macro_rules! word {
                     // SAFETY: as above, and the pointer is aligned, as just seen.
                     unsafe { to.write(value) }
                 }
+            }
+
+            #[inline(always)]
+            unsafe fn load_aligned(addr: u64) -> Self {
+                // SAFETY: the bytes are readable, initialised, exposed, aligned, and not written meanwhile, by this
+                // function's precondition.
+                unsafe { with_exposed_provenance::<$word>(addr as usize).read() }
+            }
+
+            #[inline(always)]
+            unsafe fn store_aligned(addr: u64, value: Self) {
+                // SAFETY: the bytes are writable, exposed, aligned, and not accessed meanwhile, by this function's
+                // precondition.
+                unsafe { with_exposed_provenance_mut::<$word>(addr as usize).write(value) }
             }
 
             #[inline(always)]

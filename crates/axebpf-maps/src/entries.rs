@@ -1,5 +1,6 @@
 //! Visiting the entries of a map in a hit.
 
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use axebpf_hit::HitGuard;
@@ -20,6 +21,12 @@ pub struct Entry {
 }
 
 impl Map {
+    /// Returns the number of slots that entries can be in; 0 for kinds that have none.
+    #[must_use]
+    pub fn slot_count(&self) -> u32 {
+        self.store.slots()
+    }
+
     /// Finds the first entry in `slot` or after it, and copies its key to `key`, which has the map's key size
     /// (`bpf_for_each_map_elem`). Allocates nothing, takes no lock, and does not count as use.
     ///
@@ -37,6 +44,20 @@ impl Map {
         slot: u32,
         key: &mut [u8],
     ) -> Result<Option<Entry>, MapError> {
+        self.entry_in(guard, slot..u32::MAX, key)
+    }
+
+    /// Finds the first entry in `slots`, as [`entry_from`](Self::entry_from), for who must not pass too many at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`entry_from`](Self::entry_from).
+    pub fn entry_in(
+        &self,
+        guard: &HitGuard,
+        slots: Range<u32>,
+        key: &mut [u8],
+    ) -> Result<Option<Entry>, MapError> {
         self.program_access().check_read()?;
         let (len, expected) = (key.len(), self.spec.key_size as usize);
         if len != expected {
@@ -48,7 +69,7 @@ impl Map {
             _ => return Err(self.unsupported(Operation::Iterate)),
         };
         let copy = values.copy_of(guard.cpu())?;
-        for slot in slot..self.store.slots() {
+        for slot in slots.start..slots.end.min(self.store.slots()) {
             if self.store.key_of(slot, key)? {
                 let value = values.address(Place { copy, slot });
                 return Ok(Some(Entry { slot, value }));

@@ -2,13 +2,15 @@
 
 mod support;
 
+use axebpf_maps::{MapKind, MapSpec, UpdateFlags};
 use axebpf_vm::{Insn, RunError};
 use support::{
-    EXIT, add, call, call_local, eval, fault, insn, load64, mov, mov_reg, program, run, store64,
-    store64_imm, then,
+    EXIT, add, call, call_local, eval, fault, insn, install, ld_map, load64, map, mov, mov_reg,
+    program, program_with, run, store64, store64_imm, then,
 };
 
 const LOOP: i32 = 181;
+const FOR_EACH: i32 = 164;
 
 /// Sets `dst` to the address of the function `distance` slots after the second slot.
 fn function(dst: u8, distance: i32) -> [Insn; 2] {
@@ -129,4 +131,46 @@ fn a_callback_calls_functions() {
         EXIT,
     ];
     assert_eq!(eval(&looped(4, &callback)), 8_004);
+}
+
+/// Visits the entries of a map with a function that does nothing.
+fn visits_all() -> Vec<Insn> {
+    let mut insns = ld_map(1, 0).to_vec();
+    insns.extend(function(2, 4));
+    insns.extend([mov(3, 0), mov(4, 0), call(FOR_EACH), EXIT]);
+    then(insns, &[mov(0, 0), EXIT])
+}
+
+#[test]
+fn a_large_map_costs_what_is_in_it() {
+    install();
+    let spec = MapSpec::new(MapKind::Hash, 4, 8, 1 << 20);
+    let map = map(&spec);
+    for key in [3u32, 70_000, 1_000_000] {
+        map.write(&key.to_ne_bytes(), &[0; 8], UpdateFlags::Any)
+            .expect("room");
+    }
+    let program = program_with(&visits_all(), &[map]);
+    assert_eq!(run(&program), Ok(3));
+    program.set_budget(1000);
+    let stopped = run(&program);
+    assert!(
+        matches!(stopped, Err(RunError::Budget { .. })),
+        "{stopped:?}"
+    );
+}
+
+#[test]
+fn each_entry_costs_its_call() {
+    const ENTRIES: u32 = 100_000;
+    let spec = MapSpec::new(MapKind::Array, 4, 8, ENTRIES);
+    let map = map(&spec);
+    let program = program_with(&visits_all(), &[map]);
+    let stopped = run(&program);
+    assert!(
+        matches!(stopped, Err(RunError::Budget { .. })),
+        "{stopped:?}"
+    );
+    program.set_budget(4 * ENTRIES);
+    assert_eq!(run(&program), Ok(ENTRIES.into()));
 }

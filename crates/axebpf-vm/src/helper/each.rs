@@ -18,6 +18,12 @@ use crate::memory::Reservation;
 /// The number of iterations in iterations.
 const LEVELS: usize = 4;
 
+/// The slots that are looked at in one step.
+const SLOTS_AT_ONCE: u32 = 32;
+
+/// What a step is charged as, in bytes of work: one instruction.
+const STEP_COST: u64 = 8;
+
 const KEY_WORDS: usize = MAX_KEY_SIZE as usize / 8;
 
 /// What stands in the place of a map's number for memory that is of no ring buffer.
@@ -71,7 +77,7 @@ impl Iteration {
 impl<'r> Helpers<'r> {
     /// `bpf_for_each_map_elem(map, callback, ctx, flags)`: returns the number of entries visited.
     ///
-    /// Charges for all entries that the map can have, since looking for the next one passes free ones.
+    /// Each entry is charged as the callback that it is, and the slots that are passed to find it besides.
     pub(super) fn each_start(&mut self, args: [u64; 5]) -> Result<Flow<'r>, HelperFault> {
         let [map, function, context, flags, _] = args;
         let handle = map;
@@ -87,7 +93,6 @@ impl<'r> Helpers<'r> {
         let Some((level, addr)) = free.filter(|_| self.memory.can_hold_record()) else {
             return Ok(self.fail(EBUSY));
         };
-        self.charge(u64::from(map.spec().max_entries) * 8)?;
         let place = Reservation {
             map: NO_RING,
             addr,
@@ -103,49 +108,58 @@ impl<'r> Helpers<'r> {
             context,
             done: 0,
         };
-        Ok(self.each_next(iteration, function))
+        self.each_next(iteration, function)
     }
 
     /// Goes on after the callback has returned `result`.
-    pub(super) fn each_resume(&mut self, pending: &Pending, result: u64) -> Flow<'r> {
+    pub(super) fn each_resume(
+        &mut self,
+        pending: &Pending,
+        result: u64,
+    ) -> Result<Flow<'r>, HelperFault> {
         let mut iteration = Iteration::of(pending);
         iteration.done += 1;
         if result == 0 {
             self.each_next(iteration, pending.function)
         } else {
-            self.each_end(&iteration)
+            Ok(self.each_end(&iteration))
         }
     }
 
     /// Calls the callback for the next entry, if there is one.
-    fn each_next(&mut self, mut iteration: Iteration, function: u64) -> Flow<'r> {
+    fn each_next(
+        &mut self,
+        mut iteration: Iteration,
+        function: u64,
+    ) -> Result<Flow<'r>, HelperFault> {
         let place = self.map_at(iteration.map);
         let Some((map, handle)) = place.zip(self.memory.handle_of(iteration.map)) else {
-            return self.each_end(&iteration);
+            return Ok(self.each_end(&iteration));
         };
         let len = map.spec().key_size as usize;
-        let mut keys = map.keys_from(iteration.slot);
-        while let Ok(true) = keys.next_into(&mut self.scratch[..len]) {
-            let key = &self.scratch[..len];
-            // One that was deleted meanwhile is none.
-            let Ok(Some(value)) = map.lookup(self.guard, key) else {
+        while iteration.slot < map.slot_count() {
+            let slots = iteration.slot..iteration.slot.saturating_add(SLOTS_AT_ONCE);
+            self.charge(STEP_COST)?;
+            let found = map.entry_in(self.guard, slots.clone(), &mut self.scratch[..len]);
+            let Ok(Some(entry)) = found else {
+                iteration.slot = slots.end;
                 continue;
             };
+            iteration.slot = entry.slot + 1;
             let place = self.key_place(iteration.level);
-            for (word, bytes) in place.iter().zip(key.chunks(8)) {
+            for (word, bytes) in place.iter().zip(self.scratch[..len].chunks(8)) {
                 let mut padded = [0; 8];
                 padded[..bytes.len()].copy_from_slice(bytes);
                 word.store(u64::from_ne_bytes(padded), Ordering::Relaxed);
             }
-            iteration.slot = keys.slot();
             let key = place.as_ptr().expose_provenance() as u64;
-            let value = value.as_ptr().expose_provenance() as u64;
-            return Flow::Call {
+            let value = entry.value.as_ptr().expose_provenance() as u64;
+            return Ok(Flow::Call {
                 pending: iteration.pending(function),
                 args: [handle, key, value, iteration.context, 0],
-            };
+            });
         }
-        self.each_end(&iteration)
+        Ok(self.each_end(&iteration))
     }
 
     fn each_end(&mut self, iteration: &Iteration) -> Flow<'r> {

@@ -33,7 +33,7 @@ impl<'r> Helpers<'r> {
     ) -> Result<Flow<'r>, HelperFault> {
         Ok(match pending.helper {
             Helper::Loop => loop_next(pending, result),
-            Helper::ForEachMapElem => self.each_resume(&pending, result),
+            Helper::ForEachMapElem => return self.each_resume(&pending, result),
             _ => Flow::Return(result),
         })
     }

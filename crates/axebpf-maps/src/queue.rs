@@ -9,6 +9,8 @@
 //!
 //! Programs get copies only: there is no pointer to a value, so the arena that they see is empty.
 
+use alloc::vec::Vec;
+
 use axebpf_hit::HitGuard;
 
 use crate::map::Map;
@@ -145,6 +147,25 @@ impl Queue {
         effort: Effort,
     ) -> Result<(), MapError> {
         self.next(out, Then::Stays, effort)
+    }
+
+    /// Copies the values that come out next to `out`, in that order, as many as there is room for; returns how many.
+    pub(crate) fn copy_next(&self, out: &mut [Vec<u8>]) -> Result<usize, MapError> {
+        for value in out.iter() {
+            self.values.check_sink(value.as_slice())?;
+        }
+        let _locked = self.lock(Effort::UntilFree)?;
+        let len = self.len();
+        for (nth, value) in (0..len).zip(out.iter_mut()) {
+            let age = match self.order() {
+                Order::OldestFirst => nth,
+                Order::YoungestFirst => len - 1 - nth,
+            };
+            let slot = self.slot(age);
+            self.values
+                .read(Place { copy: 0, slot }, value.as_mut_slice());
+        }
+        Ok(out.len().min(len as usize))
     }
 
     pub(crate) fn pop(

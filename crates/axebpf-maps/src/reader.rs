@@ -135,6 +135,31 @@ impl Map {
         }
     }
 
+    /// Returns copies of the values of a queue or stack, those that come out next first, `limit` at most.
+    ///
+    /// They are what is there at one moment, and stay. Probes on this CPU count as missed, and those on others find the
+    /// map busy, while they are copied: keep `limit` small.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read); [`Unsupported`](MapError::Unsupported) for all but queues and stacks.
+    pub fn peek_all(&self, limit: usize) -> Result<Vec<Vec<u8>>, MapError> {
+        Access::of_management(self.spec.flags).check_read()?;
+        let Store::Queue(queue) = &self.store else {
+            return Err(self.unsupported(Operation::Peek));
+        };
+        let mut values = table(limit.min(queue.len() as usize), Vec::new)?;
+        for value in &mut values {
+            *value = table(self.entry_size(), || 0)?;
+        }
+        let copied = {
+            let _guard = enter()?;
+            queue.copy_next(&mut values)?
+        };
+        values.truncate(copied);
+        Ok(values)
+    }
+
     /// Takes the value of `key` out, for the management side (`BPF_MAP_LOOKUP_AND_DELETE_ELEM`); `None` when there is none.
     ///
     /// With an empty key: the next value of a queue or stack. What is taken is whole, and nobody else gets it.

@@ -45,6 +45,13 @@ impl Queue {
         check_always(map);
         assert_eq!(map.stats().entries, Some(self.values.len() as u32));
         assert_eq!(map.keys().count(), 0);
+        let limit = how as usize % 4;
+        let waiting = map.peek_all(limit).expect("readable");
+        let expected: Vec<_> = match self.spec.kind {
+            MapKind::Stack => self.values.iter().rev().take(limit).cloned().collect(),
+            _ => self.values.iter().take(limit).cloned().collect(),
+        };
+        assert_eq!(waiting, expected);
     }
 
     /// Lets `copy` copy to memory that is not zero.

@@ -45,8 +45,8 @@ Of per-CPU maps, the values that are not zero are shown as CPU=VALUE. --hist
 draws an array of numbers as a histogram: slot n is for 2^n to 2^(n+1)-1. The
 records of a ring buffer or perf event array are taken out; with --count or
 --for the command waits for more, until there were N or SECONDS have passed. Of
-a queue or stack the next value is shown, and stays. Of a stack trace, a stack
-is shown with the innermost frame first.\n
+a queue or stack, what comes out next is first, and all stays. Of a stack trace,
+a stack is shown with the innermost frame first.\n
 MAP is a number, a name, OBJECT/NAME, or a pin. LAYOUT says how bytes are cut
 into numbers: u8 to u64, s8 to s64 (signed), x8 to x64 (hex), bytes, separated
 by commas: --key u32,u32,x64.",

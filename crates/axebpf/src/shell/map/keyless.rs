@@ -56,24 +56,31 @@ pub(super) fn delete(
     Ok(())
 }
 
-/// Shows what can be seen without taking it: the next value, and how many there are.
+/// The most bytes that are copied at a time, during which probes find the map busy.
+const COPIED: usize = 16 << 10;
+
+/// Shows the values without taking them, those that come out next first, as many as can be copied at once.
 pub(super) fn dump(session: &mut Session<'_>, subject: &Subject) -> CommandResult {
     if subject.map.kind() == MapKind::BloomFilter {
         let name = subject.map.name();
         return Err(bloom(subject, "it does not keep the values that it got")
             .hint(format!("`map lookup {name} VALUE` asks for one")));
     }
-    let Some(next) = subject.map.read(&[])? else {
+    let limit = (COPIED / subject.map.entry_size().max(1)).max(1);
+    let values = subject.map.peek_all(limit)?;
+    let count = subject
+        .map
+        .stats()
+        .entries
+        .map_or(0, |count| count as usize);
+    if values.is_empty() {
         writeln!(session.out(), "{} has no entries", subject.map.name())?;
-        return Ok(());
-    };
-    let count = subject.map.stats().entries.unwrap_or(1).max(1);
-    writeln!(session.out(), "{}", subject.value.show(&next))?;
-    if count > 1 {
-        writeln!(
-            session.out(),
-            "(the next of {count}; `map delete` takes it out and shows it)"
-        )?;
+    }
+    for value in &values {
+        writeln!(session.out(), "{}", subject.value.show(value))?;
+    }
+    if count > values.len() && !values.is_empty() {
+        writeln!(session.out(), "(the next {} of {count})", values.len())?;
     }
     Ok(())
 }

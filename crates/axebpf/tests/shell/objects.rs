@@ -4,7 +4,7 @@ use axebpf::shell::{Outcome, upload};
 use axebpf::tracepoint::trace;
 
 use crate::session::{Session, shown};
-use crate::support::{ALL, COUNT, KINDS, LEAK, SHARED, SPIN};
+use crate::support::{ALL, COUNT, KINDS, LEAK, NAMES, SHARED, SPIN};
 
 #[test]
 fn objects_load_show_and_unload() {
@@ -12,11 +12,12 @@ fn objects_load_show_and_unload() {
     assert_eq!(
         session.ok("prog list --available"),
         format!(
-            "BYTES  OBJECT\n {}  all\n {}  count\n {}  kinds\n {}  leak\n {}  shared\n {}  spin\n",
+            "BYTES  OBJECT\n {}  all\n {}  count\n {}  kinds\n {}  leak\n {}  names\n {}  shared\n {}  spin\n",
             ALL.len(),
             COUNT.len(),
             KINDS.len(),
             LEAK.len(),
+            NAMES.len(),
             SHARED.len(),
             SPIN.len()
         )

@@ -8,7 +8,7 @@ use axebpf::shell::{ObjectSource, Outcome, Shell, SourceEntry, SourceError};
 use axebpf::symbols::{Encoder, Slide, SymbolTable};
 use axebpf::tracepoint::define_event;
 
-use crate::support::{ALL, COUNT, KINDS, LEAK, SHARED, SPIN, TestIo, root};
+use crate::support::{ALL, COUNT, KINDS, LEAK, NAMES, SHARED, SPIN, TestIo, root};
 
 macro_rules! events {
     ($($name:ident $type:ident,)*) => {$(
@@ -34,16 +34,18 @@ events! {
     counted Counted,
     chained Chained,
     counted_in_vm CountedInVm,
+    named Named,
 }
 
 /// Offers the objects of the tests.
 pub(crate) struct Objects;
 
-const OBJECTS: [(&str, &[u8]); 6] = [
+const OBJECTS: [(&str, &[u8]); 7] = [
     ("all", ALL),
     ("count", COUNT),
     ("kinds", KINDS),
     ("leak", LEAK),
+    ("names", NAMES),
     ("shared", SHARED),
     ("spin", SPIN),
 ];

@@ -4,7 +4,7 @@ use axebpf::platform::mock::{set_mock_cpu_id, set_mock_time};
 use axebpf::shell::{Outcome, Shell};
 use axebpf::tracepoint::trace;
 
-use crate::session::{Objects, Session, counted, streamed};
+use crate::session::{Objects, Session, counted, named, streamed};
 use crate::support::{TestIo, root};
 
 #[test]
@@ -104,6 +104,36 @@ fn the_stream_has_events_and_printed_lines_in_the_order_of_time() {
     assert_eq!(only_mine(run("trace stream --new --for 0")), "");
     run("trace disable shell_test:streamed");
     run("prog unload all --force");
+}
+
+#[test]
+fn printed_addresses_have_names() {
+    set_mock_cpu_id(24);
+    let mut session = Session::new();
+    session.ok("prog load names");
+    session.ok("link attach names shell_test:named");
+    let mut printed = |value| {
+        trace!(named { value, cpu: 24 });
+        let (outcome, text) = session.run_with_symbols("trace stream --for 0");
+        assert_eq!(outcome, Outcome::Done);
+        // Long lines are folded. Lines of other tests' events come before.
+        let words: Vec<_> = text.split_whitespace().collect();
+        let line = words.join(" ");
+        line.split_once("names: ")
+            .expect("a line of the program")
+            .1
+            .to_string()
+    };
+    assert_eq!(
+        printed(0x4008_1010),
+        "at handle_exit+0x10/0x100, after handle_exit+0x10/0x100, handle_exit"
+    );
+    // What follows a call at the end of a function is in no function, or in the next one.
+    assert_eq!(
+        printed(0x4008_1100),
+        "at 0x40081100, after handle_exit+0x100/0x100, 0x40081100"
+    );
+    session.ok("prog unload names --force");
 }
 
 #[test]

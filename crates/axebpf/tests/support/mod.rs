@@ -24,6 +24,8 @@ pub(crate) const COUNT: &[u8] = object!("count");
 pub(crate) const ALL: &[u8] = object!("all");
 /// Leaves a reservation behind.
 pub(crate) const LEAK: &[u8] = object!("leak");
+/// Prints an address in the ways that have names.
+pub(crate) const NAMES: &[u8] = object!("names");
 /// Never ends by itself.
 pub(crate) const SPIN: &[u8] = object!("spin");
 /// Counts in a map that is pinned by name.

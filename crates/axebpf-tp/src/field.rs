@@ -142,6 +142,17 @@ impl Field {
         }
     }
 
+    /// Describes a field of a record that is no event's, `offset` bytes into it.
+    #[must_use]
+    pub const fn new(name: &'static str, help: &'static str, ty: FieldType, offset: usize) -> Self {
+        Self {
+            name,
+            help,
+            ty,
+            offset,
+        }
+    }
+
     /// Puts the field at an offset.
     pub(crate) const fn at(self, offset: usize) -> Self {
         Self { offset, ..self }

@@ -117,7 +117,7 @@ pub use error::TpError;
 pub use event::Event;
 pub use field::{Field, FieldType, FieldValue, HEADER_LEN, MAX_RECORD_LEN, Radix};
 pub use field_type::{Hex, Str, TraceField};
-pub use filter::{Filter, FilterError};
+pub use filter::{FieldFilter, Filter, FilterError};
 #[cfg(feature = "ktracepoint")]
 pub use ktracepoint::import_ktracepoints;
 pub use recorder::{Entry, Overflow, RECORDER, Reader, Recorder};

@@ -26,6 +26,7 @@ use alloc::string::String;
 pub use error::FilterError;
 
 use crate::event::Event;
+use crate::field::Field;
 use crate::filter::code::Code;
 
 /// A condition on the fields of one event, compiled.
@@ -47,8 +48,66 @@ use crate::filter::code::Code;
 #[derive(Clone, Debug)]
 pub struct Filter {
     event: &'static Event,
+    compiled: FieldFilter,
+}
+
+/// A condition on fields that are those of no event, compiled.
+///
+/// # Examples
+///
+/// ```
+/// use axebpf_tp::{Field, FieldFilter, FieldType, Radix};
+///
+/// const U64: FieldType = FieldType::Unsigned { size: 8, radix: Radix::Hex };
+/// static FIELDS: [Field; 2] = [
+///     Field::new("x0", "The first register.", U64, 0),
+///     Field::new("x1", "The second register.", U64, 8),
+/// ];
+///
+/// let filter = FieldFilter::compile("x1 == 7", &FIELDS)?;
+/// let record: Vec<u8> = [1_u64, 7].iter().flat_map(|x| x.to_ne_bytes()).collect();
+/// assert!(filter.eval(&record));
+/// # Ok::<(), axebpf_tp::FilterError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FieldFilter {
     text: Box<str>,
     code: Code,
+}
+
+impl FieldFilter {
+    /// Compiles `text` for records with these fields.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError`] says what is wrong, where, and what would be right.
+    pub fn compile(text: &str, fields: &'static [Field]) -> Result<Self, FilterError> {
+        if text.len() > Filter::MAX_LEN {
+            return Err(FilterError::TooLong {
+                len: text.len(),
+                limit: Filter::MAX_LEN,
+            });
+        }
+        let code = Code::generate(&parser::parse(text, fields)?);
+        Ok(Self {
+            text: String::from(text.trim()).into_boxed_str(),
+            code,
+        })
+    }
+
+    /// Tells whether a record passes.
+    ///
+    /// Allocates nothing. A record that is too short fails each test on what it lacks.
+    #[must_use]
+    pub fn eval(&self, record: &[u8]) -> bool {
+        self.code.eval(record)
+    }
+
+    /// Returns the text from which it was compiled.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
 }
 
 impl Filter {
@@ -64,17 +123,9 @@ impl Filter {
     ///
     /// [`FilterError`] says what is wrong, where, and what would be right.
     pub fn compile(text: &str, event: &'static Event) -> Result<Self, FilterError> {
-        if text.len() > Self::MAX_LEN {
-            return Err(FilterError::TooLong {
-                len: text.len(),
-                limit: Self::MAX_LEN,
-            });
-        }
-        let code = Code::generate(&parser::parse(text, event)?);
         Ok(Self {
             event,
-            text: String::from(text.trim()).into_boxed_str(),
-            code,
+            compiled: FieldFilter::compile(text, event.fields())?,
         })
     }
 
@@ -84,7 +135,7 @@ impl Filter {
     /// lacks.
     #[must_use]
     pub fn eval(&self, record: &[u8]) -> bool {
-        self.code.eval(record)
+        self.compiled.eval(record)
     }
 
     /// Returns the event that the filter is for.
@@ -96,6 +147,6 @@ impl Filter {
     /// Returns the text from which it was compiled.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.compiled.as_str()
     }
 }

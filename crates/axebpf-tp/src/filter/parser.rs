@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 
 use axebpf_symbols::Glob;
 
-use crate::event::Event;
 use crate::field::{Field, FieldType};
 use crate::filter::Filter;
 use crate::filter::error::FilterError;
@@ -78,13 +77,13 @@ impl Comparison {
 }
 
 /// Parses all of `text`.
-pub(super) fn parse(text: &str, event: &'static Event) -> Result<Expr, FilterError> {
+pub(super) fn parse(text: &str, fields: &'static [Field]) -> Result<Expr, FilterError> {
     let mut lexer = Lexer::new(text);
     let token = lexer.next()?;
     let mut parser = Parser {
         lexer,
         token,
-        event,
+        fields,
         depth: 0,
     };
     let expr = parser.disjunction()?;
@@ -98,7 +97,7 @@ struct Parser<'t> {
     lexer: Lexer<'t>,
     /// The token that comes next.
     token: Token<'t>,
-    event: &'static Event,
+    fields: &'static [Field],
     depth: usize,
 }
 
@@ -199,13 +198,12 @@ impl<'t> Parser<'t> {
             return Err(self.expected("a field, `!` or `(`"));
         };
         let at = self.bump()?.at;
-        self.event
-            .field(name)
-            .ok_or_else(|| FilterError::UnknownField {
-                at,
-                name: String::from(name),
-                fields: self.event.fields().iter().map(Field::name).collect(),
-            })
+        let field = self.fields.iter().find(|field| field.name() == name);
+        field.ok_or_else(|| FilterError::UnknownField {
+            at,
+            name: String::from(name),
+            fields: self.fields.iter().map(Field::name).collect(),
+        })
     }
 
     /// Takes what follows `&`: a mask, and what the masked bits are compared with.

@@ -8,8 +8,10 @@ use axebpf::platform::CpuId;
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
-    config, console::println, gic, heap, image, mmu, percpu, sched, shell, smp, stage2, sysreg,
-    timer, tracing, traps, uart, vectors, vms,
+    config::{self, Start},
+    console::println,
+    gic, heap, image, mmu, payload, percpu, sched, shell, smp, stage2, sysreg, timer, tracing,
+    traps, uart, vectors, vms,
 };
 
 /// The affinity fields of `MPIDR_EL1`.
@@ -23,6 +25,7 @@ fn main(_x0: u64, _x1: u64, _x2: u64, _x3: u64) -> ! {
     vectors::init_cpu();
     uart::init();
     heap::init();
+    payload::init();
     mmu::init().expect("the address space of the hypervisor can be built");
     mmu::activate();
     let affinities = machine(affinity);
@@ -90,8 +93,13 @@ pub(crate) fn secondary(cpu: CpuId, affinity: u64) {
     sched::idle()
 }
 
+/// Starts the guest that was loaded beside the hypervisor, or else the one that is built in.
 fn start_guest() {
-    let booted = vms::create(config::BUILT_IN).and_then(|vm| vm.boot(config::GUEST_IMAGE));
+    let description = payload::description().unwrap_or(config::BUILT_IN);
+    let booted = vms::create(description).and_then(|vm| match vm.config().start {
+        Start::AtBoot => vm.boot(),
+        Start::ByCommand => Ok(()),
+    });
     if let Err(error) = booted {
         println!("the guest does not start: {error}");
     }

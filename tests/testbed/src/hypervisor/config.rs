@@ -1,9 +1,11 @@
-//! What a virtual machine is made of, as `guest.cfg` describes it.
+//! What a virtual machine is made of, as `guest.cfg`, or the description of a loaded kernel, says it.
 
 use alloc::string::{String, ToString};
 use core::ops::Range;
 
 use thiserror::Error;
+
+use super::payload;
 
 /// The built-in description of the demo's VM.
 pub(crate) const BUILT_IN: &str = include_str!("../../guest.cfg");
@@ -11,7 +13,7 @@ pub(crate) const BUILT_IN: &str = include_str!("../../guest.cfg");
 pub(crate) static GUEST_IMAGE: &[u8] = include_bytes!(env!("AXEBPF_GUEST_IMAGE"));
 
 /// How many vCPUs a VM can have: as many as one interrupt can name.
-const MAX_VCPUS: u64 = 8;
+pub(crate) const MAX_VCPUS: u64 = 8;
 /// The guest-physical addresses that can be memory.
 const MEMORY: Range<u64> = 0x4000_0000..0x8000_0000;
 
@@ -24,10 +26,45 @@ pub(crate) struct VmConfig {
     pub(crate) vcpus: u32,
     /// Where its memory lies.
     pub(crate) memory: Range<u64>,
-    /// Where its image goes.
-    pub(crate) load: u64,
-    /// Where its first vCPU starts.
-    pub(crate) entry: u64,
+    /// What it runs.
+    pub(crate) guest: Guest,
+    /// When it starts.
+    pub(crate) start: Start,
+}
+
+/// What a VM runs.
+#[derive(Clone, Debug)]
+pub(crate) enum Guest {
+    /// The image that is built into the hypervisor.
+    BuiltIn {
+        /// Where the image goes.
+        load: u64,
+        /// Where the first vCPU starts.
+        entry: u64,
+    },
+    /// A Linux kernel that was loaded into the machine's memory.
+    Linux(Linux),
+}
+
+/// A Linux kernel in the machine's memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Linux {
+    /// Where the kernel's image lies.
+    pub(crate) kernel: Range<u64>,
+    /// Where its first file system lies; empty when there is none.
+    pub(crate) initrd: Range<u64>,
+    /// The kernel's command line.
+    pub(crate) arguments: String,
+}
+
+/// When a VM starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// With the hypervisor.
+    #[default]
+    AtBoot,
+    /// When the operator says so.
+    ByCommand,
 }
 
 /// What is wrong with a description.
@@ -75,6 +112,10 @@ struct Fields {
     memory: Option<Range<u64>>,
     load: Option<u64>,
     entry: Option<u64>,
+    kernel: Option<Range<u64>>,
+    initrd: Option<Range<u64>>,
+    arguments: String,
+    start: Start,
 }
 
 impl VmConfig {
@@ -112,7 +153,7 @@ impl Fields {
                 self.vcpus.is_some()
             }
             "memory" => {
-                self.memory = range(value);
+                self.memory = range(value).filter(is_memory);
                 self.memory.is_some()
             }
             "load" => {
@@ -122,6 +163,25 @@ impl Fields {
             "entry" => {
                 self.entry = number(value);
                 self.entry.is_some()
+            }
+            "kernel" => {
+                self.kernel = range(value).filter(payload::contains);
+                self.kernel.is_some()
+            }
+            "initrd" => {
+                self.initrd = range(value).filter(payload::contains);
+                self.initrd.is_some()
+            }
+            "bootargs" => {
+                self.arguments = value.to_string();
+                true
+            }
+            "start" => {
+                self.start = match value {
+                    "boot" => Start::AtBoot,
+                    _ => Start::ByCommand,
+                };
+                matches!(value, "boot" | "command")
             }
             _ => {
                 return Err(ConfigError::UnknownKey {
@@ -144,8 +204,18 @@ impl Fields {
             name: self.name.ok_or(missing("name"))?,
             vcpus: self.vcpus.ok_or(missing("vcpus"))? as u32,
             memory: self.memory.ok_or(missing("memory"))?,
-            load: self.load.ok_or(missing("load"))?,
-            entry: self.entry.ok_or(missing("entry"))?,
+            guest: match self.kernel {
+                Some(kernel) => Guest::Linux(Linux {
+                    kernel,
+                    initrd: self.initrd.unwrap_or(0..0),
+                    arguments: self.arguments,
+                }),
+                None => Guest::BuiltIn {
+                    load: self.load.ok_or(missing("load"))?,
+                    entry: self.entry.ok_or(missing("entry"))?,
+                },
+            },
+            start: self.start,
         })
     }
 }
@@ -168,6 +238,11 @@ fn range(text: &str) -> Option<Range<u64>> {
     let (start, len) = text.split_once(' ')?;
     let start = number(start.trim())?;
     let end = start.checked_add(number(len.trim())?)?;
-    let aligned = start % 4096 == 0 && end % 4096 == 0;
-    (aligned && start >= MEMORY.start && end <= MEMORY.end && start < end).then_some(start..end)
+    (start < end).then_some(start..end)
+}
+
+/// Tells whether a VM can have its memory at `range`.
+fn is_memory(range: &Range<u64>) -> bool {
+    let aligned = range.start % 4096 == 0 && range.end % 4096 == 0;
+    aligned && range.start >= MEMORY.start && range.end <= MEMORY.end
 }

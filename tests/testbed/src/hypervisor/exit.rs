@@ -4,8 +4,8 @@ use axebpf::platform::{EXIT_REASON_IRQ, GuestPhys};
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
+    bus::{self, Target},
     console::println,
-    device::{self, Effect},
     hypercall,
     mmio::{Access, AccessKind},
     vcpu::Vcpu,
@@ -88,8 +88,8 @@ fn wait(vm: &Vm, vcpu: &Vcpu) {
 
 fn abort(vm: &Vm, vcpu: &Vcpu, esr: u64) {
     let at = vcpu.fault_address();
-    if device::WINDOW.contains(&at) {
-        access_device(vm, vcpu, at, esr);
+    if let Some(target) = bus::target(vm, at) {
+        access_device(vm, vcpu, target, esr);
     } else if vm.memory().contains(&at) {
         page_fault(vm, vcpu, at, esr);
     } else {
@@ -132,7 +132,7 @@ fn attempted(esr: u64) -> u32 {
     }
 }
 
-fn access_device(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
+fn access_device(vm: &Vm, vcpu: &Vcpu, target: Target, esr: u64) {
     let Some(access) = Access::decode(esr) else {
         return give_up(
             vm,
@@ -141,19 +141,16 @@ fn access_device(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
             esr,
         );
     };
-    let offset = at - device::WINDOW.start;
+    let at = vcpu.fault_address();
     let value = match access.kind {
         AccessKind::Read => {
-            let value = access.loaded(vm.device().lock().read(offset));
+            let value = access.loaded(bus::read(vm, target, at, access));
             vcpu.set_register(access.register, value);
             value
         }
         AccessKind::Write => {
             let value = access.stored(vcpu.register(access.register));
-            let effect = vm.device().lock().write(offset, value);
-            if effect == Effect::Interrupt {
-                vcpu.inject(device::INTERRUPT);
-            }
+            bus::write(vm, vcpu, target, at, access, value);
             value
         }
     };

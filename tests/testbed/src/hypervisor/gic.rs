@@ -12,7 +12,7 @@ use arm_gic::{
 use axebpf::platform::CpuId;
 use axebpf::tracepoint::{trace, vmm};
 
-use super::{lock::Lock, percpu, sysreg, timer, uart};
+use super::{lock::Lock, percpu, sysreg, timer, uart, vgic};
 
 /// Makes a CPU answer fence requests.
 pub(crate) const SGI_FENCE: IntId = IntId::sgi(1);
@@ -66,6 +66,7 @@ pub(crate) fn init_cpu() -> Result<(), GicError> {
         SGI_RESCHEDULE,
         timer::HOST_TIMER,
         timer::GUEST_TIMER,
+        vgic::MAINTENANCE,
     ] {
         gic.enable_interrupt(interrupt, Some(cpu), true)?;
     }

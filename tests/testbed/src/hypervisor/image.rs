@@ -12,8 +12,8 @@ unsafe extern "C" {
 
 /// Where the heap starts; `image.ld` checks that the image ends before.
 const HEAP_BEGIN: u64 = 0x4120_0000;
-/// Where the machine's memory ends: `-m 512M`.
-const RAM_END: u64 = 0x6000_0000;
+/// Where the heap ends: machines have at least `-m 512M`. What lies behind is for [`payload`](super::payload).
+const HEAP_END: u64 = 0x6000_0000;
 
 /// Returns where the hypervisor's code lies.
 pub(crate) fn text() -> Range<u64> {
@@ -37,5 +37,5 @@ pub(crate) fn exec_pool() -> Range<u64> {
 
 /// Returns the memory that the heap hands out.
 pub(crate) fn heap() -> Range<u64> {
-    HEAP_BEGIN..RAM_END
+    HEAP_BEGIN..HEAP_END
 }

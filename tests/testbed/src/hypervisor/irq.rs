@@ -4,7 +4,7 @@ use arm_gic::{IntId, InterruptGroup, gicv3::GicCpuInterface};
 use axebpf::platform::Vcpu;
 use axebpf::tracepoint::{trace, vmm};
 
-use super::{gic, percpu, sched, timer, uart};
+use super::{gic, percpu, sched, timer, uart, vgic};
 
 /// Acknowledges and handles what is pending. Called with interrupts masked; `guest` is the vCPU that was interrupted, if it was
 /// in its guest.
@@ -33,6 +33,7 @@ fn handle(interrupt: IntId) -> bool {
             uart::handle_interrupt();
             sched::wake_console();
         }
+        vgic::MAINTENANCE => vgic::handle_maintenance(),
         gic::SGI_RESCHEDULE => percpu::this().request_reschedule(),
         gic::SGI_FENCE => axebpf::hit::text::answer(),
         _ => return false,

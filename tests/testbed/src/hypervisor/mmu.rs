@@ -15,7 +15,7 @@ use aarch64_paging::{
 use aarch64_rt::{DEFAULT_MAIR, DEFAULT_SCTLR, InitialPagetable, initial_pagetable};
 use spin::Once;
 
-use super::image;
+use super::{image, payload};
 
 /// How far above the text its writable alias lies.
 pub(crate) const ALIAS_OFFSET: u64 = 0x40_0000_0000;
@@ -55,8 +55,9 @@ pub(crate) fn init() -> Result<(), MapError> {
         (image::data(), VARIABLES),
         (image::exec_pool(), CODE),
         (image::heap(), VARIABLES),
+        (payload::range(), CONSTANTS),
     ];
-    for (range, attributes) in parts {
+    for (range, attributes) in parts.into_iter().filter(|(range, _)| !range.is_empty()) {
         map(&mut table, &range, 0, attributes)?;
     }
     for range in [image::text(), image::exec_pool()] {

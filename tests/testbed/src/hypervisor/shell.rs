@@ -22,7 +22,7 @@ use super::{
 
 /// The testbed's own commands, with what they do.
 const OWN: [(&str, &str); 7] = [
-    ("vm", "list | create | boot ID | shutdown ID | destroy ID"),
+    ("vm", vm_commands::USAGE),
     ("sched", "lists the tasks of each CPU"),
     (
         "bench",

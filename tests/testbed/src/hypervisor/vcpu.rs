@@ -3,7 +3,7 @@
 use alloc::sync::{Arc, Weak};
 use core::{
     cell::UnsafeCell,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use aarch64_cpu::registers::{
@@ -15,11 +15,14 @@ use axebpf::tracepoint::{trace, vmm};
 
 use super::{
     context::Banked,
+    distributor::{Distributor, FIRST_SHARED},
     exit::Exit,
     gic, irq,
     lock::Lock,
-    percpu, sched,
-    stage2::Stage2,
+    percpu,
+    redistributor::Redistributor,
+    sched,
+    stage2::{Stage2, View},
     sysreg,
     task::Task,
     timer,
@@ -29,9 +32,9 @@ use super::{
 };
 
 /// The virtual timer's interrupt.
-const TIMER_INTERRUPT: u32 = 27;
+pub(crate) const TIMER_INTERRUPT: u32 = 27;
 /// Virtual interrupts have numbers below this.
-pub(crate) const INTERRUPT_LIMIT: u32 = 64;
+const INTERRUPT_LIMIT: u32 = 64;
 
 /// One virtual CPU.
 pub(crate) struct Vcpu {
@@ -42,8 +45,8 @@ pub(crate) struct Vcpu {
     /// What the guest's counter is behind the machine's.
     counter_offset: u64,
     state: AtomicU32,
-    /// Interrupts that are not in a list register yet, one bit each.
-    pending: AtomicU64,
+    interrupts: Redistributor,
+    distributor: Arc<Distributor>,
     /// Whether the task is to end, because the guest switched the vCPU off.
     ending: AtomicBool,
     task: Lock<Weak<Task>>,
@@ -61,6 +64,7 @@ impl Vcpu {
         name: VcpuName,
         cpu: CpuId,
         stage2: Arc<Stage2>,
+        distributor: Arc<Distributor>,
         counter_offset: u64,
     ) -> Self {
         Self {
@@ -69,7 +73,8 @@ impl Vcpu {
             stage2,
             counter_offset,
             state: AtomicU32::new(VcpuState::Created as u32),
-            pending: AtomicU64::new(0),
+            interrupts: Redistributor::new(distributor.at_reset()),
+            distributor,
             ending: AtomicBool::new(false),
             task: Lock::new(Weak::new()),
             registers: UnsafeCell::new(Registers::default()),
@@ -154,7 +159,7 @@ impl Vcpu {
         registers.x[0] = x0;
         *self.registers() = registers;
         *self.banked() = Banked::at_reset();
-        self.pending.store(0, Ordering::Release);
+        self.interrupts.take_pending(u64::MAX);
         self.ending.store(false, Ordering::Release);
     }
 
@@ -219,7 +224,7 @@ impl Vcpu {
 
     /// Puts the vCPU on the executing CPU. The scheduler calls this with interrupts masked.
     pub(crate) fn load(&self) {
-        VTTBR_EL2.set(self.stage2.vttbr());
+        VTTBR_EL2.set(self.stage2.vttbr(View::First));
         VMPIDR_EL2.set(1 << 31 | u64::from(self.name.vcpu.get()));
         CNTVOFF_EL2.set(self.counter_offset);
         let banked = self.banked();
@@ -286,15 +291,48 @@ impl Vcpu {
 
     /// Moves pending interrupts to list registers, as many as there are.
     fn flush_interrupts(&self) {
-        let mut left = self.pending.swap(0, Ordering::AcqRel);
-        while left != 0 {
-            let interrupt = left.trailing_zeros();
-            if vgic::queue(interrupt).is_err() {
-                self.pending.fetch_or(left, Ordering::AcqRel);
-                return;
-            }
-            left &= left - 1;
+        let asserted = self.distributor.asserted_for(self.name.vcpu.get());
+        let lines = u64::from(asserted) << FIRST_SHARED;
+        vgic::withdraw(lines);
+        let mut room = vgic::Room::Left;
+        for number in numbers(lines) {
+            room = room.and(vgic::hold(number, self.priority(number)));
         }
+        for number in numbers(self.interrupts.pending() & self.enabled()) {
+            // Taken before it is queued, so that what becomes pending afterwards stays.
+            if self.interrupts.take_pending(1 << number) == 0 {
+                continue;
+            }
+            let queued = vgic::queue(number, self.priority(number));
+            if queued == vgic::Room::None {
+                self.interrupts.set_pending(1 << number);
+            }
+            room = room.and(queued);
+        }
+        vgic::ask_for_exit(room);
+    }
+
+    fn enabled(&self) -> u64 {
+        u64::from(self.distributor.enabled()) << FIRST_SHARED | u64::from(self.interrupts.enabled())
+    }
+
+    fn priority(&self, number: u32) -> u8 {
+        if number < FIRST_SHARED {
+            self.interrupts.priority(number)
+        } else {
+            self.distributor.priority(number)
+        }
+    }
+
+    /// Tells whether an interrupt waits that is not in a list register.
+    fn has_interrupt(&self) -> bool {
+        self.interrupts.pending() & self.enabled() != 0
+            || self.distributor.asserted_for(self.name.vcpu.get()) != 0
+    }
+
+    /// Returns the vCPU's part of the interrupt controller.
+    pub(crate) fn interrupts(&self) -> &Redistributor {
+        &self.interrupts
     }
 
     /// Makes `interrupt` pending for the vCPU, wherever that runs.
@@ -306,7 +344,7 @@ impl Vcpu {
             virq: interrupt,
             hardware: false,
         });
-        self.pending.fetch_or(1 << interrupt, Ordering::AcqRel);
+        self.interrupts.set_pending(1 << interrupt);
         self.kick();
     }
 
@@ -331,10 +369,19 @@ impl Vcpu {
             pc: self.pc().wrapping_sub(4)
         });
         self.set_state(VcpuState::Halted);
-        let ready = || self.pending.load(Ordering::Acquire) != 0 || stop();
+        let ready = || self.has_interrupt() || stop();
         sched::block(timer_deadline(), ready);
         self.set_state(VcpuState::Running);
     }
+}
+
+/// Returns the numbers of the bits that are set.
+fn numbers(mut bits: u64) -> impl Iterator<Item = u32> {
+    core::iter::from_fn(move || {
+        let number = (bits != 0).then(|| bits.trailing_zeros())?;
+        bits &= bits - 1;
+        Some(number)
+    })
 }
 
 /// Returns when the loaded vCPU's virtual timer fires, in nanoseconds of the machine.

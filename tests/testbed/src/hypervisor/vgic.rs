@@ -4,6 +4,7 @@ use aarch64_cpu::registers::{
     ICH_AP1R0_EL2, ICH_HCR_EL2, ICH_LR0_EL2, ICH_LR1_EL2, ICH_LR2_EL2, ICH_LR3_EL2, ICH_VMCR_EL2,
     Readable, Writeable,
 };
+use arm_gic::IntId;
 
 /// How many list registers are used. Every GICv3 that QEMU models, and most that are built, have these four.
 const LIST_REGISTERS: usize = 4;
@@ -12,8 +13,12 @@ const LIST_REGISTERS: usize = 4;
 const STATE: u64 = 3 << 62;
 const PENDING: u64 = 1 << 62;
 const GROUP_1: u64 = 1 << 60;
-const PRIORITY: u64 = 0x80 << 48;
+/// Tell EL2 when the guest has ended the interrupt.
+const TELL_END: u64 = 1 << 41;
 const INTERRUPT: u64 = 0xffff_ffff;
+
+/// The interrupt by which the virtual interface asks for attention.
+pub(crate) const MAINTENANCE: IntId = IntId::ppi(9);
 
 /// The virtual CPU interface of a vCPU while it is not loaded.
 #[derive(Default)]
@@ -46,23 +51,92 @@ impl Vgic {
     }
 }
 
-/// Makes `interrupt` pending for the loaded vCPU. Fails when all list registers are taken.
-pub(crate) fn queue(interrupt: u32) -> Result<(), u32> {
-    let lists = 0..LIST_REGISTERS;
-    let same = |&index: &usize| {
+/// Whether there was a list register for an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// There was one.
+    Left,
+    /// All are taken.
+    None,
+}
+
+impl Room {
+    /// Returns whether there was one for both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == Self::Left { other } else { self }
+    }
+}
+
+/// Makes `interrupt` pending for the loaded vCPU.
+pub(crate) fn queue(interrupt: u32, priority: u8) -> Room {
+    if let Some(index) = find(interrupt) {
+        write_list(index, read_list(index) | PENDING);
+        return Room::Left;
+    }
+    insert(PENDING | entry(interrupt, priority))
+}
+
+/// Makes `interrupt`, whose line a device holds, pending for the loaded vCPU unless that is handling it.
+///
+/// When the guest has ended it, EL2 is told, and looks at the line again.
+pub(crate) fn hold(interrupt: u32, priority: u8) -> Room {
+    match find(interrupt) {
+        Some(_) => Room::Left,
+        None => insert(PENDING | TELL_END | entry(interrupt, priority)),
+    }
+}
+
+/// Takes back the interrupts of lines that are not in `held`, one bit each, if the loaded vCPU has not noticed them yet.
+pub(crate) fn withdraw(held: u64) {
+    for index in 0..LIST_REGISTERS {
+        let value = read_list(index);
+        let unnoticed = value & TELL_END != 0 && value & STATE == PENDING;
+        if unnoticed && held >> (value & 0x3f) & 1 == 0 {
+            write_list(index, 0);
+        }
+    }
+}
+
+/// Sees to it that the guest is left when list registers become free, if there was no room for all interrupts.
+pub(crate) fn ask_for_exit(room: Room) {
+    match room {
+        Room::Left => ICH_HCR_EL2.write(ICH_HCR_EL2::En::SET),
+        Room::None => ICH_HCR_EL2.write(ICH_HCR_EL2::En::SET + ICH_HCR_EL2::UIE::SET),
+    }
+}
+
+/// Handles the maintenance interrupt: frees what the guest has ended, which takes the interrupt back.
+pub(crate) fn handle_maintenance() {
+    for index in 0..LIST_REGISTERS {
+        let value = read_list(index);
+        if value & STATE == 0 && value & TELL_END != 0 {
+            write_list(index, 0);
+        }
+    }
+    ask_for_exit(Room::Left);
+}
+
+/// Returns the list register of `interrupt`, if it has one.
+fn find(interrupt: u32) -> Option<usize> {
+    (0..LIST_REGISTERS).find(|&index| {
         let value = read_list(index);
         value & STATE != 0 && value & INTERRUPT == u64::from(interrupt)
-    };
-    if let Some(index) = lists.clone().find(same) {
-        write_list(index, read_list(index) | PENDING);
-        return Ok(());
+    })
+}
+
+fn insert(value: u64) -> Room {
+    let free = (0..LIST_REGISTERS).find(|&index| read_list(index) & STATE == 0);
+    match free {
+        Some(index) => {
+            write_list(index, value);
+            Room::Left
+        }
+        None => Room::None,
     }
-    let free = lists
-        .clone()
-        .find(|&index| read_list(index) & STATE == 0)
-        .ok_or(interrupt)?;
-    write_list(free, PENDING | GROUP_1 | PRIORITY | u64::from(interrupt));
-    Ok(())
+}
+
+fn entry(interrupt: u32, priority: u8) -> u64 {
+    GROUP_1 | u64::from(priority) << 48 | u64::from(interrupt)
 }
 
 /// Tells whether an interrupt waits in the loaded vCPU's list registers.

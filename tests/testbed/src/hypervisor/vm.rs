@@ -11,18 +11,22 @@ use axebpf::platform::{CpuId, GuestPhys, Vcpu as VcpuName, VcpuId, VmId};
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
-    cache,
     checksum::{Checks, Verdict},
-    config::VmConfig,
+    config::{Guest, VmConfig},
     console::println,
     device::Device,
+    distributor::{AtReset, Distributor, Line},
     exit,
+    guest_console::GuestConsole,
     lock::Lock,
-    percpu, sched,
-    stage2::{MappedPage, PAGE, Stage2, Stage2Error},
+    percpu,
+    pl011::{self, Pl011},
+    sched,
+    stage2::{Granule, MappedPage, PAGE, Stage2, Stage2Error},
     task::Task,
     vcpu::Vcpu,
     vcpu_state::VcpuState,
+    vm_boot,
     vm_error::VmError,
     vm_state::{StopReason, VmState},
     vms,
@@ -35,6 +39,9 @@ pub(crate) struct Vm {
     state: AtomicU32,
     stage2: Arc<Stage2>,
     device: Lock<Device>,
+    distributor: Arc<Distributor>,
+    uart: Lock<Pl011>,
+    console: Lock<GuestConsole>,
     vcpus: Vec<Arc<Vcpu>>,
     live: AtomicU32,
     checks: Checks,
@@ -47,8 +54,14 @@ impl Vm {
     /// Makes a VM, stopped, as `config` describes it.
     pub(crate) fn new(config: VmConfig) -> Result<Arc<Self>, VmError> {
         let id = VmId::new(NEXT_ID.fetch_add(1, Ordering::Relaxed));
-        // VMIDs have 8 bits, and 0 is for no VM. Two VMs would share one only with 255 others between them.
-        let stage2 = Arc::new(Stage2::new((id.get() % 255) as u16 + 1)?);
+        let is_linux = matches!(config.guest, Guest::Linux(_));
+        let (granule, at_reset) = if is_linux {
+            (Granule::Block, AtReset::Disabled)
+        } else {
+            (Granule::Page, AtReset::Enabled)
+        };
+        let stage2 = Arc::new(Stage2::new(id.get(), granule)?);
+        let distributor = Arc::new(Distributor::new(at_reset));
         let vcpu_count = config.vcpus;
         let offset = CNTPCT_EL0.get();
         let vcpus = (0..config.vcpus)
@@ -58,7 +71,8 @@ impl Vm {
                     vcpu: VcpuId::new(number),
                 };
                 let cpu = CpuId::new(number % percpu::count());
-                Arc::new(Vcpu::new(name, cpu, stage2.clone(), offset))
+                let (stage2, distributor) = (stage2.clone(), distributor.clone());
+                Arc::new(Vcpu::new(name, cpu, stage2, distributor, offset))
             })
             .collect();
         let vm = Arc::new(Self {
@@ -67,6 +81,9 @@ impl Vm {
             state: AtomicU32::new(VmState::Stopped as u32),
             stage2,
             device: Lock::new(Device::default()),
+            distributor,
+            uart: Lock::new(Pl011::default()),
+            console: Lock::new(GuestConsole::default()),
             vcpus,
             live: AtomicU32::new(0),
             checks: Checks::new(vcpu_count),
@@ -127,6 +144,43 @@ impl Vm {
         &self.device
     }
 
+    /// Returns the description that the VM was made from.
+    pub(crate) fn config(&self) -> &VmConfig {
+        &self.config
+    }
+
+    /// Returns the interrupt controller's distributor.
+    pub(crate) fn distributor(&self) -> &Distributor {
+        &self.distributor
+    }
+
+    /// Returns the serial line.
+    pub(crate) fn uart(&self) -> &Lock<Pl011> {
+        &self.uart
+    }
+
+    /// Returns what the guest wrote to the serial line.
+    pub(crate) fn console(&self) -> &Lock<GuestConsole> {
+        &self.console
+    }
+
+    /// Says whether a device holds the line of the shared interrupt `number`.
+    pub(crate) fn set_line(&self, number: u32, line: Line) {
+        if self.distributor.set_line(number, line)
+            && line == Line::Asserted
+            && let Some(vcpu) = self.vcpu(self.distributor.route(number).into())
+        {
+            vcpu.kick();
+        }
+    }
+
+    /// Lets the guest receive `bytes` on its serial line.
+    pub(crate) fn type_in(&self, bytes: &[u8]) {
+        let mut uart = self.uart.lock();
+        uart.receive(bytes);
+        self.set_line(pl011::INTERRUPT, uart.line());
+    }
+
     /// Returns all vCPUs.
     pub(crate) fn vcpus(&self) -> &[Arc<Vcpu>] {
         &self.vcpus
@@ -147,8 +201,8 @@ impl Vm {
         &self.checks
     }
 
-    /// Copies `image` to where the description says and starts the first vCPU.
-    pub(crate) fn boot(self: &Arc<Self>, image: &[u8]) -> Result<(), VmError> {
+    /// Fills the memory as the description says and starts the first vCPU.
+    pub(crate) fn boot(self: &Arc<Self>) -> Result<(), VmError> {
         let (stopped, running) = (VmState::Stopped as u32, VmState::Running as u32);
         if self
             .state
@@ -160,51 +214,29 @@ impl Vm {
                 state: self.state(),
             });
         }
-        self.checks.restart();
-        for vcpu in &self.vcpus {
-            vcpu.set_state(VcpuState::Off);
-        }
-        trace!(vmm::vm_boot {
-            vm_id: self.id.get(),
-            vcpus: self.config.vcpus,
-            entry: self.config.entry,
+        self.reset_devices();
+        let started = vm_boot::load(self).and_then(|first| {
+            trace!(vmm::vm_boot {
+                vm_id: self.id.get(),
+                vcpus: self.config.vcpus,
+                entry: first.entry,
+            });
+            self.start_vcpu(0, first.entry, first.argument)
         });
-        let started = self
-            .load_image(image)
-            .and_then(|()| self.start_vcpu(0, self.config.entry, 0));
         if started.is_err() {
             self.state.store(stopped, Ordering::Release);
         }
         started
     }
 
-    fn load_image(&self, image: &[u8]) -> Result<(), VmError> {
-        let at = self.config.load;
-        let room = self.config.memory.end.saturating_sub(at);
-        if image.is_empty() || !self.config.memory.contains(&at) || image.len() as u64 > room {
-            return Err(VmError::BadImage {
-                at: GuestPhys::new(at),
-                len: image.len(),
-            });
+    fn reset_devices(&self) {
+        self.checks.restart();
+        self.distributor.reset();
+        self.uart.lock().reset();
+        for vcpu in &self.vcpus {
+            vcpu.interrupts().reset();
+            vcpu.set_state(VcpuState::Off);
         }
-        for (page, content) in (at..)
-            .step_by(PAGE as usize)
-            .zip(image.chunks(PAGE as usize))
-        {
-            let target = self.map(GuestPhys::new(page))?.address();
-            // SAFETY: the page belongs to this VM, which does not run yet, and is as long as the longest chunk.
-            unsafe {
-                core::ptr::copy_nonoverlapping(content.as_ptr(), target as *mut u8, content.len())
-            };
-            cache::clean(target..target + PAGE);
-        }
-        trace!(vmm::image_load {
-            vm_id: self.id.get(),
-            gpa: at,
-            size: image.len() as u64,
-            name: "guest",
-        });
-        Ok(())
     }
 
     /// Starts vCPU `number` at `entry` with `context` in x0.

@@ -1,13 +1,14 @@
 //! `vm`: the commands of the virtual machines.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 
 use axebpf::platform::VmId;
 
 use super::{
     config,
     console::println,
-    sched, timer,
+    guest_console::Show,
+    guest_session, payload, sched, timer,
     vm::Vm,
     vm_error::VmError,
     vm_state::{StopReason, VmState},
@@ -17,23 +18,32 @@ use super::{
 /// How long a VM may take to shut down.
 const PATIENCE_NS: u64 = 2_000_000_000;
 
+/// What there is to type.
+pub(crate) const USAGE: &str = "vm list | create [linux] [vcpus N] | boot ID | shutdown ID | destroy ID | log ID | console ID | mute ID | show ID | type ID TEXT";
+
 /// Runs one command and tells whether it succeeded. `words` are those behind `vm`.
 pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
-    let verb = words.next();
-    let id = words.next().and_then(|id| id.parse().ok()).map(VmId::new);
-    let result = match (verb, id) {
-        (Some("list"), None) => {
+    let verb = words.next().unwrap_or_default();
+    let words: Vec<&str> = words.collect();
+    let id = words.first().and_then(|id| id.parse().ok()).map(VmId::new);
+    let result = match (verb, id, words.as_slice()) {
+        ("list", _, []) => {
             list();
             Ok(())
         }
-        (Some("create"), None) => create(),
-        (Some("boot"), Some(id)) => boot(id),
-        (Some("shutdown"), Some(id)) => shut_down(id),
-        (Some("destroy"), Some(id)) => vms::destroy(id),
-        _ => {
-            println!("usage: vm list | create | boot ID | shutdown ID | destroy ID");
-            return false;
-        }
+        ("create", None, words) => match Creation::parse(words) {
+            Some(creation) => create(creation),
+            None => return usage(),
+        },
+        ("type", Some(id), [_, text @ ..]) => type_line(id, text),
+        ("boot", Some(id), [_]) => find(id).and_then(|vm| vm.boot()),
+        ("shutdown", Some(id), [_]) => shut_down(id),
+        ("destroy", Some(id), [_]) => vms::destroy(id),
+        ("log", Some(id), [_]) => find(id).map(|vm| guest_session::print_log(&vm)),
+        ("console", Some(id), [_]) => find(id).map(|vm| guest_session::talk(&vm)),
+        ("mute", Some(id), [_]) => show(id, Show::Nothing),
+        ("show", Some(id), [_]) => show(id, Show::Lines),
+        _ => return usage(),
     };
     if let Err(error) = &result {
         println!("error: {error}");
@@ -41,18 +51,68 @@ pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
     result.is_ok()
 }
 
+fn usage() -> bool {
+    println!("usage: {USAGE}");
+    false
+}
+
+/// What `vm create` is to make.
+struct Creation {
+    description: Kind,
+    vcpus: Option<u32>,
+}
+
+enum Kind {
+    BuiltIn,
+    Linux,
+}
+
+impl Creation {
+    fn parse(words: &[&str]) -> Option<Self> {
+        let (description, words) = match words {
+            ["linux", rest @ ..] => (Kind::Linux, rest),
+            rest => (Kind::BuiltIn, rest),
+        };
+        let vcpus = match words {
+            [] => None,
+            ["vcpus", count] => Some(
+                count
+                    .parse()
+                    .ok()
+                    .filter(|count| (1..=config::MAX_VCPUS).contains(count))?
+                    as u32,
+            ),
+            _ => return None,
+        };
+        Some(Self { description, vcpus })
+    }
+}
+
 fn find(id: VmId) -> Result<Arc<Vm>, VmError> {
     vms::find(id).ok_or(VmError::NoVm { vm: id })
 }
 
-fn create() -> Result<(), VmError> {
-    let vm = vms::create(config::BUILT_IN)?;
+fn create(creation: Creation) -> Result<(), VmError> {
+    let description = match creation.description {
+        Kind::BuiltIn => config::BUILT_IN,
+        Kind::Linux => payload::description().ok_or(VmError::NoKernel)?,
+    };
+    let vm = vms::create_with(description, creation.vcpus)?;
     println!("created VM {}", vm.id());
     Ok(())
 }
 
-fn boot(id: VmId) -> Result<(), VmError> {
-    find(id)?.boot(config::GUEST_IMAGE)
+fn show(id: VmId, show: Show) -> Result<(), VmError> {
+    find(id)?.console().lock().set_show(show);
+    Ok(())
+}
+
+/// Types a line at the guest's console.
+fn type_line(id: VmId, words: &[&str]) -> Result<(), VmError> {
+    let vm = find(id)?;
+    vm.type_in(words.join(" ").as_bytes());
+    vm.type_in(b"\r");
+    Ok(())
 }
 
 /// Stops the VM and waits until all its vCPUs have ended.

@@ -47,12 +47,27 @@ pub(crate) enum VmError {
         /// Its length.
         len: usize,
     },
+    /// Nothing was loaded where the description says.
+    #[error("the machine has no memory at {at:#x}, where a part of the guest should be")]
+    NoPayload {
+        /// Where it should be, in the machine's memory.
+        at: u64,
+    },
+    /// What was loaded is no kernel.
+    #[error("what lies at {at:#x} is no image of an arm64 Linux kernel")]
+    NotAKernel {
+        /// Where it lies in the machine's memory.
+        at: u64,
+    },
     /// There is no memory left.
     #[error("no memory left for a vCPU's stack")]
     NoMemory,
     /// There is no memory left for a page of the VM.
     #[error(transparent)]
     Stage2(#[from] Stage2Error),
+    /// No kernel was loaded beside the hypervisor.
+    #[error("no kernel was loaded beside the hypervisor; `cargo xtask linux` does that")]
+    NoKernel,
     /// The description of the VM is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -11,7 +11,13 @@ static VMS: Lock<Vec<Arc<Vm>>> = Lock::new(Vec::new());
 
 /// Makes a VM as `description` says, and lists it.
 pub(crate) fn create(description: &str) -> Result<Arc<Vm>, VmError> {
-    let config = VmConfig::parse(description)?;
+    create_with(description, None)
+}
+
+/// Makes a VM as `description` says, but for the number of its vCPUs, and lists it.
+pub(crate) fn create_with(description: &str, vcpus: Option<u32>) -> Result<Arc<Vm>, VmError> {
+    let mut config = VmConfig::parse(description)?;
+    config.vcpus = vcpus.unwrap_or(config.vcpus);
     let size = description.len() as u64;
     let vm = Vm::new(config)?;
     trace!(vmm::config_load {

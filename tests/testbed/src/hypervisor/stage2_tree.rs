@@ -1,0 +1,296 @@
+//! The translation tables of one view of a VM's memory: 39 bits in three levels, pages of 4 KiB and blocks of 2 MiB.
+
+use alloc::vec::Vec;
+use core::arch::asm;
+
+use aarch64_cpu::registers::{Readable, VTTBR_EL2, Writeable};
+use axebpf::platform::GuestPhys;
+
+use super::{heap, stage2::ADDRESS_BITS, sysreg};
+
+/// Bytes of a page.
+pub(crate) const PAGE: u64 = 4096;
+/// Bytes of a block.
+pub(crate) const BLOCK: u64 = 2 << 20;
+
+const ENTRIES: u64 = 512;
+const VALID: u64 = 1;
+/// Set in the entry of a page or a table; clear in that of a block.
+const NOT_BLOCK: u64 = 2;
+const ADDRESS: u64 = 0xffff_ffff_f000;
+
+/// One entry that maps something, or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leaf(pub(crate) u64);
+
+impl Leaf {
+    /// The entry that maps nothing.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// Tells whether it maps something.
+    pub(crate) fn is_valid(self) -> bool {
+        self.0 & VALID != 0
+    }
+
+    /// Returns where in the machine's memory what it maps begins.
+    pub(crate) fn machine(self) -> u64 {
+        self.0 & ADDRESS
+    }
+
+    /// Makes the entry of a page at `machine` with the attributes of this one.
+    fn as_page(self, machine: u64) -> Self {
+        Self(self.0 & !ADDRESS | machine | NOT_BLOCK | VALID)
+    }
+}
+
+/// What a tree says about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A page.
+    Page(Leaf),
+    /// A block; the entry of the page in it is this.
+    Block {
+        /// The block's own entry.
+        block: Leaf,
+        /// What a page of it would have.
+        page: Leaf,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+impl Found {
+    /// Returns the entry of the page, whatever it is mapped by.
+    pub(crate) fn page(self) -> Option<Leaf> {
+        match self {
+            Self::Page(leaf) | Self::Block { page: leaf, .. } => Some(leaf),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// There is no memory left for a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoMemory;
+
+/// The tables of one view.
+pub(crate) struct Tree {
+    vttbr: u64,
+    root: u64,
+    lower: Vec<u64>,
+}
+
+impl Tree {
+    /// Makes a tree that maps nothing and is tagged `vmid` in the TLB.
+    pub(crate) fn new(vmid: u16) -> Result<Self, NoMemory> {
+        let root = heap::alloc_pages(1).ok_or(NoMemory)?;
+        Ok(Self {
+            vttbr: u64::from(vmid) << 48 | root,
+            root,
+            lower: Vec::new(),
+        })
+    }
+
+    /// Returns what `VTTBR_EL2` holds while the view is in use.
+    pub(crate) fn vttbr(&self) -> u64 {
+        self.vttbr
+    }
+
+    /// Returns what maps `at`.
+    pub(crate) fn find(&self, at: GuestPhys) -> Found {
+        if at.get() >> ADDRESS_BITS != 0 {
+            return Found::Nothing;
+        }
+        let mut table = self.root;
+        for level in [1, 2, 3] {
+            let entry = read_entry(slot(table, at, level));
+            if entry & VALID == 0 {
+                return Found::Nothing;
+            }
+            if level == 3 {
+                return Found::Page(Leaf(entry));
+            }
+            if entry & NOT_BLOCK == 0 {
+                let block = Leaf(entry);
+                let offset = at.get() & (BLOCK - 1) & !(PAGE - 1);
+                let page = block.as_page(block.machine() + offset);
+                return Found::Block { block, page };
+            }
+            table = entry & ADDRESS;
+        }
+        Found::Nothing
+    }
+
+    /// Returns the page's entry of `at`, and makes the tables that lead there. A block in the way is split.
+    fn page_slot(&mut self, at: GuestPhys) -> Result<*mut u64, NoMemory> {
+        let middle = self.block_slot(at)?;
+        let entry = read_entry(middle);
+        let table = match (entry & VALID, entry & NOT_BLOCK) {
+            (0, _) => self.table_at(middle)?,
+            (_, 0) => self.split(middle, Leaf(entry))?,
+            _ => entry & ADDRESS,
+        };
+        Ok(slot(table, at, 3))
+    }
+
+    /// Returns the block's entry of `at`, and makes the tables that lead there.
+    fn block_slot(&mut self, at: GuestPhys) -> Result<*mut u64, NoMemory> {
+        let top = slot(self.root, at, 1);
+        let entry = read_entry(top);
+        let table = if entry & VALID == 0 {
+            self.table_at(top)?
+        } else {
+            entry & ADDRESS
+        };
+        Ok(slot(table, at, 2))
+    }
+
+    /// Makes an empty table and lets `entry` lead to it.
+    fn table_at(&mut self, entry: *mut u64) -> Result<u64, NoMemory> {
+        let table = heap::alloc_pages(1).ok_or(NoMemory)?;
+        self.lower.push(table);
+        // The table's zeroes must be seen before the entry that leads to it.
+        sysreg::data_barrier();
+        write_entry(entry, table | NOT_BLOCK | VALID);
+        Ok(table)
+    }
+
+    /// Replaces a block by a table of pages that maps the same.
+    ///
+    /// In between nothing is mapped there (ARM ARM D8.16.1, break-before-make): a vCPU that comes along takes a translation fault,
+    /// which waits for the lock of the tables and finds it mended.
+    fn split(&mut self, entry: *mut u64, block: Leaf) -> Result<u64, NoMemory> {
+        let table = heap::alloc_pages(1).ok_or(NoMemory)?;
+        self.lower.push(table);
+        for index in 0..ENTRIES {
+            let page = block.as_page(block.machine() + index * PAGE);
+            write_entry((table + index * 8) as *mut u64, page.0);
+        }
+        write_entry(entry, 0);
+        self.invalidate_all();
+        write_entry(entry, table | NOT_BLOCK | VALID);
+        sysreg::data_barrier();
+        Ok(table)
+    }
+
+    /// Makes `leaf` the entry of the page at `at`, by way of no entry if there was one, and returns the old one.
+    pub(crate) fn set_page(&mut self, at: GuestPhys, leaf: Leaf) -> Result<Leaf, NoMemory> {
+        let entry = self.page_slot(at)?;
+        let old = Leaf(read_entry(entry));
+        if old.is_valid() {
+            write_entry(entry, 0);
+            self.invalidate(at);
+        }
+        write_entry(entry, leaf.0);
+        // The walker of the vCPU that touches the page must see the entry; no TLB holds an invalid one.
+        sysreg::data_barrier();
+        Ok(old)
+    }
+
+    /// Makes the block around `at` map `leaf`, unless something is mapped there, which the result tells.
+    pub(crate) fn set_block(&mut self, at: GuestPhys, leaf: Leaf) -> Result<bool, NoMemory> {
+        let entry = self.block_slot(at)?;
+        if read_entry(entry) & VALID != 0 {
+            return Ok(false);
+        }
+        write_entry(entry, leaf.0 & !NOT_BLOCK);
+        sysreg::data_barrier();
+        Ok(true)
+    }
+
+    /// Tells whether a block could be mapped around `at`: whether there is no table of pages.
+    pub(crate) fn takes_block(&self, at: GuestPhys) -> bool {
+        let top = read_entry(slot(self.root, at, 1));
+        top & VALID == 0 || read_entry(slot(top & ADDRESS, at, 2)) & VALID == 0
+    }
+
+    /// Calls `visit` with the entry of each page that has one of its own.
+    pub(crate) fn for_each_page(&self, mut visit: impl FnMut(Leaf)) {
+        for top in entries(self.root).filter(|top| top & VALID != 0) {
+            let tables = entries(top & ADDRESS).filter(|entry| entry & 3 == NOT_BLOCK | VALID);
+            for table in tables {
+                entries(table & ADDRESS)
+                    .map(Leaf)
+                    .filter(|leaf| leaf.is_valid())
+                    .for_each(&mut visit);
+            }
+        }
+    }
+
+    /// Removes `at` from all TLBs: first the stage 2 entry, then what was combined from it.
+    fn invalidate(&self, at: GuestPhys) {
+        self.with_view(|| {
+            // SAFETY: invalidating the TLB is always allowed; the barriers order it after the change of the table.
+            unsafe {
+                asm!(
+                    "dsb ishst",
+                    "tlbi ipas2e1is, {page}",
+                    "dsb ish",
+                    "tlbi vmalle1is",
+                    "dsb ish",
+                    "isb",
+                    page = in(reg) at.get() >> 12,
+                    options(nostack, preserves_flags),
+                );
+            }
+        });
+    }
+
+    /// Removes all of the view from all TLBs.
+    pub(crate) fn invalidate_all(&self) {
+        self.with_view(|| {
+            // SAFETY: as in `invalidate`.
+            unsafe {
+                asm!(
+                    "dsb ishst",
+                    "tlbi vmalls12e1is",
+                    "dsb ish",
+                    "isb",
+                    options(nostack, preserves_flags)
+                )
+            }
+        });
+    }
+
+    /// Does `work` with this view's number in force on the executing CPU, because TLB maintenance is for that one only.
+    fn with_view(&self, work: impl FnOnce()) {
+        let daif = sysreg::mask_interrupts();
+        let loaded = VTTBR_EL2.get();
+        VTTBR_EL2.set(self.vttbr);
+        sysreg::context_barrier();
+        work();
+        VTTBR_EL2.set(loaded);
+        sysreg::context_barrier();
+        sysreg::restore_interrupts(daif);
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        // No CPU has the VM loaded any more.
+        self.invalidate_all();
+        for table in self.lower.drain(..).chain([self.root]) {
+            // SAFETY: the table came from `alloc_pages(1)`, and nobody can reach it any more.
+            unsafe { heap::free_pages(table, 1) };
+        }
+    }
+}
+
+fn entries(table: u64) -> impl Iterator<Item = u64> {
+    (0..ENTRIES).map(move |index| read_entry((table + index * 8) as *mut u64))
+}
+
+fn slot(table: u64, at: GuestPhys, level: u64) -> *mut u64 {
+    let index = at.get() >> (12 + 9 * (3 - level)) & (ENTRIES - 1);
+    (table + index * 8) as *mut u64
+}
+
+fn read_entry(entry: *mut u64) -> u64 {
+    // SAFETY: the pointer was made by `slot` or from a table of a tree: aligned, and alive as long as its `Tree`.
+    unsafe { entry.read_volatile() }
+}
+
+fn write_entry(entry: *mut u64, value: u64) {
+    // SAFETY: as in `read_entry`; the `Tree` is borrowed mutably, so that nobody else writes.
+    unsafe { entry.write_volatile(value) }
+}

@@ -85,7 +85,13 @@ static __u64 (*const bpf_get_current_vcpu_id)(void) = (void *)101;
  */
 static __u64 (*const bpf_get_exit_reason)(void) = (void *)102;
 
-/* What the three helpers above return where there is no answer. */
+/*
+ * At the return of a function (SEC("hretprobe/...")): the nanoseconds since it was entered. AXEBPF_NONE in all other
+ * programs.
+ */
+static __u64 (*const bpf_get_call_time_ns)(void) = (void *)0x1000;
+
+/* What the helpers above return where there is no answer. */
 #define AXEBPF_NONE ((__u64)-1)
 
 /* The exit reason of an interrupt, next to the 64 exception classes. */

@@ -8,8 +8,8 @@ use crate::printk::PrintkSink;
 /// What a run gets from whoever starts it, besides its context.
 ///
 /// What each kind of probe gives: all of them the cookie and where messages go; `hprobe`, `hretprobe`, `kprobe` and
-/// `kretprobe` the function that they are in, which `get_func_ip` returns; tracepoints, `hprobe` and `hretprobe` the
-/// stack of the hypervisor. What is not given, helpers answer as Linux does where there is none.
+/// `kretprobe` the function that they are in, which `get_func_ip` returns; the return probes how long the call took;
+/// tracepoints, `hprobe` and `hretprobe` the stack of the hypervisor. What is not given, helpers answer as Linux does where there is none.
 ///
 /// # Examples
 ///
@@ -24,6 +24,7 @@ pub struct RunEnv<'e> {
     printk: Option<&'e dyn PrintkSink>,
     cookie: u64,
     function: Option<u64>,
+    call_time_ns: Option<u64>,
     stack: Option<&'e dyn CallStack>,
 }
 
@@ -35,6 +36,7 @@ impl<'e> RunEnv<'e> {
             printk: None,
             cookie: 0,
             function: None,
+            call_time_ns: None,
             stack: None,
         }
     }
@@ -60,6 +62,13 @@ impl<'e> RunEnv<'e> {
         self
     }
 
+    /// Returns the environment with the nanoseconds that the probed function took, at its return.
+    #[must_use]
+    pub const fn with_call_time_ns(mut self, duration: u64) -> Self {
+        self.call_time_ns = Some(duration);
+        self
+    }
+
     /// Returns the environment with the call chain of the probed code.
     #[must_use]
     pub const fn with_stack(mut self, stack: &'e dyn CallStack) -> Self {
@@ -71,6 +80,12 @@ impl<'e> RunEnv<'e> {
     #[must_use]
     pub const fn function(&self) -> Option<u64> {
         self.function
+    }
+
+    /// Returns the nanoseconds that the probed function took, if the probe is at its return.
+    #[must_use]
+    pub const fn call_time_ns(&self) -> Option<u64> {
+        self.call_time_ns
     }
 
     /// Returns the call chain of the probed code, if there is one.
@@ -98,6 +113,7 @@ impl fmt::Debug for RunEnv<'_> {
             .field("printk", &self.printk.is_some())
             .field("cookie", &self.cookie)
             .field("function", &self.function)
+            .field("call_time_ns", &self.call_time_ns)
             .field("stack", &self.stack.and_then(|stack| stack.start()))
             .finish()
     }

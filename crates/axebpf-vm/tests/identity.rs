@@ -64,7 +64,8 @@ fn random_numbers_differ_and_have_32_bits() {
 fn the_link_and_the_probe_say_more() {
     let env = RunEnv::new()
         .with_cookie(77)
-        .with_function(0xffff_0000_1234);
+        .with_function(0xffff_0000_1234)
+        .with_call_time_ns(1500);
     let of = |id, env: &RunEnv<'_>| {
         let program = program(&[call(id), EXIT]).expect("an acceptable program");
         run_in(&program, Context::new(&[]), env)
@@ -73,4 +74,6 @@ fn the_link_and_the_probe_say_more() {
     assert_eq!(of(174, &env), Ok(77));
     assert_eq!(of(173, &RunEnv::new()), Ok(0));
     assert_eq!(of(174, &RunEnv::new()), Ok(0));
+    assert_eq!(of(0x1000, &env), Ok(1500));
+    assert_eq!(of(0x1000, &RunEnv::new()), Ok(u64::MAX));
 }

@@ -101,6 +101,7 @@ impl<'r> Helpers<'r> {
             Helper::GetExitReason => platform.exit_reason().map_or(NOBODY, u64::from),
             Helper::GetFuncIp => self.env.function().unwrap_or(0),
             Helper::GetAttachCookie => self.env.cookie(),
+            Helper::GetCallTimeNs => self.env.call_time_ns().unwrap_or(NOBODY),
             _ => NOBODY,
         }
     }
@@ -150,6 +151,7 @@ impl Helper {
                 | Self::GetExitReason
                 | Self::GetFuncIp
                 | Self::GetAttachCookie
+                | Self::GetCallTimeNs
         )
     }
 }

@@ -164,6 +164,8 @@ helpers! {
     Strncmp = 182, "strncmp", [Readable, Length, Text];
     /// Returns a pointer to the live value that a key has on another CPU, or 0.
     MapLookupPercpuElem = 195, "map_lookup_percpu_elem", [Map, Key, Number];
+    /// Returns the nanoseconds that the probed function took, at its return, or all ones.
+    GetCallTimeNs = 0x1000, "get_call_time_ns", [];
 }
 
 impl Helper {

@@ -86,7 +86,7 @@ int facts(void *ctx)
 	__u64 all = ktime_get_ns() + ktime_get_boot_ns() + jiffies64() + get_prandom_u32();
 
 	all += get_smp_processor_id() + get_current_pid_tgid();
-	all += get_current_vm_id() + get_current_vcpu_id() + get_exit_reason();
+	all += get_current_vm_id() + get_current_vcpu_id() + get_exit_reason() + get_call_time_ns();
 	return all + get_func_ip(ctx) + get_attach_cookie(ctx);
 }
 

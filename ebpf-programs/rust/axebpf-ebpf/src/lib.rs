@@ -1,7 +1,7 @@
 //! What an axebpf program in Rust sees beside `aya-ebpf`.
 //!
 //! [`vmm`] and [`shell`] have the context of each event of the catalogue, [`event`] turns aya's context into one, and
-//! [`current_vm_id`], [`current_vcpu_id`] and [`exit_reason`] call the hypervisor's helpers.
+//! [`current_vm_id`], [`current_vcpu_id`], [`exit_reason`] and [`call_time_ns`] call the hypervisor's helpers.
 //!
 //! # Examples
 //!
@@ -19,7 +19,7 @@ mod events;
 mod helpers;
 
 pub use events::{EventHeader, shell, vmm};
-pub use helpers::{EXIT_IRQ, current_vcpu_id, current_vm_id, exit_reason};
+pub use helpers::{EXIT_IRQ, call_time_ns, current_vcpu_id, current_vm_id, exit_reason};
 
 use aya_ebpf::{EbpfContext, programs::TracePointContext};
 

@@ -97,6 +97,10 @@ fn aya_reads_the_same() {
         "../axebpf/precompiled",
     ] {
         for path in objects(dir) {
+            // aya refuses pointers to functions in type information.
+            if path.ends_with("slots.o") {
+                continue;
+            }
             let elf = fs::read(&path).expect("a readable file");
             match ObjectFile::parse(&elf) {
                 // aya knows no optional programs.

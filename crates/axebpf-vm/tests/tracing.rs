@@ -327,3 +327,47 @@ fn the_configuration_of_a_kernel_is_refused() {
         "section \".kconfig\" is not supported: there is no kernel whose configuration could be asked"
     );
 }
+
+const SLOTS: &[u8] = include_bytes!("objects/slots.o");
+
+/// Gives the arrays of an object up, as whoever manages them does.
+fn clear(object: &Object) {
+    let handlers = object.map("handlers").expect("the array");
+    handlers.clear_programs().expect("nothing runs");
+}
+
+#[test]
+fn an_array_starts_with_the_programs_that_the_object_names() {
+    let object = load(SLOTS);
+    let dispatch = |reason, number| run(&object, "dispatch", &record(&[reason, number]));
+    assert_eq!(dispatch(0, 5), 1, "no program there");
+    assert_eq!(dispatch(1, 5), 2);
+    assert_eq!(dispatch(2, 5), 1, "no program there");
+    assert_eq!(dispatch(3, 7), 2);
+    assert_eq!(value(&object, "sum", &[0; 4]), Some(vec![5 + 1000 + 7]));
+    clear(&object);
+}
+
+#[test]
+fn a_program_of_an_array_is_loaded() {
+    axebpf_hit::install(&MOCK).expect("one platform for each test binary");
+    let file = ObjectFile::parse(SLOTS).expect("a readable object");
+    let mut kept = None;
+    let options = LoadOptions::new();
+    let select = |program: &axebpf_vm::ProgramDefinition| program.name() != "again";
+    let error = file
+        .load(&options.with_programs(&select))
+        .expect_err("a slot starts with it");
+    let text = error.to_string();
+    assert!(text.contains("slot 3 starts with again"), "{text}");
+
+    // An array that is there already stays as it is.
+    let first = file.load(&options).expect("an acceptable object");
+    let reuse = |map: &axebpf_vm::MapDefinition| {
+        (map.name() == "handlers").then(|| Arc::clone(first.map("handlers").expect("the array")))
+    };
+    let handlers = first.map("handlers").expect("the array");
+    handlers.clear_programs().expect("nothing runs");
+    kept.replace(file.load(&options.with_reuse(&reuse)).expect("an object"));
+    assert_eq!(handlers.keys().count(), 0);
+}

@@ -16,7 +16,7 @@ use crate::check_error::CheckError;
 use crate::decode::{MAX_INSNS, split};
 use crate::insn::{self, INSN_BYTES, Insn};
 use crate::load_error::LoadError;
-use crate::object::ProgramDefinition;
+use crate::object::{CodePlace, ProgramDefinition};
 use crate::source::{SourceLine, SourceLines};
 
 /// Relocates a 64-bit immediate.
@@ -105,6 +105,10 @@ impl<'l, 'f> Linker<'l, 'f> {
         Ok(ProgramDefinition {
             name: root.name.to_string(),
             section: root.section_name.to_string(),
+            place: CodePlace {
+                section: root.section,
+                offset: root.start,
+            },
             insns: output.insns,
             lines: output.lines,
         })

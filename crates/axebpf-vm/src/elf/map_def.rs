@@ -10,7 +10,7 @@ use axebpf_maps::{MapFlags, MapKind, MapSpec};
 use super::btf::{Btf, Kind, Member};
 use super::file::{File, Relocation, Section, SectionKind, SymbolKind};
 use crate::load_error::LoadError;
-use crate::object::{MAX_MAPS, MapDefinition, Pinning};
+use crate::object::{CodePlace, MAX_MAPS, MapDefinition, Pinning};
 
 /// The longest global data of one section in bytes.
 const MAX_DATA_BYTES: u64 = 16 << 20;
@@ -91,6 +91,7 @@ fn data_map(index: usize, section: &Section<'_>) -> Result<PlacedMap, LoadError>
         pinning: Pinning::None,
         initial: Some(initial),
         inner: Vec::new(),
+        programs: Vec::new(),
         values_at: None,
     };
     Ok(PlacedMap {
@@ -142,9 +143,9 @@ fn btf_maps(
         });
     }
     for relocation in &section.relocations {
-        initial_map(file, index, relocation, first, maps).ok_or_else(|| {
+        initial_value(file, index, relocation, first, maps).ok_or_else(|| {
             bad(&format!(
-                "the initial value at byte {:#x} is none of the object's maps in a map of maps",
+                "the initial value at byte {:#x} is neither a map in a map of maps nor a program in an array of programs",
                 relocation.offset
             ))
         })?;
@@ -152,10 +153,11 @@ fn btf_maps(
     Ok(())
 }
 
-/// Notes what a relocation of the section says: that a slot of a map of maps starts with some other map of the section.
+/// Notes what a relocation of the section says: that a slot of a map of maps starts with some other map of the section,
+/// or one of an array of programs with a function.
 ///
 /// `first` is the number of the section's first map.
-fn initial_map(
+fn initial_value(
     file: &File<'_>,
     section: usize,
     relocation: &Relocation,
@@ -167,7 +169,7 @@ fn initial_map(
     let symbol = file.symbols.get(relocation.symbol)?;
     let inner = maps.iter().position(|map| {
         map.section == section && symbol.section == Some(section) && map.offset == symbol.value
-    })?;
+    });
     let outer = maps
         .get_mut(first..)?
         .iter_mut()
@@ -182,7 +184,18 @@ fn initial_map(
     if !at.is_multiple_of(POINTER) || slot >= limit || symbol.kind == SymbolKind::Section {
         return None;
     }
-    outer.definition.inner.push((slot, inner));
+    let definition = &mut outer.definition;
+    if definition.spec.kind == MapKind::ProgArray {
+        let place = CodePlace {
+            section: symbol
+                .section
+                .filter(|_| symbol.kind == SymbolKind::Function)?,
+            offset: symbol.value,
+        };
+        definition.programs.push((slot, place));
+    } else {
+        definition.inner.push((slot, inner?));
+    }
     Some(())
 }
 
@@ -248,10 +261,8 @@ impl BtfMap<'_, '_> {
                 "pinning" => pinning = number()?,
                 "map_extra" => spec.extra = number()?.into(),
                 "values" => {
-                    if let Some(inner) = self.template(member.of)? {
-                        spec.inner = Some(Arc::new(inner));
-                        values_at = Some(u64::from(member.offset) / 8);
-                    }
+                    spec.inner = self.template(member.of)?.map(Arc::new);
+                    values_at = Some(u64::from(member.offset) / 8);
                 }
                 // A hint on which memory to use; 0 or not, there is one kind here.
                 "numa_node" => {}
@@ -336,6 +347,7 @@ fn finish(
         pinning,
         initial: None,
         inner: Vec::new(),
+        programs: Vec::new(),
         values_at: None,
     })
 }

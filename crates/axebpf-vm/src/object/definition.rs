@@ -28,8 +28,19 @@ pub struct MapDefinition {
     pub(crate) initial: Option<Vec<u8>>,
     /// The slots of a map of maps that start with a map, and the number of that map in the object.
     pub(crate) inner: Vec<(u32, usize)>,
-    /// Where in the definition the slots of a map of maps are, in bytes.
+    /// The slots of an array of programs that start with a program, and where in the object that is.
+    pub(crate) programs: Vec<(u32, CodePlace)>,
+    /// Where in the definition the slots of a map of maps or array of programs are, in bytes.
     pub(crate) values_at: Option<u64>,
+}
+
+/// Where a function is in the object file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CodePlace {
+    /// The number of the section.
+    pub(crate) section: usize,
+    /// The offset in the section, in bytes.
+    pub(crate) offset: u64,
 }
 
 impl MapDefinition {
@@ -63,6 +74,7 @@ impl MapDefinition {
 pub struct ProgramDefinition {
     pub(crate) name: String,
     pub(crate) section: String,
+    pub(crate) place: CodePlace,
     /// The linked instructions; maps are referred to by their index in the object.
     pub(crate) insns: Vec<Insn>,
     pub(crate) lines: SourceLines,

@@ -1,12 +1,13 @@
 //! From definitions to maps and programs.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use axebpf_maps::{Map, MapError, MapSpec, UpdateFlags};
+use axebpf_maps::{Map, MapError, MapKind, MapSpec, UpdateFlags};
 
 use super::{MapDefinition, ObjectFile, ProgramDefinition};
 use crate::bound_map::{BoundMap, next_generation};
@@ -157,8 +158,8 @@ pub(super) fn load(file: &ObjectFile, options: &LoadOptions<'_>) -> Result<Objec
             generation: next_generation(),
         });
     }
-    for (number, definition) in made {
-        fill(number, definition, &maps)?;
+    for (number, definition) in &made {
+        fill(*number, definition, &maps)?;
     }
     let mut programs = Vec::with_capacity(file.programs.len());
     for definition in file
@@ -169,11 +170,53 @@ pub(super) fn load(file: &ObjectFile, options: &LoadOptions<'_>) -> Result<Objec
         programs.push(Arc::new(prepare(definition, &maps, options.engine)?));
     }
     let maps = maps.into_iter().map(|loaded| loaded.map).collect();
-    Ok(Object {
+    let object = Object {
         license: file.license.clone(),
         maps,
         programs,
-    })
+    };
+    let filled = made
+        .iter()
+        .try_for_each(|(number, definition)| object.fill(*number, definition, file));
+    if filled.is_err() {
+        // A program in an array that it uses itself would keep both. Nothing has run them, so that this cannot fail.
+        let arrays = made
+            .iter()
+            .filter_map(|(number, _)| object.maps.get(*number));
+        arrays
+            .filter(|map| map.kind() == MapKind::ProgArray)
+            .for_each(|map| map.clear_programs().unwrap_or_default());
+    }
+    filled.map(|()| object)
+}
+
+impl Object {
+    /// Puts the programs in a new array of programs that the object says it starts with.
+    fn fill(
+        &self,
+        number: usize,
+        definition: &MapDefinition,
+        file: &ObjectFile,
+    ) -> Result<(), LoadError> {
+        for (slot, place) in &definition.programs {
+            let name = file.programs.iter().find(|program| program.place == *place);
+            let name = name.map(ProgramDefinition::name);
+            let program = name.and_then(|name| self.program(name));
+            let (Some(map), Some(program)) = (self.maps.get(number), program) else {
+                let name = name.unwrap_or("a function that is no program");
+                return Err(LoadError::BadMapDefinition {
+                    map: definition.name().into(),
+                    what: format!("slot {slot} starts with {name}, which is not loaded"),
+                });
+            };
+            map.write_program(*slot, Arc::clone(program) as _)
+                .map_err(|error| LoadError::Map {
+                    map: definition.name().into(),
+                    error,
+                })?;
+        }
+        Ok(())
+    }
 }
 
 fn create(definition: &MapDefinition, cpus: u32) -> Result<Map, LoadError> {

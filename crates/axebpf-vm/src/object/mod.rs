@@ -3,6 +3,7 @@
 mod definition;
 mod load;
 
+pub(crate) use definition::CodePlace;
 pub use definition::{MapDefinition, Pinning, ProgramDefinition};
 pub use load::{LoadOptions, Object, ReuseMap, SelectProgram};
 

@@ -62,6 +62,11 @@ fn cargo_build(package: &str, guest: Option<&Path>) -> Result<PathBuf> {
         "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER",
         Tool::Lld.path()?,
     );
+    // Call chains follow the frame records.
+    cargo.env(
+        "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_RUSTFLAGS",
+        "-Cforce-frame-pointers=yes",
+    );
     if let Some(guest) = guest {
         cargo.env("AXEBPF_GUEST_IMAGE", guest);
     }

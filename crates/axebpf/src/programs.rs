@@ -27,13 +27,19 @@ macro_rules! embedded {
 }
 
 /// All embedded objects, sorted by name.
-static OBJECTS: &[Embedded] = embedded!["events", "exit_count", "exit_latency", "printk"];
+static OBJECTS: &[Embedded] = embedded![
+    "events",
+    "exit_count",
+    "exit_latency",
+    "printk",
+    "stack_count"
+];
 
 /// Lists the embedded objects, sorted by name.
 ///
 /// ```
 /// let names: Vec<_> = axebpf::programs::list().iter().map(|object| object.name).collect();
-/// assert_eq!(names, ["events", "exit_count", "exit_latency", "printk"]);
+/// assert_eq!(names, ["events", "exit_count", "exit_latency", "printk", "stack_count"]);
 /// ```
 #[must_use]
 pub fn list() -> &'static [Embedded] {

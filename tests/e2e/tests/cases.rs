@@ -47,6 +47,7 @@ cases! {
     exit_latency,
     map_edit,
     printk,
+    stack_count,
     stress,
     symbols,
     trace_filter,

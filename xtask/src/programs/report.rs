@@ -143,6 +143,7 @@ impl fmt::Display for Map {
             2 => "array",
             5 => "percpu_hash",
             6 => "percpu_array",
+            7 => "stack_trace",
             27 => return write!(f, "{name}: ringbuf, {max_entries} bytes"),
             _ => return write!(f, "{name}: type {kind}"),
         };

@@ -50,13 +50,18 @@ pub(crate) struct Op {
 
 impl Op {
     /// The second slot of a 64-bit immediate load, which nothing may execute.
-    pub(crate) const HOLE: Self = Self {
-        code: Code::Hole,
-        dst: Reg::R0,
-        src: Reg::R0,
-        off: 0,
-        imm: 0,
-    };
+    pub(crate) const HOLE: Self = Self::new(Code::Hole);
+
+    /// Makes an operation whose fields are all zero but the code.
+    pub(crate) const fn new(code: Code) -> Self {
+        Self {
+            code,
+            dst: Reg::R0,
+            src: Reg::R0,
+            off: 0,
+            imm: 0,
+        }
+    }
 
     /// The target of a jump or call as an index.
     #[inline(always)]

@@ -34,11 +34,10 @@ impl At {
         }
         // A 32-bit operation takes the low half of the immediate, so that extending the sign is right for both.
         Ok(Op {
-            code,
             dst,
             src: self.register(src)?,
-            off: 0,
             imm: i64::from(imm) as u64,
+            ..Op::new(code)
         })
     }
 
@@ -76,11 +75,8 @@ impl At {
             Code::Neg32
         };
         Ok(Op {
-            code,
             dst,
-            src: dst,
-            off: 0,
-            imm: 0,
+            ..Op::new(code)
         })
     }
 
@@ -101,11 +97,8 @@ impl At {
             _ => return Err(self.unknown_variant(imm)),
         };
         Ok(Op {
-            code,
             dst,
-            src: dst,
-            off: 0,
-            imm: 0,
+            ..Op::new(code)
         })
     }
 }

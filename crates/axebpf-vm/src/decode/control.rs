@@ -3,70 +3,124 @@
 use super::{At, Row};
 use crate::check_error::CheckError;
 use crate::helper::Helper;
-use crate::insn::{self, Insn, class};
-use crate::op::{Code, Op, Reg};
+use crate::insn::{self, class};
+use crate::op::{Code, Op};
 
 impl At {
     pub(super) fn jump(&self) -> Result<Op, CheckError> {
-        let Insn {
-            opcode,
-            dst,
-            src,
-            off,
-            imm,
-        } = self.insn;
-        match opcode {
+        let insn = &self.insn;
+        let registers = i64::from(insn.dst) | i64::from(insn.src);
+        let (off, imm) = (i64::from(insn.off), i64::from(insn.imm));
+        match insn.opcode {
             insn::JA => {
-                self.reserved(i64::from(dst) | i64::from(src) | i64::from(imm))?;
-                return self.to(Code::Ja, off.into());
+                self.reserved(registers | imm)?;
+                self.to(Code::Ja, insn.off.into())
             }
             insn::GOTOL => {
-                self.reserved(i64::from(dst) | i64::from(src) | i64::from(off))?;
-                return self.to(Code::Ja, imm);
+                self.reserved(registers | off)?;
+                self.to(Code::Ja, insn.imm)
             }
-            insn::CALL | insn::CALLX => return self.call(),
+            insn::CALL => self.call(),
+            insn::CALLX => self.call_register(),
             insn::EXIT => {
-                self.reserved(i64::from(dst) | i64::from(src) | i64::from(off) | i64::from(imm))?;
-                return Ok(Op {
-                    code: Code::Exit,
-                    dst: Reg::R0,
-                    src: Reg::R0,
-                    off: 0,
-                    imm: 0,
-                });
+                self.reserved(registers | off | imm)?;
+                Ok(Op::new(Code::Exit))
             }
-            _ => {}
+            _ => self.branch(),
         }
-        let wide = self.insn.class() == class::JMP;
-        let row = jump_row(opcode).ok_or_else(|| self.unknown())?;
-        let code = row[usize::from(wide) * 2 + usize::from(self.is_x())];
-        self.reserved(if self.is_x() { imm.into() } else { src.into() })?;
-        let registers = (self.register(dst)?, self.register(src)?);
-        let op = self.to(code, off.into())?;
+    }
+
+    /// Decodes a conditional jump.
+    fn branch(&self) -> Result<Op, CheckError> {
+        let insn = &self.insn;
+        let wide = insn.class() == class::JMP;
+        let row = jump_row(insn.opcode).ok_or_else(|| self.unknown())?;
+        self.reserved(if self.is_x() {
+            insn.imm.into()
+        } else {
+            insn.src.into()
+        })?;
         Ok(Op {
-            dst: registers.0,
-            src: registers.1,
-            imm: i64::from(imm) as u64,
-            ..op
+            dst: self.register(insn.dst)?,
+            src: self.register(insn.src)?,
+            imm: i64::from(insn.imm) as u64,
+            ..self.to(
+                row[usize::from(wide) * 2 + usize::from(self.is_x())],
+                insn.off.into(),
+            )?
         })
     }
 
     /// Builds a jump over `distance` slots. Whether there is such a slot is checked later.
     pub(super) fn to(&self, code: Code, distance: i32) -> Result<Op, CheckError> {
-        let target = self.index as i64 + 1 + i64::from(distance);
+        let target = self.target(distance);
         match i32::try_from(target) {
             Ok(off) if off >= 0 => Ok(Op {
-                code,
-                dst: Reg::R0,
-                src: Reg::R0,
                 off,
-                imm: 0,
+                ..Op::new(code)
             }),
             _ => Err(CheckError::JumpOutOfRange {
                 insn: self.index,
                 target,
             }),
         }
+    }
+
+    /// Returns the slot that is `distance` slots after the next one.
+    fn target(&self, distance: i32) -> i64 {
+        self.index as i64 + 1 + i64::from(distance)
+    }
+
+    fn call_register(&self) -> Result<Op, CheckError> {
+        let insn = &self.insn;
+        self.reserved(i64::from(insn.src) | i64::from(insn.off))?;
+        // The register is in the destination field. LLVM before 19 has it in the immediate, and the field is 0 then.
+        let number = match (insn.dst, u8::try_from(insn.imm)) {
+            (dst, Ok(0)) => dst,
+            (0, Ok(number)) => number,
+            _ => return self.reserved(insn.imm.into()).and(Err(self.unknown())),
+        };
+        Ok(Op {
+            dst: self.register(number)?,
+            ..Op::new(Code::CallReg)
+        })
+    }
+
+    fn call(&self) -> Result<Op, CheckError> {
+        let insn = &self.insn;
+        self.reserved(i64::from(insn.dst) | i64::from(insn.off))?;
+        match insn.src {
+            insn::call::HELPER => self.call_helper(),
+            insn::call::LOCAL => {
+                self.to(Code::CallLocal, insn.imm)
+                    .map_err(|_| CheckError::CallOutOfRange {
+                        insn: self.index,
+                        target: self.target(insn.imm),
+                    })
+            }
+            insn::call::BTF => Err(CheckError::BtfCall {
+                insn: self.index,
+                id: insn.imm,
+            }),
+            _ => Err(self.unknown_variant(insn.src.into())),
+        }
+    }
+
+    fn call_helper(&self) -> Result<Op, CheckError> {
+        let id = self.insn.imm;
+        let mut known = Helper::ALL.iter().enumerate();
+        let (index, helper) = known
+            .find(|(_, helper)| i32::from(helper.id()) == id)
+            .ok_or_else(|| self.no_helper(id))?;
+        let code = if helper.steers() {
+            Code::CallSteer
+        } else {
+            Code::CallHelper
+        };
+        Ok(Op {
+            imm: index as u64,
+            ..Op::new(code)
+        })
     }
 
     fn no_helper(&self, id: i32) -> CheckError {
@@ -79,69 +133,6 @@ impl At {
                 reason: refused.reason,
             },
             None => CheckError::UnknownHelper { insn, id },
-        }
-    }
-
-    fn call(&self) -> Result<Op, CheckError> {
-        let Insn {
-            opcode,
-            dst,
-            src,
-            off,
-            imm,
-        } = self.insn;
-        if opcode == insn::CALLX {
-            self.reserved(i64::from(src) | i64::from(off))?;
-            // The register is in the destination field. LLVM before 19 has it in the immediate, and the field is 0 then.
-            let number = match (dst, u8::try_from(imm)) {
-                (dst, Ok(0)) => dst,
-                (0, Ok(number)) => number,
-                _ => return self.reserved(i64::from(imm)).and(Err(self.unknown())),
-            };
-            let dst = self.register(number)?;
-            return Ok(Op {
-                code: Code::CallReg,
-                dst,
-                src: Reg::R0,
-                off: 0,
-                imm: 0,
-            });
-        }
-        self.reserved(i64::from(dst) | i64::from(off))?;
-        match src {
-            insn::call::HELPER => {
-                let helper = Helper::ALL
-                    .iter()
-                    .position(|helper| i32::from(helper.id()) == imm);
-                let unknown = || self.no_helper(imm);
-                let imm = helper.ok_or_else(unknown)?;
-                let steers = Helper::ALL.get(imm).is_some_and(|helper| helper.steers());
-                let code = if steers {
-                    Code::CallSteer
-                } else {
-                    Code::CallHelper
-                };
-                let imm = imm as u64;
-                Ok(Op {
-                    code,
-                    dst: Reg::R0,
-                    src: Reg::R0,
-                    off: 0,
-                    imm,
-                })
-            }
-            insn::call::LOCAL => self.to(Code::CallLocal, imm).map_err(|_| {
-                let target = self.index as i64 + 1 + i64::from(imm);
-                CheckError::CallOutOfRange {
-                    insn: self.index,
-                    target,
-                }
-            }),
-            insn::call::BTF => Err(CheckError::BtfCall {
-                insn: self.index,
-                id: imm,
-            }),
-            _ => Err(self.unknown_variant(src.into())),
         }
     }
 }

@@ -2,19 +2,11 @@
 
 use super::At;
 use crate::check_error::CheckError;
-use crate::insn::Insn;
-use crate::op::{Code, Op, Reg};
+use crate::op::{Code, Op};
 
 impl At {
     pub(super) fn load(&self) -> Result<Op, CheckError> {
-        let Insn {
-            opcode,
-            dst,
-            src,
-            off,
-            imm,
-        } = self.insn;
-        let code = match opcode {
+        let code = match self.insn.opcode {
             0x61 => Code::Load32,
             0x69 => Code::Load16,
             0x71 => Code::Load8,
@@ -24,52 +16,33 @@ impl At {
             0x91 => Code::LoadSx8,
             _ => return Err(self.unknown()),
         };
-        self.reserved(imm.into())?;
-        let src = self.register(src)?;
+        self.reserved(self.insn.imm.into())?;
+        let src = self.register(self.insn.src)?;
         Ok(Op {
-            code,
-            dst: self.written(dst)?,
+            dst: self.written(self.insn.dst)?,
             src,
-            off: off.into(),
-            imm: 0,
+            ..self.access(code)
         })
     }
 
     pub(super) fn store_imm(&self) -> Result<Op, CheckError> {
-        let Insn {
-            opcode,
-            dst,
-            src,
-            off,
-            imm,
-        } = self.insn;
-        let code = match opcode {
+        let code = match self.insn.opcode {
             0x62 => Code::StoreK32,
             0x6a => Code::StoreK16,
             0x72 => Code::StoreK8,
             0x7a => Code::StoreK64,
             _ => return Err(self.unknown()),
         };
-        self.reserved(src.into())?;
-        let dst = self.register(dst)?;
+        self.reserved(self.insn.src.into())?;
         Ok(Op {
-            code,
-            dst,
-            src: Reg::R0,
-            off: off.into(),
-            imm: i64::from(imm) as u64,
+            dst: self.register(self.insn.dst)?,
+            imm: i64::from(self.insn.imm) as u64,
+            ..self.access(code)
         })
     }
 
     pub(super) fn store(&self) -> Result<Op, CheckError> {
-        let Insn {
-            opcode,
-            dst,
-            src,
-            off,
-            imm,
-        } = self.insn;
-        let code = match opcode {
+        let code = match self.insn.opcode {
             0x63 => Code::StoreX32,
             0x6b => Code::StoreX16,
             0x73 => Code::StoreX8,
@@ -77,25 +50,16 @@ impl At {
             0xc3 | 0xdb => return self.atomic(),
             _ => return Err(self.unknown()),
         };
-        self.reserved(imm.into())?;
-        let dst = self.register(dst)?;
+        self.reserved(self.insn.imm.into())?;
         Ok(Op {
-            code,
-            dst,
-            src: self.register(src)?,
-            off: off.into(),
-            imm: 0,
+            dst: self.register(self.insn.dst)?,
+            src: self.register(self.insn.src)?,
+            ..self.access(code)
         })
     }
 
     fn atomic(&self) -> Result<Op, CheckError> {
-        let Insn {
-            opcode,
-            dst,
-            src,
-            off,
-            imm,
-        } = self.insn;
+        let imm = self.insn.imm;
         let row = match imm {
             0x00 => [Code::Add32, Code::Add64],
             0x40 => [Code::Or32, Code::Or64],
@@ -112,17 +76,22 @@ impl At {
         // With FETCH the old value goes to the source register, except for CMPXCHG, where it goes to r0.
         let fetches = imm & 1 != 0 && imm != 0xf1;
         let src = if fetches {
-            self.written(src)?
+            self.written(self.insn.src)?
         } else {
-            self.register(src)?
+            self.register(self.insn.src)?
         };
-        let code = row[usize::from(opcode == 0xdb)];
         Ok(Op {
-            code,
-            dst: self.register(dst)?,
+            dst: self.register(self.insn.dst)?,
             src,
-            off: off.into(),
-            imm: 0,
+            ..self.access(row[usize::from(self.insn.opcode == 0xdb)])
         })
+    }
+
+    /// Returns the operation with the offset that the instruction has.
+    fn access(&self, code: Code) -> Op {
+        Op {
+            off: self.insn.off.into(),
+            ..Op::new(code)
+        }
     }
 }

@@ -180,11 +180,9 @@ impl At {
             kind => return Err(CheckError::UnresolvedImmediate { insn, kind }),
         };
         Ok(Op {
-            code: Code::Imm64,
             dst,
-            src: Reg::R0,
-            off: 0,
             imm,
+            ..Op::new(Code::Imm64)
         })
     }
 }

@@ -39,27 +39,31 @@ impl Memory<'_> {
     /// Returns the atomic at `addr`.
     #[inline(always)]
     pub(crate) fn atomic32(&mut self, addr: u64) -> Result<&AtomicU32, Violation> {
-        // It reads what it writes, as far as the program can tell.
-        self.check_read(addr, 4)?;
-        self.check_write(addr, 4)?;
-        if !addr.is_multiple_of(4) {
-            return Err(Violation::Misaligned { addr, len: 4 });
-        }
-        // SAFETY: the address is aligned, as just seen. The bytes are readable, writable and exposed, as in `load` and
-        // `store`, and private, or accessed by atomic operations only.
+        self.check_atomic(addr, 4)?;
+        // SAFETY: the address is aligned. The bytes are readable, writable and exposed, as in `load` and `store`, and private, or
+        // accessed by atomic operations only.
         Ok(unsafe { raw::atomic_u32(addr) })
     }
 
     /// Returns the atomic at `addr`.
     #[inline(always)]
     pub(crate) fn atomic64(&mut self, addr: u64) -> Result<&AtomicU64, Violation> {
-        self.check_read(addr, 8)?;
-        self.check_write(addr, 8)?;
-        if !addr.is_multiple_of(8) {
-            return Err(Violation::Misaligned { addr, len: 8 });
-        }
+        self.check_atomic(addr, 8)?;
         // SAFETY: as in `atomic32`.
         Ok(unsafe { raw::atomic_u64(addr) })
+    }
+
+    /// Refuses an atomic operation unless its bytes lie in one region that may be read and written, and are aligned.
+    #[inline(always)]
+    fn check_atomic(&mut self, addr: u64, len: u64) -> Result<(), Violation> {
+        // It reads what it writes, as far as the program can tell.
+        self.check_read(addr, len)?;
+        self.check_write(addr, len)?;
+        if addr.is_multiple_of(len) {
+            Ok(())
+        } else {
+            Err(Violation::Misaligned { addr, len })
+        }
     }
 
     /// Reads a number of the innermost frame without a check.

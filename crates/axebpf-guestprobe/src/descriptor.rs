@@ -88,6 +88,7 @@ const WRITE: u8 = 1;
 const USER: u8 = 2;
 const PRIVILEGED_EXECUTE: u8 = 4;
 const USER_EXECUTE: u8 = 8;
+const GUARDED: u8 = 16;
 
 impl Rights {
     /// What is possible where nothing is translated.
@@ -107,6 +108,7 @@ impl Rights {
             (USER, user),
             (PRIVILEGED_EXECUTE, !privileged_xn),
             (USER_EXECUTE, !user_xn),
+            (GUARDED, leaf.bit(50)),
         ] {
             if is_given {
                 rights |= right;
@@ -147,6 +149,12 @@ impl Rights {
     #[must_use]
     pub const fn user_execute(self) -> bool {
         self.has(USER_EXECUTE)
+    }
+
+    /// Tells whether indirect branches into the page have to find landing pads, on a processor that has them.
+    #[must_use]
+    pub const fn is_guarded(self) -> bool {
+        self.has(GUARDED)
     }
 }
 

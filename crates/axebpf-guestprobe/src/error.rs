@@ -1,10 +1,11 @@
 //! Why a place in a guest cannot be probed or read.
 
 use axebpf_a64::Refusal;
-use axebpf_platform::{GuestPhys, GuestVirt};
+use axebpf_hit::HitError;
+use axebpf_platform::{GuestPhys, GuestVirt, VmId};
 use thiserror::Error;
 
-use crate::GuestMemoryFault;
+use crate::{GuestLinkId, GuestMemoryFault, ModeUnavailable, ProbeMode, Stage2Error};
 
 /// Says why a place in a guest cannot be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -38,6 +39,63 @@ pub enum GuestProbeError {
         /// Why it cannot be displaced.
         why: Refusal,
     },
+    /// The instruction cannot be simulated, and the mode cannot step it with what the hypervisor offers.
+    #[error(
+        "the instruction {word:#010x} at {at} has to be stepped, which {mode} probes cannot do here"
+    )]
+    NeedsStep {
+        /// The place.
+        at: GuestVirt,
+        /// The instruction.
+        word: u32,
+        /// The mode.
+        mode: ProbeMode,
+    },
+    /// An indirect branch may go there, which `HVC` is no landing pad for.
+    #[error(
+        "{word:#010x} at {at} is a landing pad of indirect branches, which hvc probes cannot replace"
+    )]
+    LandingPad {
+        /// The place.
+        at: GuestVirt,
+        /// The instruction.
+        word: u32,
+    },
+    /// The guest has put another instruction there at the same time.
+    #[error("the guest has just changed the instruction at {at}")]
+    Changed {
+        /// The place.
+        at: GuestVirt,
+    },
+    /// There are probes of another mode in the page.
+    #[error("the page at {page} has {mode} probes already, and a page has probes of one mode")]
+    PageMode {
+        /// The page.
+        page: GuestPhys,
+        /// Their mode.
+        mode: ProbeMode,
+    },
+    /// The probe is one for another virtual machine.
+    #[error("the probe is for virtual machine {vm}, not for this one")]
+    OtherVm {
+        /// The virtual machine of the probe.
+        vm: VmId,
+    },
+    /// There is no such link.
+    #[error("no link has number {}", id.get())]
+    NoLink {
+        /// The number.
+        id: GuestLinkId,
+    },
+    /// The hypervisor does not offer what the mode needs.
+    #[error(transparent)]
+    Mode(#[from] ModeUnavailable),
+    /// The mapping could not be changed.
+    #[error(transparent)]
+    Stage2(#[from] Stage2Error),
+    /// Hits are not set up, or one does not end.
+    #[error(transparent)]
+    Hit(#[from] HitError),
 }
 
 /// A virtual address that the guest's tables do not translate.

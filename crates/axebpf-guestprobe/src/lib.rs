@@ -3,21 +3,29 @@
 //! The guest needs no agent and no change: the hypervisor finds the instruction through the guest's own
 //! page tables, makes it trap to EL2, calls a handler, and executes it on the guest's behalf.
 //!
-//! # What exists
+//! # How it fits together
 //!
-//! - Naming the place and the way: [`GuestProbe`], [`ProbeKind`], [`ProbeMode`].
-//! - Translating a guest's virtual addresses on the host, for the 4 KiB granule: [`Stage1`] walks the
-//!   guest's tables through [`GuestMemory`], which the hypervisor implements. A walk reads at most four
-//!   descriptors, whatever the guest put there, and says where and why it ends ([`WalkFault`]).
-//! - Deciding whether a place may be probed: [`inspect`] translates it, checks that the guest's kernel may
-//!   execute it, and has `axebpf-a64` classify the instruction.
-//! - What a handler gets: [`GuestProbeHandler`], [`GuestProbeHit`], and [`PtRegs`] with Linux's layout.
+//! - The hypervisor implements the traits of what it can do ([`GuestMachine`], [`GuestVcpu`] and those that they hand out), and
+//!   keeps a [`ProbedGuest`] beside each virtual machine. It calls [`ProbedGuest::handle_exit`] at synchronous exits
+//!   before it looks at them itself, and [`ProbedGuest::prepare_entry`] before each entry.
+//! - [`ProbedGuest::attach`] makes an instruction trap, in one of the ways of [`ProbeMode`], and hands each hit to a
+//!   [`GuestProbeHandler`]. [`Capabilities::mode`] says which modes the hypervisor allows, and what the others lack.
+//! - The displaced instruction is simulated by `axebpf-a64` on the vCPU's registers and on the guest's memory; what cannot
+//!   be simulated, or faults when it is, the guest executes itself in one step, in a stage-2 view of its own in which
+//!   there are no probes. Text is never restored for a step.
+//! - [`Stage1`] walks the guest's tables through [`GuestMemory`]. A walk reads at most one descriptor per level, whatever the guest
+//!   put there, and says where and why it ends ([`WalkFault`]).
 //!
-//! # What does not exist yet
+//! # What each mode can miss
 //!
-//! Nothing here changes a guest, handles an exit, or calls a handler: there is no function to attach a
-//! probe, and of the modes there is only the name. Granules of 16 and 64 KiB, addresses of 52 bits and
-//! big-endian tables are refused as unsupported; permission indirection (`FEAT_S1PIE`) is not known.
+//! | mode | misses |
+//! |---|---|
+//! | hidden `BRK` | executions of a page while the guest writes it (see [`LinkState`]); all of a vCPU that debugs itself |
+//! | `BRK` | what runs after the guest has overwritten the trap, which it can see; all of a vCPU that debugs itself |
+//! | `HVC` | what runs after the guest has overwritten the trap |
+//! | stage-2 fault | executions that are reached from within the same page |
+//!
+//! In hidden pages, load-exclusive loops that read the page in which they are themselves do not end; no compiler makes them.
 //!
 //! # Examples
 //!
@@ -58,6 +66,7 @@ extern crate alloc;
 
 mod deliver;
 mod descriptor;
+mod displace;
 mod engine;
 mod error;
 mod handler;
@@ -71,7 +80,7 @@ mod walk;
 pub use axebpf_a64::{Execution, PtRegs};
 pub use deliver::deliver_brk;
 pub use descriptor::Rights;
-pub use engine::ProbedGuest;
+pub use engine::{GuestCounts, GuestLinkId, GuestStatistics, LinkState, ProbedGuest};
 pub use error::{GuestProbeError, WalkFault, WalkProblem};
 pub use handler::{GuestProbeHandler, GuestProbeHit};
 pub use inspect::{Displaced, inspect};

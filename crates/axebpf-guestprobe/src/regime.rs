@@ -120,6 +120,21 @@ impl Stage1 {
         self.tcr_bit(HA)
     }
 
+    /// Returns `at` without a pointer authentication code: with all bits above those that are translated equal to bit 55,
+    /// which chooses the range and is never part of a code (ARM ARM D8.10).
+    #[must_use]
+    pub fn without_authentication(&self, at: GuestVirt) -> GuestVirt {
+        let is_upper = at.get() >> RANGE_BIT & 1 != 0;
+        let fields = if is_upper { UPPER } else { LOWER };
+        let size = self.tcr_field(fields.size, 6) as u32;
+        let above = !(u64::MAX >> size.min(63));
+        GuestVirt::new(if is_upper {
+            at.get() | above
+        } else {
+            at.get() & !above
+        })
+    }
+
     /// Returns what the registers say about the range of `at`.
     pub(crate) fn regime(&self, at: GuestVirt, access: Access) -> Result<Regime, WalkProblem> {
         let is_upper = at.get() >> RANGE_BIT & 1 != 0;

@@ -1,13 +1,83 @@
 //! One virtual machine and its probes.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::integration::{Capabilities, GuestMachine, GuestVcpu, Outcome, Syndrome};
+use axebpf_hit::Snapshot;
+use spin::Mutex;
+
+use super::access::stage1_of;
+use super::attach::State;
+use super::page::Text;
+use super::point::Armed;
+use super::sites::Sites;
+use super::slot::Slot;
+use crate::Stage1;
+use crate::deliver::is_kernel;
+use crate::integration::{Capabilities, GuestMachine, GuestVcpu};
 
 /// The probes of one virtual machine. The hypervisor keeps one beside each VM, and calls it at exits and entries.
+///
+/// Management ([`attach`](Self::attach), [`detach`](Self::detach), [`run_deferred`](Self::run_deferred)) is called from a task
+/// with interrupts open; exits and entries ([`handle_exit`](Self::handle_exit), [`prepare_entry`](Self::prepare_entry)) on the CPU
+/// that has the vCPU loaded, with interrupts masked. They may be called at the same time.
+///
+/// It holds the machine for as long as it lives. Where the machine is the hypervisor's VM itself, which holds this, put a weak
+/// reference in between.
 pub struct ProbedGuest {
-    machine: Arc<dyn GuestMachine>,
-    capabilities: Capabilities,
+    pub(super) machine: Arc<dyn GuestMachine>,
+    pub(super) capabilities: Capabilities,
+    /// What hits and exits read.
+    pub(super) armed: Snapshot<Armed>,
+    /// Taken for changing text and mappings. Exits try it and let the guest try again; they never wait for it.
+    pub(super) text: Mutex<()>,
+    /// How often mappings were changed, twice for each change.
+    pub(super) changes: AtomicU64,
+    /// One for each vCPU.
+    pub(super) slots: Box<[Mutex<Slot>]>,
+    pub(super) sites: Sites,
+    pub(super) statistics: Statistics,
+    /// The management lock.
+    pub(super) state: Mutex<State>,
+    /// Whether there ever was a point.
+    pub(super) active: AtomicBool,
+    /// How a vCPU translated addresses when it last entered the guest's kernel.
+    observed: Mutex<Option<Stage1>>,
+}
+
+/// Counts of what else happens because of probes, since the VM was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GuestStatistics {
+    /// Traps on instructions that had been taken away in the meantime.
+    pub stale: u64,
+    /// Displaced instructions that were stepped.
+    pub steps: u64,
+    /// Reads of hidden pages that were stepped.
+    pub reads: u64,
+    /// Hidden pages that were opened because the guest wrote them.
+    pub opened: u64,
+    /// Those that were hidden again.
+    pub closed: u64,
+    /// Faults that a change of the mapping under the vCPU had caused.
+    pub retried: u64,
+    /// How often a vCPU went on without probes because the guest debugged itself.
+    pub suspended: u64,
+    /// Changes of mappings or text that failed in an exit, where nobody could be told.
+    pub errors: u64,
+}
+
+/// The counters behind [`GuestStatistics`].
+#[derive(Default)]
+pub(super) struct Statistics {
+    pub(super) stale: AtomicU64,
+    pub(super) steps: AtomicU64,
+    pub(super) reads: AtomicU64,
+    pub(super) opened: AtomicU64,
+    pub(super) closed: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) suspended: AtomicU64,
+    pub(super) errors: AtomicU64,
 }
 
 impl ProbedGuest {
@@ -15,9 +85,21 @@ impl ProbedGuest {
     #[must_use]
     pub fn new(machine: Arc<dyn GuestMachine>) -> Self {
         let capabilities = Capabilities::of(&*machine);
+        let slots = (0..machine.vcpu_limit())
+            .map(|_| Mutex::new(Slot::new()))
+            .collect();
         Self {
             machine,
             capabilities,
+            armed: Snapshot::empty(),
+            text: Mutex::new(()),
+            changes: AtomicU64::new(0),
+            slots,
+            sites: Sites::new(),
+            statistics: Statistics::default(),
+            state: Mutex::new(State::default()),
+            active: AtomicBool::new(false),
+            observed: Mutex::new(None),
         }
     }
 
@@ -33,19 +115,70 @@ impl ProbedGuest {
         self.capabilities
     }
 
-    /// Handles a synchronous exit of `vcpu`, before the hypervisor looks at it.
+    /// Returns how the guest's kernel translated addresses when a vCPU last entered it, or `None` as long as that never happened
+    /// with translation enabled.
     ///
-    /// Called on the CPU that has the vCPU loaded, with interrupts masked, for every synchronous exit, or at least for those of
-    /// the exception classes 0x16, 0x20, 0x24, 0x32 and 0x3c.
-    pub fn handle_exit(&self, vcpu: &mut dyn GuestVcpu, syndrome: &Syndrome) -> Outcome {
-        let _ = (vcpu, syndrome);
-        Outcome::NotOurs
+    /// Linux with page table isolation uses other tables for a few instructions at each kernel entry; if an address is
+    /// not mapped that should be, ask again later.
+    #[must_use]
+    pub fn stage1(&self) -> Option<Stage1> {
+        *self.observed.lock()
     }
 
-    /// Makes `vcpu` ready to enter the guest. Called before each entry, after all handling of the exit, on the CPU that has the
-    /// vCPU loaded, with interrupts masked.
-    pub fn prepare_entry(&self, vcpu: &mut dyn GuestVcpu) {
-        let _ = vcpu;
+    /// Returns what else has happened.
+    #[must_use]
+    pub fn statistics(&self) -> GuestStatistics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.statistics;
+        GuestStatistics {
+            stale: read(&counters.stale),
+            steps: read(&counters.steps),
+            reads: read(&counters.reads),
+            opened: read(&counters.opened),
+            closed: read(&counters.closed),
+            retried: read(&counters.retried),
+            suspended: read(&counters.suspended),
+            errors: read(&counters.errors),
+        }
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
+    }
+
+    /// Returns what changes text. The caller holds the text lock.
+    pub(super) fn text_of(&self) -> Text<'_> {
+        Text {
+            machine: &*self.machine,
+            capabilities: self.capabilities,
+            changes: &self.changes,
+        }
+    }
+
+    /// Takes note of how `vcpu` translates addresses.
+    pub(super) fn observe(&self, vcpu: &dyn GuestVcpu) {
+        // Whoever has the lock sees something as recent.
+        if let Some(mut observed) = self.observed.try_lock() {
+            let stage1 = stage1_of(vcpu);
+            if stage1.is_enabled() && is_kernel(vcpu.pstate()) {
+                *observed = Some(stage1);
+            }
+        }
+    }
+}
+
+impl Drop for ProbedGuest {
+    fn drop(&mut self) {
+        // Nobody enters or leaves the guest through this any more. What fails here leaves a trap behind, as it would if it
+        // had failed at a detach; there is nobody left to tell.
+        let state = core::mem::take(self.state.get_mut());
+        let text = self.text_of();
+        for point in state.armed_points() {
+            let _ = text.disarm(point);
+        }
+        for page in state.prepared_pages() {
+            let _ = text.release(page);
+        }
     }
 }
 

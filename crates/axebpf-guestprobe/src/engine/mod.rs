@@ -1,5 +1,20 @@
 //! The probes of one virtual machine.
+//!
+//! `guest` holds them together; `attach` is management; `exit` and `hit` are what happens on behalf of a vCPU. `page` changes text
+//! and mappings, `point` is what hits read, `slot` is what is remembered of a vCPU, `returns` of a call, and `sites` of the
+//! places to which calls return. `access` is the guest's memory as a simulated instruction sees it.
 
+mod access;
+mod attach;
+mod exit;
 mod guest;
+mod hit;
+mod page;
+mod point;
+mod returns;
+mod sites;
+mod slot;
 
-pub use guest::ProbedGuest;
+pub use attach::LinkState;
+pub use guest::{GuestStatistics, ProbedGuest};
+pub use point::{GuestCounts, GuestLinkId};

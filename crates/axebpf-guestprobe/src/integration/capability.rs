@@ -121,7 +121,12 @@ impl Capabilities {
     ///
     /// [`ModeUnavailable`] says what is missing.
     pub fn mode(self, mode: ProbeMode) -> Result<(), ModeUnavailable> {
-        let missing = Self::needed_by(mode) - self;
+        let mut needed = Self::needed_by(mode);
+        if needed.contains(Self::TRAP_BRK) && self.contains(Self::GUEST_DEBUG) {
+            // While the guest debugs itself, its vCPU runs where there are no probes.
+            needed |= Self::STEP | Self::SHADOW_PAGES;
+        }
+        let missing = needed - self;
         if missing.is_empty() {
             Ok(())
         } else {

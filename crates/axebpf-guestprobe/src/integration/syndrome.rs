@@ -49,9 +49,9 @@ pub enum GuestExit {
 pub enum AccessKind {
     /// An instruction was fetched.
     Fetch,
-    /// Data was read.
+    /// Data was read, or a cache was maintained.
     Read,
-    /// Data was written, or a cache was maintained.
+    /// Data was written.
     Write,
 }
 
@@ -86,7 +86,8 @@ impl Syndrome {
             HVC => Some(GuestExit::Hvc { immediate }),
             STEP => Some(GuestExit::Step),
             INSTRUCTION_ABORT => Some(GuestExit::Abort(self.abort(AccessKind::Fetch))),
-            DATA_ABORT if self.bit(6) || self.bit(8) => {
+            // Maintaining a cache counts as a write there, but changes nothing.
+            DATA_ABORT if self.bit(6) && !self.bit(8) => {
                 Some(GuestExit::Abort(self.abort(AccessKind::Write)))
             }
             DATA_ABORT => Some(GuestExit::Abort(self.abort(AccessKind::Read))),
@@ -108,7 +109,6 @@ impl Syndrome {
             .then(|| GuestPhys::new((self.hpfar >> 4 & 0xff_ffff_ffff) << 12));
         let virt = (!self.bit(10)).then(|| GuestVirt::new(self.far));
         Abort {
-            // A walk that sets flags counts as a write of what was a read.
             kind,
             virt,
             page,

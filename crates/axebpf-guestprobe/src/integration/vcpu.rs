@@ -47,6 +47,11 @@ pub trait VcpuRegisters {
         self.regs().pc
     }
 
+    /// Returns its processor state, which [`regs`](Self::regs) has too. Called for every entry.
+    fn pstate(&self) -> u64 {
+        self.regs().pstate
+    }
+
     /// Returns the value of `register`.
     fn system_register(&self, register: SystemRegister) -> u64;
 

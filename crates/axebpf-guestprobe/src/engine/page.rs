@@ -1,0 +1,324 @@
+//! Pages with points in them, and how their text is changed.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use axebpf_platform::GuestPhys;
+
+use super::point::Point;
+use crate::displace;
+use crate::integration::{
+    Backing, Capabilities, GuestMachine, PageAccess, ShadowPage, Stage2Error, View,
+};
+use crate::{GuestMemoryFault, GuestProbeError, ProbeMode};
+
+/// The size of a page of stage 2, whatever the guest's granule.
+pub(super) const PAGE_SIZE: u64 = 4096;
+
+/// Returns the page of `at`.
+pub(super) fn page_of(at: GuestPhys) -> GuestPhys {
+    GuestPhys::new(at.get() & !(PAGE_SIZE - 1))
+}
+
+/// A page with at least one point. All of them have one mode.
+pub(super) struct Page {
+    pub(super) at: GuestPhys,
+    pub(super) mode: ProbeMode,
+    /// What is executed instead of a hidden page; what is stepped in instead of a patched one.
+    pub(super) shadow: Option<ShadowPage>,
+    /// Whether the guest may write a hidden page now, which nobody executes for as long. Changed under the text lock.
+    open: AtomicBool,
+}
+
+impl Page {
+    pub(super) fn new(at: GuestPhys, mode: ProbeMode, shadow: Option<ShadowPage>) -> Self {
+        Self {
+            at,
+            mode,
+            shadow,
+            open: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+}
+
+/// What it takes to change text and mappings of one VM. The caller holds the text lock, except where nothing is
+/// mapped yet.
+pub(super) struct Text<'a> {
+    pub(super) machine: &'a dyn GuestMachine,
+    pub(super) capabilities: Capabilities,
+    /// How often mappings were changed.
+    pub(super) changes: &'a AtomicU64,
+}
+
+impl Text<'_> {
+    fn map(
+        &self,
+        view: View,
+        page: &Page,
+        backing: Backing,
+        access: PageAccess,
+    ) -> Result<(), Stage2Error> {
+        let missing = Stage2Error::NoView { view };
+        let stage2 = self.machine.stage2().ok_or(missing)?;
+        // Before, for who faults on what is in between; after, for who sees the change itself.
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        let result = stage2.map_page(view, page.at, backing, access);
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        result
+    }
+
+    fn kick_out(&self) {
+        if let Some(kick) = self.machine.kick_vcpus() {
+            kick.kick_out();
+        }
+    }
+
+    /// Returns the guest's own word at byte `offset` of `page`.
+    fn guest_word(&self, page: &Page, offset: u32) -> Result<u32, GuestMemoryFault> {
+        let mut bytes = [0; 4];
+        let at = GuestPhys::new(page.at.get() + u64::from(offset));
+        self.machine.read_guest(at, &mut bytes)?;
+        // Instructions are little-endian whatever data is (ARM ARM B2.8.1).
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    /// Makes a page that is to have points of `mode`. Until [`release`](Self::release), it is not the guest's alone.
+    pub(super) fn prepare(&self, at: GuestPhys, mode: ProbeMode) -> Result<Page, Stage2Error> {
+        let needs_shadow = match mode {
+            ProbeMode::HiddenBrk => true,
+            ProbeMode::Brk | ProbeMode::Hvc => self.capabilities.can_step(mode),
+            ProbeMode::Stage2Fault => false,
+        };
+        let blocked = Page::new(at, mode, None);
+        if needs_shadow {
+            // Nobody may write between the copy and its use.
+            self.map(View::Main, &blocked, Backing::Guest, PageAccess::None)?;
+        }
+        let shadow = match self.machine.shadow_pages().filter(|_| needs_shadow) {
+            None => Ok(None),
+            Some(shadows) => shadows.create_shadow(at).map(Some),
+        };
+        let page = match shadow {
+            Ok(shadow) => Page::new(at, mode, shadow),
+            Err(error) => {
+                self.map(View::Main, &blocked, Backing::Guest, PageAccess::All)?;
+                return Err(error);
+            }
+        };
+        if let Err(error) = self.map_original(&page).and_then(|()| self.show(&page)) {
+            self.release(&page)?;
+            return Err(error);
+        }
+        Ok(page)
+    }
+
+    /// Maps what a step executes.
+    fn map_original(&self, page: &Page) -> Result<(), Stage2Error> {
+        match (page.mode, page.shadow) {
+            (ProbeMode::HiddenBrk, _) => self.map(
+                View::Original,
+                page,
+                Backing::Guest,
+                PageAccess::ReadExecute,
+            ),
+            (ProbeMode::Brk | ProbeMode::Hvc, Some(shadow)) => self.map(
+                View::Original,
+                page,
+                Backing::Shadow(shadow),
+                PageAccess::ReadExecute,
+            ),
+            (ProbeMode::Stage2Fault, _) => {
+                self.map(View::Window, page, Backing::Guest, PageAccess::All)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Maps what vCPUs execute normally.
+    fn show(&self, page: &Page) -> Result<(), Stage2Error> {
+        let (backing, access) = match (page.mode, page.shadow) {
+            (ProbeMode::HiddenBrk, Some(shadow)) => {
+                (Backing::Shadow(shadow), PageAccess::ExecuteOnly)
+            }
+            (ProbeMode::Stage2Fault, _) => (Backing::Guest, PageAccess::ReadWrite),
+            _ => (Backing::Guest, PageAccess::All),
+        };
+        self.map(View::Main, page, backing, access)
+    }
+
+    /// Keeps vCPUs from the text of `page`: fetches fault until [`show`](Self::show), and each vCPU has synchronised its
+    /// context since.
+    fn block(&self, page: &Page) -> Result<(), Stage2Error> {
+        let access = match page.mode {
+            ProbeMode::HiddenBrk => PageAccess::None,
+            _ => PageAccess::ReadWrite,
+        };
+        self.map(View::Main, page, Backing::Guest, access)?;
+        self.kick_out();
+        Ok(())
+    }
+
+    /// Gives a page back to the guest as it was. No point is armed in it.
+    pub(super) fn release(&self, page: &Page) -> Result<(), Stage2Error> {
+        self.map(View::Main, page, Backing::Guest, PageAccess::All)?;
+        match (page.mode, page.shadow) {
+            (ProbeMode::HiddenBrk, _) | (_, Some(_)) => {
+                self.map(View::Original, page, Backing::Guest, PageAccess::All)?;
+            }
+            (ProbeMode::Stage2Fault, _) => {
+                self.map(View::Window, page, Backing::Guest, PageAccess::ReadWrite)?;
+            }
+            _ => {}
+        }
+        // Nobody fetches from the copy any more, but somebody may hold what was fetched.
+        self.kick_out();
+        if let Some((shadows, shadow)) = self.machine.shadow_pages().zip(page.shadow) {
+            shadows.free_shadow(shadow);
+        }
+        Ok(())
+    }
+
+    /// Puts the trapping instruction at `point`, which displaces `expected`.
+    pub(super) fn arm(&self, point: &Point, expected: u32) -> Result<(), GuestProbeError> {
+        let page = &*point.page;
+        if page.mode == ProbeMode::Stage2Fault {
+            point.set_armed(true);
+            return Ok(());
+        }
+        if page.is_open() {
+            // It is armed when the guest has written what it wants to.
+            return Ok(());
+        }
+        self.block(page)?;
+        let result = self.replace(point, expected);
+        self.show(page)?;
+        result
+    }
+
+    /// Writes the trapping instruction of a point whose page is blocked.
+    fn replace(&self, point: &Point, expected: u32) -> Result<(), GuestProbeError> {
+        let word = self.guest_word(&point.page, point.offset())?;
+        if word != expected {
+            return Err(GuestProbeError::Changed { at: point.at });
+        }
+        point.set_word(word);
+        self.store(point, trap_word(point.page.mode))?;
+        point.set_armed(true);
+        Ok(())
+    }
+
+    /// Stores `word` at `point`, where it is executed.
+    fn store(&self, point: &Point, word: u32) -> Result<(), GuestMemoryFault> {
+        let page = &*point.page;
+        match (page.mode, page.shadow) {
+            (ProbeMode::HiddenBrk, Some(shadow)) => {
+                if let Some(shadows) = self.machine.shadow_pages() {
+                    shadows.write_shadow(shadow, point.offset(), word);
+                }
+            }
+            (ProbeMode::Brk | ProbeMode::Hvc, _) => {
+                if let Some(text) = self.machine.guest_text() {
+                    text.write_text(point.phys, word)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Puts the displaced instruction back at `point`.
+    pub(super) fn disarm(&self, point: &Point) -> Result<(), GuestProbeError> {
+        let page = &*point.page;
+        if !point.is_armed() {
+            return Ok(());
+        }
+        if page.mode == ProbeMode::Stage2Fault || page.is_open() {
+            point.set_armed(false);
+            return Ok(());
+        }
+        self.block(page)?;
+        let result = self.restore(point);
+        self.show(page)?;
+        result?;
+        point.set_armed(false);
+        Ok(())
+    }
+
+    /// Writes the displaced instruction of a point whose page is blocked.
+    fn restore(&self, point: &Point) -> Result<(), GuestMemoryFault> {
+        let page = &*point.page;
+        let is_patched = page.mode != ProbeMode::HiddenBrk;
+        // What the guest has written over a trap in its own memory is the guest's.
+        if is_patched && self.guest_word(page, point.offset())? != trap_word(page.mode) {
+            return Ok(());
+        }
+        self.store(point, point.word())
+    }
+
+    /// Lets the guest write a hidden page, which nobody executes for as long.
+    pub(super) fn open(&self, page: &Page) -> Result<(), Stage2Error> {
+        if !page.is_open() {
+            self.map(View::Main, page, Backing::Guest, PageAccess::ReadWrite)?;
+            self.map(View::Original, page, Backing::Guest, PageAccess::All)?;
+            page.open.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Hides a page again, with what the guest has written, and `points` armed in it anew.
+    pub(super) fn close<'p>(
+        &self,
+        page: &Page,
+        points: impl Iterator<Item = &'p Point> + Clone,
+    ) -> Result<(), GuestProbeError> {
+        let Some((shadows, shadow)) = self.machine.shadow_pages().zip(page.shadow) else {
+            return Ok(());
+        };
+        self.map(
+            View::Original,
+            page,
+            Backing::Guest,
+            PageAccess::ReadExecute,
+        )?;
+        self.block(page)?;
+        points.clone().for_each(|point| point.set_armed(false));
+        for offset in (0..PAGE_SIZE as u32).step_by(4) {
+            let word = self.guest_word(page, offset)?;
+            if shadows.read_shadow(shadow, offset) != word {
+                shadows.write_shadow(shadow, offset, word);
+            }
+        }
+        for point in points {
+            self.rearm(point)?;
+        }
+        page.open.store(false, Ordering::Release);
+        self.show(page)?;
+        Ok(())
+    }
+
+    /// Arms `point` in a hidden page that is being closed, if what the guest has put there can be displaced.
+    fn rearm(&self, point: &Point) -> Result<(), GuestProbeError> {
+        let word = self.guest_word(&point.page, point.offset())?;
+        point.set_word(word);
+        if displace::way(word).is_ok() {
+            self.store(point, trap_word(point.page.mode))?;
+            point.set_armed(true);
+        }
+        Ok(())
+    }
+}
+
+/// Returns the instruction that traps.
+pub(super) fn trap_word(mode: ProbeMode) -> u32 {
+    match mode {
+        ProbeMode::Hvc => 0xd400_0002 | u32::from(IMMEDIATE) << 5,
+        _ => 0xd420_0000 | u32::from(IMMEDIATE) << 5,
+    }
+}
+
+/// The immediate of our `BRK` and `HVC`: not one of Linux's, of the SMC calling convention, or of hypervisors that
+/// are known.
+pub(super) const IMMEDIATE: u16 = 0xebbf;

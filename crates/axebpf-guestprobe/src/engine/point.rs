@@ -1,0 +1,171 @@
+//! Places that trap, and who wants to know of it.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use axebpf_platform::{GuestPhys, GuestVirt};
+
+use super::page::Page;
+use super::returns::Returns;
+use crate::{GuestProbe, GuestProbeHandler};
+
+/// Names one attachment of a handler. Numbers are not used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GuestLinkId(pub(super) u64);
+
+impl GuestLinkId {
+    /// Returns the number, which starts at 1.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// What has happened at a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GuestCounts {
+    /// Executions of the probed instruction that were begun; for returns, returns that were seen.
+    pub hits: u64,
+    /// Executions that were completed. An instruction that faults and is tried again is hit twice and retired once.
+    pub retired: u64,
+    /// What was not seen: hits for which the handler could not run, and calls whose return was not armed or for which
+    /// there was no room.
+    pub missed: u64,
+}
+
+/// Counts without a lock.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) hits: AtomicU64,
+    pub(super) retired: AtomicU64,
+    pub(super) missed: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn read(&self) -> GuestCounts {
+        GuestCounts {
+            hits: self.hits.load(Ordering::Relaxed),
+            retired: self.retired.load(Ordering::Relaxed),
+            missed: self.missed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Adds one to a counter.
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One attachment.
+pub(super) struct Link {
+    pub(super) id: GuestLinkId,
+    pub(super) probe: GuestProbe,
+    pub(super) handler: Arc<dyn GuestProbeHandler>,
+    pub(super) counters: Counters,
+    /// What it keeps of calls that have not returned, if it is for returns.
+    pub(super) returns: Option<Returns>,
+}
+
+/// An instruction that traps.
+pub(super) struct Point {
+    pub(super) at: GuestVirt,
+    pub(super) phys: GuestPhys,
+    pub(super) page: Arc<Page>,
+    /// The instruction that is displaced, as the guest has it.
+    word: AtomicU32,
+    /// Whether the trapping instruction is there. Changed under the text lock.
+    armed: AtomicBool,
+}
+
+impl Point {
+    pub(super) fn new(at: GuestVirt, phys: GuestPhys, page: Arc<Page>, word: u32) -> Self {
+        Self {
+            at,
+            phys,
+            page,
+            word: AtomicU32::new(word),
+            armed: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the displaced instruction.
+    pub(super) fn word(&self) -> u32 {
+        self.word.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_word(&self, word: u32) {
+        self.word.store(word, Ordering::Release);
+    }
+
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_armed(&self, is_armed: bool) {
+        self.armed.store(is_armed, Ordering::Release);
+    }
+
+    /// Returns where the instruction is within its page.
+    pub(super) fn offset(&self) -> u32 {
+        (self.phys.get() & 0xfff) as u32
+    }
+}
+
+/// A point with its links: what a hit needs.
+#[derive(Clone)]
+pub(super) struct Subscribed {
+    pub(super) point: Arc<Point>,
+    /// Those that want to know of the instruction itself, and of calls of the function that starts here.
+    pub(super) links: Vec<Arc<Link>>,
+    /// Whether calls may return to here.
+    pub(super) is_return_site: bool,
+}
+
+/// What hits and exits read: all that is armed, sorted.
+#[derive(Clone, Default)]
+pub(super) struct Armed {
+    /// By virtual address.
+    pub(super) points: Vec<Subscribed>,
+    /// By address.
+    pub(super) pages: Vec<Arc<Page>>,
+    /// The links for returns.
+    pub(super) returns: Vec<Arc<Link>>,
+}
+
+impl Armed {
+    /// Finds the point at `at`.
+    pub(super) fn point(&self, at: GuestVirt) -> Option<&Subscribed> {
+        let index = self
+            .points
+            .binary_search_by_key(&at, |subscribed| subscribed.point.at)
+            .ok()?;
+        self.points.get(index)
+    }
+
+    /// Finds the point that is at `at` in the guest's physical memory.
+    pub(super) fn point_at(&self, at: GuestPhys) -> Option<&Subscribed> {
+        self.points
+            .iter()
+            .find(|subscribed| subscribed.point.phys == at)
+    }
+
+    /// Finds the page that starts at `page`.
+    pub(super) fn page(&self, page: GuestPhys) -> Option<&Arc<Page>> {
+        let index = self
+            .pages
+            .binary_search_by_key(&page, |page| page.at)
+            .ok()?;
+        self.pages.get(index)
+    }
+
+    /// Returns the points in `page`.
+    pub(super) fn points_in<'a>(
+        &'a self,
+        page: &'a Page,
+    ) -> impl Iterator<Item = &'a Subscribed> + Clone {
+        self.points
+            .iter()
+            .filter(|subscribed| subscribed.point.page.at == page.at)
+    }
+}

@@ -1,0 +1,105 @@
+//! What is remembered of each vCPU between its exits.
+
+use axebpf_platform::GuestVirt;
+
+use crate::deliver::{SS, is_kernel};
+use crate::integration::{GuestVcpu, SystemRegister, View};
+
+/// Why a vCPU is stepped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To execute the displaced instruction of the point at this address.
+    Displaced(GuestVirt),
+    /// To let it read, or write, a page that it does not see as it is.
+    Access,
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// Where the stepped instruction is.
+    pub(super) at: u64,
+    pub(super) purpose: Purpose,
+}
+
+/// How a step has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StepEnd {
+    /// The instruction has been executed.
+    Retired,
+    /// An exception was taken instead of it.
+    Interrupted,
+}
+
+/// The state of one vCPU. Only the CPU that has the vCPU loaded uses it.
+pub(super) struct Slot {
+    pub(super) view: View,
+    pub(super) step: Option<Step>,
+    /// Whether the vCPU runs without probes, because the guest debugs itself.
+    pub(super) is_suspended: bool,
+    /// How often mappings had been changed when the vCPU entered the guest.
+    pub(super) changes_at_entry: u64,
+}
+
+impl Slot {
+    pub(super) const fn new() -> Self {
+        Self {
+            view: View::Main,
+            step: None,
+            is_suspended: false,
+            changes_at_entry: 0,
+        }
+    }
+
+    /// Makes the vCPU run in `view`.
+    pub(super) fn set_view(&mut self, vcpu: &mut dyn GuestVcpu, view: View) {
+        if self.view != view
+            && let Some(switch) = vcpu.switch_view()
+        {
+            switch.set_view(view);
+            self.view = view;
+        }
+    }
+
+    /// Makes the vCPU execute the one instruction at which it goes on, in the text that the guest knows.
+    pub(super) fn begin(&mut self, vcpu: &mut dyn GuestVcpu, step: Step) {
+        self.set_view(vcpu, View::Original);
+        if let Some(interrupts) = vcpu.interrupts() {
+            interrupts.hold_interrupts();
+        }
+        if let Some(single_step) = vcpu.single_step() {
+            single_step.begin_step();
+        }
+        self.step = Some(step);
+    }
+
+    /// Ends the step, after which the vCPU runs in `view`.
+    pub(super) fn end(&mut self, vcpu: &mut dyn GuestVcpu, step: Step, view: View) -> StepEnd {
+        self.step = None;
+        if let Some(single_step) = vcpu.single_step() {
+            single_step.end_step();
+        }
+        if let Some(interrupts) = vcpu.interrupts() {
+            interrupts.release_interrupts();
+        }
+        self.set_view(vcpu, view);
+        if !was_interrupted(vcpu, step) {
+            return StepEnd::Retired;
+        }
+        // The exception has kept the state of the step for when the guest returns from it.
+        let spsr = vcpu.system_register(SystemRegister::SpsrEl1);
+        vcpu.set_system_register(SystemRegister::SpsrEl1, spsr & !SS);
+        StepEnd::Interrupted
+    }
+}
+
+/// Tells whether the vCPU is at one of its vectors, for an exception from the stepped instruction.
+fn was_interrupted(vcpu: &dyn GuestVcpu, step: Step) -> bool {
+    let regs = vcpu.regs();
+    let vectors = vcpu.system_register(SystemRegister::VbarEl1) & !0x7ff;
+    let into = regs.pc.wrapping_sub(vectors);
+    is_kernel(regs.pstate)
+        && into < 0x800
+        && into.is_multiple_of(0x80)
+        && vcpu.system_register(SystemRegister::ElrEl1) == step.at
+}

@@ -1,0 +1,202 @@
+//! What the guest does on its own: interrupts, its own traps, debugging; and what the hypervisor does not offer.
+
+use axebpf_guestprobe::{Capabilities, GuestProbeError, ModeUnavailable, ProbeKind, ProbeMode};
+use proptest::prelude::*;
+
+use crate::asm::*;
+use crate::machine::Model;
+use crate::program::*;
+
+#[test]
+fn interrupts_during_steps_change_nothing() {
+    for capabilities in [
+        Capabilities::all(),
+        Capabilities::all() - Capabilities::HOLD_INTERRUPTS,
+    ] {
+        let model = Model::with(2, 21, 2, capabilities);
+        load(&model, 2);
+        // One that is stepped.
+        let at = MIX + 8;
+        let (link, _) = attach(&model, at, ProbeKind::Entry, ProbeMode::HiddenBrk).unwrap();
+        for _ in 0..60 {
+            model.run_for(15);
+            (0..2).for_each(|id| model.vcpu(id).interrupts += 1);
+        }
+        model.run();
+        assert_eq!(results(&model, 2), expected(2));
+        let counts = model.probes.counts(link).unwrap();
+        let times = executed(&model, 2, at);
+        assert_eq!(counts.retired, times);
+        if capabilities == Capabilities::all() {
+            assert_eq!(counts.hits, times);
+        } else {
+            // A step that an interrupt ends is begun once more.
+            assert!(counts.hits > times);
+        }
+    }
+}
+
+#[test]
+fn the_guest_keeps_its_own_traps() {
+    let model = Model::new(1, 2, 0);
+    load(&model, 1);
+    let (_link, counter) = attach(&model, MIX, ProbeKind::Entry, ProbeMode::HiddenBrk).unwrap();
+    // Ours by its immediate, but not where we have put one.
+    let forged = 0xd420_0000 | 0xebbf << 5;
+    for word in [GUEST_BRK, forged] {
+        model.machine.store(LEAF + 0x1000, &word.to_le_bytes());
+        let mut vcpu = model.vcpu(0);
+        vcpu.delivered.clear();
+        vcpu.start(LEAF + 0x1000);
+        drop(vcpu);
+        // The vector returns to the trap, so this goes on until somebody stops it.
+        model.run_for(2);
+        let vcpu = model.vcpu(0);
+        let esr = 0x3c << 26 | 1 << 25 | u64::from(word >> 5 & 0xffff);
+        assert_eq!(vcpu.delivered.first(), Some(&(esr, LEAF + 0x1000)));
+    }
+    assert_eq!(counter.count(), 0);
+}
+
+#[test]
+fn a_guest_that_debugs_itself_is_left_alone() {
+    let model = Model::new(2, 2, 0);
+    load(&model, 2);
+    let (link, _) = attach(&model, LEAF, ProbeKind::Entry, ProbeMode::HiddenBrk).unwrap();
+    model.vcpu(1).debugs = true;
+    model.run();
+    assert_eq!(results(&model, 2), expected(2));
+    let counts = model.probes.counts(link).unwrap();
+    // One exit of its own is what it takes to notice.
+    assert!(counts.hits >= executed(&model, 1, LEAF));
+    assert!(counts.hits <= executed(&model, 1, LEAF) + 1);
+    assert_eq!(model.probes.statistics().suspended, 1);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let all = Capabilities::all();
+    let missing = |mode, without| ModeUnavailable {
+        mode,
+        missing: without,
+    };
+    for (mode, without) in [
+        (ProbeMode::HiddenBrk, Capabilities::SHADOW_PAGES),
+        (ProbeMode::HiddenBrk, Capabilities::ORIGINAL_VIEW),
+        (ProbeMode::HiddenBrk, Capabilities::KICK),
+        (ProbeMode::Brk, Capabilities::TRAP_BRK),
+        (ProbeMode::Brk, Capabilities::GUEST_TEXT),
+        (ProbeMode::Hvc, Capabilities::STAGE2),
+        (ProbeMode::Stage2Fault, Capabilities::WINDOW_VIEW),
+    ] {
+        let model = Model::with(1, 2, 0, all - without);
+        load(&model, 1);
+        let error = attach(&model, MIX, ProbeKind::Entry, mode)
+            .map(drop)
+            .unwrap_err();
+        assert_eq!(error, GuestProbeError::Mode(missing(mode, without)));
+        assert!(model.is_clean());
+    }
+    let model = Model::with(1, 2, 0, all - Capabilities::KICK);
+    let error = attach(&model, MIX, ProbeKind::Entry, ProbeMode::Hvc)
+        .map(drop)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "hvc probes need what this hypervisor does not offer: kicking vCPUs out"
+    );
+    assert_eq!(all.best_mode(), Ok(ProbeMode::HiddenBrk));
+    let none = Capabilities::FENCE | Capabilities::GUEST_TEXT;
+    assert_eq!(none.best_mode(), Ok(ProbeMode::Hvc));
+    assert_eq!(
+        (none | Capabilities::TRAP_BRK).best_mode(),
+        Ok(ProbeMode::Brk)
+    );
+    assert!(Capabilities::empty().best_mode().is_err());
+}
+
+#[test]
+fn without_steps_only_what_is_simulated_is_probed() {
+    let few = Capabilities::FENCE
+        | Capabilities::GUEST_TEXT
+        | Capabilities::TRAP_BRK
+        | Capabilities::WRITE_GUEST;
+    for mode in [ProbeMode::Brk, ProbeMode::Hvc] {
+        let model = Model::with(2, 2, 3, few);
+        load(&model, 2);
+        let refused = attach(&model, GUARDED, ProbeKind::Entry, mode).map(drop);
+        assert!(matches!(refused, Err(GuestProbeError::NeedsStep { .. })));
+        let (link, _) = attach(&model, MIX, ProbeKind::Entry, mode).unwrap();
+        model.run();
+        assert_eq!(results(&model, 2), expected(2));
+        assert_eq!(
+            model.probes.counts(link).unwrap().retired,
+            executed(&model, 2, MIX)
+        );
+        model.probes.detach(link).unwrap();
+        assert!(model.is_clean());
+    }
+}
+
+#[test]
+fn a_page_has_probes_of_one_mode() {
+    let model = Model::new(1, 2, 0);
+    load(&model, 1);
+    let (link, _) = attach(&model, MIX, ProbeKind::Entry, ProbeMode::Brk).unwrap();
+    let error = attach(&model, LEAF, ProbeKind::Entry, ProbeMode::HiddenBrk).map(drop);
+    assert!(matches!(
+        error,
+        Err(GuestProbeError::PageMode {
+            mode: ProbeMode::Brk,
+            ..
+        })
+    ));
+    model.probes.detach(link).unwrap();
+    assert!(attach(&model, LEAF, ProbeKind::Entry, ProbeMode::HiddenBrk).is_ok());
+}
+
+#[test]
+fn failed_attaches_leave_nothing_behind() {
+    for mode in MODES {
+        let model = Model::new(1, 2, 0);
+        load(&model, 1);
+        for at in [MIX + 2, 0x10_0000] {
+            assert!(attach(&model, at, ProbeKind::Entry, mode).is_err());
+        }
+        model.machine.store(LEAF, &ERET.to_le_bytes());
+        assert!(matches!(
+            attach(&model, LEAF, ProbeKind::Entry, mode).map(drop),
+            Err(GuestProbeError::Refused { .. })
+        ));
+        assert!(model.is_clean());
+        assert!(model.probes.links().is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_guest_that_switches_debugging_on_and_off(
+        seed: u64, unrest in 0_u64..6, pauses in prop::collection::vec(1_usize..200, 1..12),
+    ) {
+        let model = Model::new(2, seed, unrest);
+        load(&model, 2);
+        let links: Vec<_> = [MIX, MIX + 8, GUARDED]
+            .iter()
+            .map(|&at| attach(&model, at, ProbeKind::Entry, ProbeMode::HiddenBrk).unwrap().0)
+            .collect();
+        for (index, pause) in pauses.into_iter().enumerate() {
+            model.run_for(pause);
+            model.vcpu(index % 2).debugs ^= true;
+            model.vcpu(index % 2).interrupts += 1;
+        }
+        model.run();
+        prop_assert_eq!(results(&model, 2), expected(2));
+        for link in links {
+            let counts = model.probes.detach(link).unwrap();
+            prop_assert!(counts.retired <= counts.hits);
+        }
+        prop_assert!(model.is_clean());
+    }
+}

@@ -1,0 +1,105 @@
+//! Attaching, hitting and detaching in every mode, with vCPUs in flight.
+
+use axebpf_guestprobe::{LinkState, ProbeKind, ProbeMode};
+use proptest::prelude::*;
+
+use crate::machine::Model;
+use crate::program::*;
+
+const VCPUS: usize = 3;
+
+/// Instructions of all kinds: simulated with and without memory, and stepped.
+const PLACES: [u64; 6] = [MIX, MIX + 4, MIX + 8, LEAF, GUARDED, GUARDED + 8];
+
+#[test]
+fn the_model_computes_what_is_expected_without_probes() {
+    let model = Model::new(VCPUS as u32, 1, 0);
+    load(&model, VCPUS);
+    model.run();
+    assert_eq!(results(&model, VCPUS), expected(VCPUS));
+    assert_eq!(model.probes.statistics(), Default::default());
+}
+
+#[test]
+fn each_execution_is_hit_and_retired_once_in_each_mode() {
+    for mode in MODES {
+        for at in PLACES {
+            let model = Model::new(VCPUS as u32, at ^ 5, 4);
+            load(&model, VCPUS);
+            let (link, counter) = attach(&model, at, ProbeKind::Entry, mode).unwrap();
+            let before = executed(&model, VCPUS, at);
+            model.run();
+            assert_eq!(results(&model, VCPUS), expected(VCPUS), "{mode} {at:#x}");
+            let times = executed(&model, VCPUS, at) - before;
+            let counts = model.probes.counts(link).unwrap();
+            if mode == ProbeMode::Stage2Fault && at != MIX && at != LEAF && at != GUARDED {
+                // Reached from within its own page, which this mode cannot see.
+                assert!(counts.hits <= times);
+            } else if mode == ProbeMode::Stage2Fault && at == LEAF {
+                // `mix` calls it too, from the same page.
+                assert!(counts.hits >= times / 2);
+            } else {
+                assert_eq!(
+                    (counts.hits, counts.retired),
+                    (times, times),
+                    "{mode} {at:#x}"
+                );
+                assert_eq!(counter.at.load(std::sync::atomic::Ordering::Relaxed), at);
+            }
+            assert_eq!(counter.count(), counts.hits);
+            assert_eq!(counts.missed, 0);
+            model.probes.detach(link).unwrap();
+            assert!(model.is_clean());
+        }
+    }
+}
+
+#[test]
+fn a_link_says_that_it_is_armed() {
+    for mode in MODES {
+        let model = Model::new(1, 3, 0);
+        load(&model, 1);
+        let (link, _) = attach(&model, MIX, ProbeKind::Entry, mode).unwrap();
+        assert_eq!(model.probes.link_state(link), Ok(LinkState::Armed));
+        assert_eq!(model.probes.links(), [link]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn probes_come_and_go_while_the_guest_runs(
+        seed: u64,
+        unrest in 0_u64..12,
+        mode in prop::sample::select(MODES.to_vec()),
+        work in prop::collection::vec((0_usize..6, 1_usize..400), 1..16),
+    ) {
+        let model = Model::new(VCPUS as u32, seed, unrest);
+        load(&model, VCPUS);
+        let mut links: Vec<Option<_>> = vec![None; PLACES.len()];
+        for (index, pause) in work {
+            model.run_for(pause);
+            match links[index].take() {
+                Some(link) => {
+                    let counts = model.probes.detach(link).unwrap();
+                    prop_assert!(counts.retired <= counts.hits);
+                    prop_assert!(model.probes.counts(link).is_err());
+                }
+                None => {
+                    let at = PLACES[index];
+                    links[index] = Some(attach(&model, at, ProbeKind::Entry, mode).unwrap().0);
+                }
+            }
+        }
+        model.run();
+        prop_assert_eq!(results(&model, VCPUS), expected(VCPUS));
+        for link in links.into_iter().flatten() {
+            let counts = model.probes.detach(link).unwrap();
+            // All vCPUs have halted, so nothing is on its way.
+            prop_assert_eq!(counts.hits, counts.retired);
+        }
+        prop_assert!(model.is_clean());
+        prop_assert_eq!(model.probes.statistics().errors, 0);
+    }
+}

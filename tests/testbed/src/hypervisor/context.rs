@@ -1,15 +1,16 @@
 //! What a CPU holds of a vCPU while it is loaded, and memory holds while it is not.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 
 use aarch64_cpu::registers::*;
 
-use super::vgic::Vgic;
+use super::{traps, vgic::Vgic};
 
 /// All registers of a vCPU that EL2 does not use itself, and that therefore change hands only with the vCPU.
 #[derive(Default)]
 pub(crate) struct Banked {
     system: SystemRegisters,
+    keys: PointerKeys,
     vectors: VectorRegisters,
     vgic: Vgic,
     timer_control: u64,
@@ -30,6 +31,7 @@ impl Banked {
     /// Puts the values into this CPU's registers.
     pub(crate) fn load(&self) {
         self.system.load();
+        self.keys.load();
         self.vectors.load();
         self.vgic.load();
         CNTV_CVAL_EL0.set(self.timer_compare);
@@ -43,6 +45,7 @@ impl Banked {
         CNTV_CTL_EL0.set(0);
         self.vgic.unload();
         self.vectors.unload();
+        self.keys.unload();
         self.system.unload();
     }
 }
@@ -72,7 +75,7 @@ macro_rules! guest_registers {
 
 guest_registers! {
     ACTLR_EL1, AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTKCTL_EL1, CONTEXTIDR_EL1, CPACR_EL1,
-    CSSELR_EL1, ELR_EL1, ESR_EL1, FAR_EL1, MAIR_EL1, MDSCR_EL1, PAR_EL1, SCTLR_EL1, SP_EL0, SP_EL1,
+    CSSELR_EL1, ELR_EL1, ESR_EL1, FAR_EL1, MAIR_EL1, PAR_EL1, SCTLR_EL1, SP_EL0, SP_EL1,
     SPSR_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VBAR_EL1,
 }
 
@@ -83,6 +86,52 @@ impl SystemRegisters {
         Self {
             SCTLR_EL1: SCTLR_RES1,
             ..Self::default()
+        }
+    }
+}
+
+/// The keys with which a vCPU signs pointers, where the processor does that. EL2 itself does not sign.
+#[derive(Default)]
+struct PointerKeys([u64; 10]);
+
+macro_rules! for_each_key {
+    ($visit:ident) => {
+        $visit! {
+            0 "s3_0_c2_c1_0", 1 "s3_0_c2_c1_1", 2 "s3_0_c2_c1_2", 3 "s3_0_c2_c1_3",
+            4 "s3_0_c2_c2_0", 5 "s3_0_c2_c2_1", 6 "s3_0_c2_c2_2", 7 "s3_0_c2_c2_3",
+            8 "s3_0_c2_c3_0", 9 "s3_0_c2_c3_1",
+        }
+    };
+}
+
+impl PointerKeys {
+    /// Puts the values into this CPU's registers.
+    fn load(&self) {
+        macro_rules! write {
+            ($($index:literal $name:literal,)*) => {$(
+                // SAFETY: the processor has the register, and EL2 does not sign with it.
+                unsafe {
+                    asm!(concat!("msr ", $name, ", {}"), in(reg) self.0[$index], options(nomem, nostack, preserves_flags))
+                }
+            )*};
+        }
+        if traps::gives_keys() {
+            for_each_key!(write);
+        }
+    }
+
+    /// Takes the values out of this CPU's registers.
+    fn unload(&mut self) {
+        macro_rules! read {
+            ($($index:literal $name:literal,)*) => {$(
+                // SAFETY: the processor has the register, and reading it has no effect.
+                unsafe {
+                    asm!(concat!("mrs {}, ", $name), out(reg) self.0[$index], options(nomem, nostack, preserves_flags))
+                }
+            )*};
+        }
+        if traps::gives_keys() {
+            for_each_key!(read);
         }
     }
 }

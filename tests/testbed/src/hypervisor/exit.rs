@@ -6,20 +6,28 @@ use axebpf::tracepoint::{trace, vmm};
 use super::{
     bus::{self, Target},
     console::println,
+    exception::{self, Exception},
     hypercall,
     mmio::{Access, AccessKind},
+    system_registers,
     vcpu::Vcpu,
     vm::Vm,
     vm_state::StopReason,
 };
 
 // Exception classes (ARM ARM D24.2.40).
+const UNKNOWN: u64 = 0x00;
 const WAIT: u64 = 0x01;
+const FLOATING_POINT: u64 = 0x07;
+const POINTER_AUTHENTICATION: u64 = 0x09;
 const HVC: u64 = 0x16;
 const SMC: u64 = 0x17;
 const SYSTEM_REGISTER: u64 = 0x18;
+const SVE: u64 = 0x19;
+const SME: u64 = 0x1d;
 const INSTRUCTION_ABORT: u64 = 0x20;
 const DATA_ABORT: u64 = 0x24;
+const BREAKPOINT_INSTRUCTION: u64 = 0x3c;
 
 /// Why a vCPU left the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +83,13 @@ pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, exit: Exit) {
             vcpu.skip_instruction();
             hypercall::handle(vm, vcpu);
         }
-        SYSTEM_REGISTER => access_register(vm, vcpu, esr),
+        SYSTEM_REGISTER => system_registers::access(vm, vcpu, esr),
+        // What the guest does not have, by what it reads in its ID registers.
+        UNKNOWN | FLOATING_POINT | POINTER_AUTHENTICATION | SVE | SME => {
+            exception::deliver(vcpu, Exception::Undefined);
+        }
+        // Debug exceptions that come here although they are the guest's.
+        BREAKPOINT_INSTRUCTION => exception::deliver(vcpu, Exception::Same { syndrome: esr }),
         INSTRUCTION_ABORT | DATA_ABORT => abort(vm, vcpu, esr),
         _ => give_up(vm, vcpu, "exit", esr),
     }
@@ -93,11 +107,19 @@ fn abort(vm: &Vm, vcpu: &Vcpu, esr: u64) {
     } else if vm.memory().contains(&at) {
         page_fault(vm, vcpu, at, esr);
     } else {
-        give_up(vm, vcpu, "access to no memory", esr);
+        trace_fault(vcpu, at, esr);
+        let address = vcpu.fault_virtual_address();
+        exception::deliver(
+            vcpu,
+            Exception::ExternalAbort {
+                syndrome: esr,
+                address,
+            },
+        );
     }
 }
 
-fn page_fault(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
+fn trace_fault(vcpu: &Vcpu, at: u64, esr: u64) {
     trace!(vmm::page_fault {
         vm_id: vcpu.vm_id().get(),
         vcpu_id: vcpu.id().get(),
@@ -107,6 +129,10 @@ fn page_fault(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
         status: (esr & 0x3f) as u32,
         pc: vcpu.pc(),
     });
+}
+
+fn page_fault(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
+    trace_fault(vcpu, at, esr);
     // Whatever is mapped allows everything, so nothing but a missing page can be mended.
     if !is_translation_fault(esr) {
         give_up(vm, vcpu, "fault of a mapped page", esr);
@@ -163,49 +189,6 @@ fn access_device(vm: &Vm, vcpu: &Vcpu, target: Target, esr: u64) {
         write: access.kind == AccessKind::Write,
     });
     vcpu.skip_instruction();
-}
-
-fn access_register(vm: &Vm, vcpu: &Vcpu, esr: u64) {
-    // ICC_SGI1R_EL1 is S3_0_C12_C11_5; the mask leaves register number and direction out.
-    const NAME: u64 = 0x3f_fc1e;
-    const SGI1R: u64 = 3 << 20 | 5 << 17 | 12 << 10 | 11 << 1;
-    const READ: u64 = 1;
-    let register = (esr >> 5 & 31) as usize;
-    if esr & NAME == SGI1R {
-        send_ipi(vm, vcpu, vcpu.register(register));
-    } else if esr & READ != 0 {
-        // What is not there reads as zero.
-        vcpu.set_register(register, 0);
-    }
-    vcpu.skip_instruction();
-}
-
-/// Interrupts the vCPUs that `request` names, as a write to `ICC_SGI1R_EL1` asks.
-fn send_ipi(vm: &Vm, from: &Vcpu, request: u64) {
-    const ALL_BUT_SELF: u64 = 1 << 40;
-    let interrupt = (request >> 24 & 0xf) as u32;
-    trace!(vmm::ipi_send {
-        from: from.id().get(),
-        targets: if request & ALL_BUT_SELF != 0 {
-            u64::MAX
-        } else {
-            request & 0xffff
-        },
-        irq: interrupt,
-        guest: true,
-        vm_id: vm.id().get(),
-    });
-    for vcpu in vm.vcpus() {
-        let bit = 1_u64.checked_shl(vcpu.id().get()).unwrap_or(0);
-        let chosen = if request & ALL_BUT_SELF != 0 {
-            vcpu.id() != from.id()
-        } else {
-            request & 0xffff & bit != 0
-        };
-        if chosen {
-            vcpu.inject(interrupt);
-        }
-    }
 }
 
 /// Stops the VM after something that the hypervisor cannot handle.

@@ -15,6 +15,7 @@ use axebpf::tracepoint::{trace, vmm};
 
 use super::{
     context::Banked,
+    debug_registers::DebugRegisters,
     distributor::{Distributor, FIRST_SHARED},
     exit::Exit,
     gic, irq,
@@ -52,6 +53,7 @@ pub(crate) struct Vcpu {
     task: Lock<Weak<Task>>,
     registers: UnsafeCell<Registers>,
     banked: UnsafeCell<Banked>,
+    debug: UnsafeCell<DebugRegisters>,
 }
 
 // SAFETY: everything but the two cells synchronises itself. `registers` is accessed by the vCPU's own task alone, and `banked` by
@@ -79,6 +81,7 @@ impl Vcpu {
             task: Lock::new(Weak::new()),
             registers: UnsafeCell::new(Registers::default()),
             banked: UnsafeCell::new(Banked::default()),
+            debug: UnsafeCell::new(DebugRegisters::default()),
         }
     }
 
@@ -159,6 +162,7 @@ impl Vcpu {
         registers.x[0] = x0;
         *self.registers() = registers;
         *self.banked() = Banked::at_reset();
+        *self.debug() = DebugRegisters::at_reset();
         self.interrupts.take_pending(u64::MAX);
         self.ending.store(false, Ordering::Release);
     }
@@ -189,6 +193,17 @@ impl Vcpu {
         unsafe { &mut *self.banked.get() }
     }
 
+    /// Returns the debug registers. Only the vCPU's own task, and the scheduler for it, may call this.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the registers belong to the one task that runs the vCPU"
+    )]
+    pub(crate) fn debug(&self) -> &mut DebugRegisters {
+        // SAFETY: the vCPU's own task calls this, or the scheduler that switches to it, on the one CPU of that task; neither keeps
+        // the reference across a call of this function or of `load`.
+        unsafe { &mut *self.debug.get() }
+    }
+
     /// Returns general register `number`, where 31 is the zero register.
     pub(crate) fn register(&self, number: usize) -> u64 {
         self.registers().x.get(number).copied().unwrap_or(0)
@@ -204,6 +219,18 @@ impl Vcpu {
     /// Returns where the guest continues.
     pub(crate) fn pc(&self) -> u64 {
         self.registers().pc
+    }
+
+    /// Returns the guest's processor state, as in `SPSR_EL2`.
+    pub(crate) fn pstate(&self) -> u64 {
+        self.registers().pstate
+    }
+
+    /// Makes the guest continue at `pc` in `pstate`.
+    pub(crate) fn go_on_at(&self, pc: u64, pstate: u64) {
+        let registers = self.registers();
+        registers.pc = pc;
+        registers.pstate = pstate;
     }
 
     /// Moves the guest past the instruction that it left at.
@@ -229,6 +256,7 @@ impl Vcpu {
         CNTVOFF_EL2.set(self.counter_offset);
         let banked = self.banked();
         banked.load();
+        self.debug().load();
         percpu::this().set_vcpu(Some(self.name), banked.exit_reason);
         sysreg::context_barrier();
         self.change_state(VcpuState::Ready, VcpuState::Running);

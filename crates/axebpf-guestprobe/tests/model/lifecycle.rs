@@ -94,6 +94,10 @@ proptest! {
         }
         model.run();
         prop_assert_eq!(results(&model, VCPUS), expected(VCPUS));
+        for id in 0..VCPUS {
+            // A trap that was taken away in the meantime is not the guest's.
+            prop_assert!(model.vcpu(id).delivered.is_empty());
+        }
         for link in links.into_iter().flatten() {
             let counts = model.probes.detach(link).unwrap();
             // All vCPUs have halted, so nothing is on its way.

@@ -37,6 +37,8 @@ pub(crate) struct ModelVcpu {
     pub(crate) exits: u64,
     /// The instruction at which the guest was left.
     left_at: u64,
+    /// An exit that is still to be handled.
+    pending: Option<Exit>,
 }
 
 /// Why the guest was left.
@@ -71,6 +73,7 @@ impl ModelVcpu {
             delivered: Vec::new(),
             exits: 0,
             left_at: 0,
+            pending: None,
         }
     }
 
@@ -89,19 +92,35 @@ impl ModelVcpu {
         if forget {
             self.prefetched.clear();
         }
+        if let Some(exit) = self.pending.take() {
+            return self.leave(probes, exit);
+        }
+        if let Some(exit) = self.run(machine) {
+            self.exits += 1;
+            self.prefetched.clear();
+            // Much may happen before it is handled.
+            if forget {
+                self.pending = Some(exit);
+            } else {
+                self.leave(probes, exit);
+            }
+        }
+    }
+
+    /// Executes one instruction, and returns why the guest is left, if it is.
+    fn run(&mut self, machine: &Machine) -> Option<Exit> {
         if self.interrupts > 0 && !self.holds && self.regs.pstate & 0x80 == 0 {
             self.interrupts -= 1;
             self.take_interrupt();
         } else if let Err(exit) = self.execute(machine) {
-            return self.leave(machine, probes, exit);
+            return Some(exit);
         }
-        if self.is_stepping {
-            let ended = Exit(Syndrome {
+        self.is_stepping.then(|| {
+            Exit(Syndrome {
                 esr: class(0x32, 0),
                 ..Syndrome::default()
-            });
-            self.leave(machine, probes, ended);
-        }
+            })
+        })
     }
 
     /// Enters the vector for interrupts, as the processor does.
@@ -113,9 +132,7 @@ impl ModelVcpu {
         self.regs.pstate = EL1H | 0x3c0;
     }
 
-    fn leave(&mut self, machine: &Machine, probes: &ProbedGuest, Exit(syndrome): Exit) {
-        self.exits += 1;
-        self.prefetched.clear();
+    fn leave(&mut self, probes: &ProbedGuest, Exit(syndrome): Exit) {
         let behind = if syndrome.esr >> 26 == 0x16 { 4 } else { 0 };
         let at = self.regs.pc - behind;
         self.left_at = at;
@@ -139,7 +156,6 @@ impl ModelVcpu {
             }
         }
         probes.prepare_entry(&mut parts);
-        let _ = machine;
     }
 
     /// Returns the instruction at the program counter.

@@ -1,7 +1,7 @@
 //! Arithmetic of the simulated instructions.
 
 use crate::Flags;
-use crate::insn::{AddSub, MoveWide, Width};
+use crate::insn::{AddSub, Comparison, MoveWide, Size, Width};
 
 /// Returns the low bits of `value` that `width` has.
 pub(crate) fn truncate(value: u64, width: Width) -> u64 {
@@ -17,6 +17,28 @@ pub(crate) fn move_wide(op: MoveWide, old: u64, bits: u64, mask: u64) -> u64 {
         MoveWide::Zero => bits,
         MoveWide::Not => !bits,
         MoveWide::Keep => old & !mask | bits,
+    }
+}
+
+/// Tells whether the low bits of `left` and `right` that `size` has compare as `test` says.
+pub(crate) fn compare(test: Comparison, left: u64, right: u64, size: Size) -> bool {
+    let shift = match size {
+        Size::Byte => 56,
+        Size::Half => 48,
+        Size::Word => 32,
+        Size::Doubleword => 0,
+    };
+    // At the top of 64 bits they compare as they do alone, signed or not.
+    let (left, right) = (left << shift, right << shift);
+    match test {
+        Comparison::Greater => left.cast_signed() > right.cast_signed(),
+        Comparison::GreaterOrEqual => left.cast_signed() >= right.cast_signed(),
+        Comparison::Less => left.cast_signed() < right.cast_signed(),
+        Comparison::Higher => left > right,
+        Comparison::HigherOrSame => left >= right,
+        Comparison::Lower => left < right,
+        Comparison::Equal => left == right,
+        Comparison::NotEqual => left != right,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Branches, exceptions and system instructions (ARM ARM C4.1.94).
 
 use crate::Cond;
-use crate::class::{Execution, Refusal, Verdict, out_of_line_if};
-use crate::insn::{BranchIf, Insn, LandingPad};
+use crate::class::{Execution, Refusal, Verdict};
+use crate::insn::{BranchIf, Comparand, Comparison, Insn, Size};
+use crate::system;
 use crate::word::Word;
 
 /// Classifies a word of this group.
@@ -16,7 +17,8 @@ pub(crate) fn classify(word: Word) -> Verdict {
     if word.is(0x7e00_0000, 0x3600_0000) {
         return Ok(Execution::Simulate(test_branch(word)));
     }
-    if word.is(0xff00_0010, 0x5400_0000) {
+    // B.cond, and BC.cond, which differs in what it tells the branch predictor.
+    if word.is(0xff00_0000, 0x5400_0000) {
         return Ok(Execution::Simulate(Insn::BranchCond {
             cond: Cond::from_field(word.0),
             offset: word.signed(23, 5) << 2,
@@ -29,7 +31,10 @@ pub(crate) fn classify(word: Word) -> Verdict {
         return register_branch(word);
     }
     if word.is(0xffc0_0000, 0xd500_0000) {
-        return system(word);
+        return system::classify(word);
+    }
+    if word.is(0x7e00_0000, 0x7400_0000) {
+        return compare_two(word);
     }
     Err(Refusal::Unknown)
 }
@@ -92,86 +97,35 @@ fn register_branch(word: Word) -> Verdict {
     }
 }
 
-/// Classifies hints, barriers, and what accesses system registers.
-fn system(word: Word) -> Verdict {
-    if word.is(0xffff_f01f, 0xd503_201f) {
-        return hint(word.bits(11, 5));
-    }
-    if word.is(0xffff_f01f, 0xd503_301f) {
-        return out_of_line_if(barrier_is_allocated(word));
-    }
-    match word.bits(20, 19) {
-        0b00 if word.is(0xfff8_f01f, 0xd500_401f) => Err(Refusal::ProcessorState),
-        0b01 => Err(Refusal::SystemInstruction),
-        0b10 | 0b11 => system_register(word),
-        _ => Err(Refusal::Unknown),
-    }
-}
-
-/// Classifies hints.
-///
-/// Hints that are not allocated do nothing today and may do something on a newer processor, so they are
-/// refused.
-fn hint(number: u32) -> Verdict {
-    match number {
-        // NOP, YIELD, DGH.
-        0 | 1 | 6 => Ok(Execution::Simulate(Insn::Nop)),
-        32 => Ok(Execution::Simulate(Insn::Bti(LandingPad::None))),
-        34 => Ok(Execution::Simulate(Insn::Bti(LandingPad::Call))),
-        36 => Ok(Execution::Simulate(Insn::Bti(LandingPad::Jump))),
-        38 => Ok(Execution::Simulate(Insn::Bti(LandingPad::Both))),
-        // WFE, WFI, SEV and SEVL. An exception return sets the event register, so a displaced WFE may not
-        // wait, which it may do at any time.
-        2..=5 => Ok(Execution::OutOfLine),
-        // PSB CSYNC, TSB CSYNC, CSDB and CLRBHB.
-        17 | 18 | 20 | 22 => Ok(Execution::OutOfLine),
-        // Pointer authentication in the hint space. It reads registers, not the program counter.
-        7 | 8 | 10 | 12 | 14 | 24..=31 => Ok(Execution::OutOfLine),
-        _ => Err(Refusal::Unknown),
-    }
-}
-
-/// Tells whether a barrier exists.
-fn barrier_is_allocated(word: Word) -> bool {
-    match word.bits(7, 5) {
-        // CLREX, DSB, DMB, ISB.
-        0b010 | 0b100 | 0b101 | 0b110 => true,
-        // SB.
-        0b111 => word.bits(11, 8) == 0,
-        _ => false,
-    }
-}
-
-/// Classifies accesses to system registers.
-fn system_register(word: Word) -> Verdict {
-    /// The bits that name a system register: op0, op1, CRn, CRm and op2.
-    const NAME: u32 = 0x001f_ffe0;
-    /// Registers that no hit changes: `TPIDR_EL0`, `TPIDRRO_EL0`, `TPIDR_EL1`, `TPIDR_EL2`, `SP_EL0`,
-    /// `NZCV`.
-    const UNTOUCHED: [u32; 6] = [
-        0x001b_d040,
-        0x001b_d060,
-        0x0018_d080,
-        0x001c_d040,
-        0x0018_4100,
-        0x001b_4200,
-    ];
-    /// Registers that can only be read: `MIDR_EL1`, `MPIDR_EL1`, `CNTFRQ_EL0`, `CNTPCT_EL0`, `CNTVCT_EL0`,
-    /// `CTR_EL0`, `DCZID_EL0`.
-    const READ_ONLY: [u32; 7] = [
-        0x0018_0000,
-        0x0018_00a0,
-        0x001b_e000,
-        0x001b_e020,
-        0x001b_e040,
-        0x001b_0020,
-        0x001b_00e0,
-    ];
-    let name = word.0 & NAME;
-    let is_read = word.bit(21);
-    if UNTOUCHED.contains(&name) || is_read && READ_ONLY.contains(&name) {
-        Ok(Execution::OutOfLine)
-    } else {
-        Err(Refusal::SystemRegister)
-    }
+/// Classifies and decodes branches on a comparison (`FEAT_CMPBR`).
+fn compare_two(word: Word) -> Verdict {
+    let has_immediate = word.bit(24);
+    let test = match (word.bits(23, 21), has_immediate) {
+        (0b000, _) => Comparison::Greater,
+        (0b001, false) => Comparison::GreaterOrEqual,
+        (0b001, true) => Comparison::Less,
+        (0b010, _) => Comparison::Higher,
+        (0b011, false) => Comparison::HigherOrSame,
+        (0b011, true) => Comparison::Lower,
+        (0b110, _) => Comparison::Equal,
+        (0b111, _) => Comparison::NotEqual,
+        _ => return Err(Refusal::Unknown),
+    };
+    let (size, right) = match (word.bits(15, 14), has_immediate) {
+        (imm, true) if imm & 1 == 0 => (
+            word.width().into(),
+            Comparand::Immediate(word.bits(20, 15) as u8),
+        ),
+        (0b00, false) => (word.width().into(), Comparand::Reg(word.rm())),
+        (0b10, false) if !word.bit(31) => (Size::Byte, Comparand::Reg(word.rm())),
+        (0b11, false) if !word.bit(31) => (Size::Half, Comparand::Reg(word.rm())),
+        _ => return Err(Refusal::Unknown),
+    };
+    Ok(Execution::Simulate(Insn::CompareTwo {
+        test,
+        left: word.rd(),
+        right,
+        size,
+        offset: word.signed(13, 5) << 2,
+    }))
 }

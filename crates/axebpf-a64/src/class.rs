@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::Insn;
 use crate::word::Word;
-use crate::{branch, immediate, memory_access, register};
+use crate::{branch, immediate, memory_access, register, vector};
 
 /// How a displaced instruction is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,21 +36,34 @@ pub enum Refusal {
     /// It is a load or store exclusive; the trap clears the monitor, so the sequence could never succeed.
     #[error("it is part of an exclusive sequence, which no probe can interrupt")]
     Exclusive,
+    /// It is one of `CPY*` and `SET*`, which copy and fill memory in three instructions that belong together
+    /// (`FEAT_MOPS`).
+    #[error("it is part of a sequence that copies or fills memory")]
+    MemoryOperation,
     /// It branches with pointer authentication.
     #[error("it branches with pointer authentication")]
     AuthenticatedBranch,
     /// It writes the processor state, on which the probe itself depends while it displaces the instruction.
     #[error("it writes the processor state")]
     ProcessorState,
-    /// It accesses a system register whose value may be another one during a hit.
-    #[error("it accesses a system register that a probe may change")]
+    /// It accesses a system register that is not known to be the same during a hit.
+    #[error("it accesses a system register that is not known here")]
     SystemRegister,
+    /// It accesses `ELR`, `SPSR`, `ESR`, `FAR` or `HPFAR`, which the trap of the probe itself overwrites.
+    #[error("it accesses a register that the trap of a probe overwrites")]
+    TrapRegister,
+    /// It writes a register on which the trap path depends, such as `VBAR_EL2`, `SP_EL1`, `SCTLR_EL2`, `TTBR0_EL2`.
+    #[error("it writes a register on which taking a trap depends")]
+    TrapControl,
     /// It is a cache, TLB or address-translation operation, or another system instruction.
     #[error("it is a system instruction")]
     SystemInstruction,
-    /// It works on vector or floating-point registers, which are not decoded yet.
-    #[error("it works on vector or floating-point registers")]
+    /// It is a vector or floating-point instruction of an extension that is not decoded, such as SVE and SME.
+    #[error("it is a vector instruction that is not known here")]
     Vector,
+    /// It loads a vector register from near the program counter.
+    #[error("it loads a vector register from near itself")]
+    VectorLiteral,
 }
 
 /// What can be done with one instruction.
@@ -83,7 +96,8 @@ pub fn classify(word: u32) -> Result<Execution, Refusal> {
         0b1010 | 0b1011 => branch::classify(word),
         0b0100 | 0b0110 | 0b1100 | 0b1110 => memory_access::classify(word),
         0b0101 | 0b1101 => register::classify(word),
-        0b0111 | 0b1111 | 0b0010 => Err(Refusal::Vector),
+        0b0111 | 0b1111 => vector::classify(word),
+        0b0010 => Err(Refusal::Vector),
         // `UDF`; the rest of this group is unallocated or SME.
         0b0000 if word.is(0xffff_0000, 0) => Err(Refusal::Exception),
         _ => Err(Refusal::Unknown),

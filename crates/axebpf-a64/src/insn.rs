@@ -64,6 +64,108 @@ pub enum Literal {
     SignedWord,
 }
 
+/// How much of its operands a branch on a comparison compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// 8 bits.
+    Byte,
+    /// 16 bits.
+    Half,
+    /// 32 bits.
+    Word,
+    /// 64 bits.
+    Doubleword,
+}
+
+impl From<Width> for Size {
+    fn from(width: Width) -> Self {
+        match width {
+            Width::W => Self::Word,
+            Width::X => Self::Doubleword,
+        }
+    }
+}
+
+/// What has to be so for a branch on a comparison to branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `GT`, signed.
+    Greater,
+    /// `GE`, signed.
+    GreaterOrEqual,
+    /// `LT`, signed.
+    Less,
+    /// `HI`, unsigned.
+    Higher,
+    /// `HS`, unsigned.
+    HigherOrSame,
+    /// `LO`, unsigned.
+    Lower,
+    /// `EQ`.
+    Equal,
+    /// `NE`.
+    NotEqual,
+}
+
+/// The second operand of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparand {
+    /// A register.
+    Reg(Reg),
+    /// A number, 0 to 63.
+    Immediate(u8),
+}
+
+/// A part of the processor state that is a system register of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateField {
+    /// `NZCV`.
+    Nzcv,
+    /// `DAIF`.
+    Daif,
+    /// `CurrentEL`.
+    CurrentEl,
+    /// `SPSel`.
+    SpSel,
+    /// `PAN`.
+    Pan,
+    /// `UAO`.
+    Uao,
+    /// `DIT`.
+    Dit,
+    /// `SSBS`.
+    Ssbs,
+    /// `TCO`.
+    Tco,
+    /// `ALLINT`.
+    AllInt,
+}
+
+impl StateField {
+    /// Returns where the field is, which is the same in the register, in `SPSR_ELx` and in
+    /// [`PtRegs::pstate`](crate::PtRegs).
+    #[must_use]
+    pub const fn mask(self) -> u64 {
+        match self {
+            Self::Nzcv => 0xf << 28,
+            Self::Daif => 0xf << 6,
+            Self::CurrentEl => 0b11 << 2,
+            Self::SpSel => 1,
+            Self::Pan => 1 << 22,
+            Self::Uao => 1 << 23,
+            Self::Dit => 1 << 24,
+            Self::Ssbs => 1 << 12,
+            Self::Tco => 1 << 25,
+            Self::AllInt => 1 << 13,
+        }
+    }
+
+    /// Tells whether EL0 may read the register.
+    pub(crate) const fn is_open(self) -> bool {
+        matches!(self, Self::Nzcv | Self::Dit | Self::Ssbs | Self::Tco)
+    }
+}
+
 /// An instruction that can be simulated. Offsets are in bytes, from the instruction's own address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -82,7 +184,7 @@ pub enum Insn {
         /// How far.
         offset: i64,
     },
-    /// `B.cond`.
+    /// `B.cond` and `BC.cond`.
     BranchCond {
         /// When.
         cond: Cond,
@@ -97,6 +199,19 @@ pub enum Insn {
         width: Width,
         /// When.
         when: BranchIf,
+        /// How far.
+        offset: i64,
+    },
+    /// `CB<cc>`, `CBB<cc>` and `CBH<cc>`.
+    CompareTwo {
+        /// When.
+        test: Comparison,
+        /// The first operand.
+        left: Reg,
+        /// The second operand.
+        right: Comparand,
+        /// How much of them.
+        size: Size,
         /// How far.
         offset: i64,
     },
@@ -148,6 +263,18 @@ pub enum Insn {
         dest: Reg,
         /// How far.
         offset: i64,
+    },
+    /// `MRS` of a part of the processor state.
+    ReadState {
+        /// What is written.
+        dest: Reg,
+        /// Which part.
+        field: StateField,
+    },
+    /// `MSR NZCV`.
+    WriteFlags {
+        /// What has the flags, as bits 31 to 28.
+        value: Reg,
     },
     /// `MOVZ`, `MOVN` and `MOVK`.
     MoveWide {

@@ -33,15 +33,24 @@
 mod arithmetic;
 mod branch;
 mod class;
+mod floating_point;
 mod immediate;
 mod insn;
 mod memory_access;
 mod register;
 mod regs;
+mod sequence;
 mod simulate;
+mod system;
+mod vector;
+mod vector_access;
 mod word;
 
 pub use class::{Execution, Refusal, classify};
-pub use insn::{AddSub, BranchIf, Insn, LandingPad, Literal, MoveWide, Width};
+pub use insn::{
+    AddSub, BranchIf, Comparand, Comparison, Insn, LandingPad, Literal, MoveWide, Size, StateField,
+    Width,
+};
 pub use regs::{Cond, Flags, PtRegs, Reg, RegSp};
+pub use sequence::{ExclusiveSequence, exclusive_sequence};
 pub use simulate::{BranchTargets, Memory, MemoryFault, SimulateError, simulate};

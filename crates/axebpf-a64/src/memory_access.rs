@@ -2,15 +2,23 @@
 
 use crate::class::{Execution, Refusal, Verdict, out_of_line_if};
 use crate::insn::{Insn, Literal, Width};
+use crate::vector_access;
 use crate::word::Word;
 
 /// Classifies a word of this group.
 pub(crate) fn classify(word: Word) -> Verdict {
+    if word.is(0x3b20_0c00, 0x1900_0400) {
+        return Err(Refusal::MemoryOperation);
+    }
     if word.bit(26) {
-        return Err(Refusal::Vector);
+        return vector_access::classify(word);
     }
     match word.bits(29, 27) {
         0b001 if !word.bit(24) => ordered(word),
+        // LDAPUR to STLUR.
+        0b011 if word.is(0x0320_0c00, 0x0100_0000) => {
+            out_of_line_if(transfer_is_allocated(word) && !is_prefetch(word))
+        }
         0b011 if word.bits(25, 24) == 0 => literal(word),
         0b101 => pair(word),
         0b111 if word.bit(24) => out_of_line_if(transfer_is_allocated(word)),
@@ -127,8 +135,21 @@ fn indexed_or_atomic(word: Word) -> Verdict {
     match word.bits(11, 10) {
         0b10 => out_of_line_if(word.bit(14) && transfer_is_allocated(word)),
         0b00 => out_of_line_if(atomic_is_allocated(word)),
-        _ => Err(Refusal::Unknown),
+        _ => authenticated(word),
     }
+}
+
+/// Classifies `LDRAA` and `LDRAB`.
+fn authenticated(word: Word) -> Verdict {
+    let base = word.bits(9, 5);
+    if word.bits(31, 30) != 0b11 {
+        return Err(Refusal::Unknown);
+    }
+    let writes_base = word.bit(11);
+    if writes_base && base != 31 && base == word.bits(4, 0) {
+        return Err(Refusal::Unpredictable);
+    }
+    Ok(Execution::OutOfLine)
 }
 
 /// Tells whether an atomic exists: `LDADD` to `LDUMIN`, `SWP`, `LDAPR`.

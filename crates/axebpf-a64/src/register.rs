@@ -8,7 +8,8 @@ pub(crate) fn classify(word: Word) -> Verdict {
     let allocated = if word.bit(28) {
         match word.bits(24, 21) {
             // ADC, SBC and their like.
-            0b0000 => word.bits(15, 10) == 0,
+            0b0000 if word.bits(15, 10) == 0 => true,
+            0b0000 => flags_only(word),
             // CCMP, CCMN.
             0b0010 => word.bit(29) && !word.bit(10) && !word.bit(4),
             // CSEL and its like.
@@ -38,13 +39,35 @@ fn one_source(word: Word) -> bool {
         0b00_0011 => word.bit(31),
         opcode => opcode <= 0b00_0101,
     };
-    !word.bit(29) && word.bits(20, 16) == 0 && known
+    !word.bit(29)
+        && match word.bits(20, 16) {
+            0b0_0000 => known,
+            0b0_0001 => word.bit(31) && authenticates(word),
+            _ => false,
+        }
+}
+
+/// Tells whether an operation of pointer authentication exists: `PACIA` to `XPACD`.
+fn authenticates(word: Word) -> bool {
+    match word.bits(15, 10) {
+        0b00_0000..=0b00_0111 => true,
+        // With a modifier of zero, or without one.
+        0b00_1000..=0b01_0001 => word.bits(9, 5) == 31,
+        _ => false,
+    }
+}
+
+/// Tells whether an operation that only changes flags exists: `RMIF`, `SETF8` and `SETF16`.
+fn flags_only(word: Word) -> bool {
+    word.is(0xffe0_7c10, 0xba00_0400) || word.is(0xffff_bc1f, 0x3a00_080d)
 }
 
 /// Tells whether an operation on two registers exists: divisions, shifts and checksums.
 fn two_sources(word: Word) -> bool {
     let known = match word.bits(15, 10) {
         0b00_0010 | 0b00_0011 | 0b00_1000..=0b00_1011 => true,
+        // PACGA.
+        0b00_1100 => word.bit(31),
         // A checksum takes an X register exactly if it takes a doubleword.
         opcode @ 0b01_0000..=0b01_0111 => (opcode & 0b11 == 0b11) == word.bit(31),
         _ => false,

@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-use crate::arithmetic::{Sum, move_wide, truncate};
-use crate::insn::{BranchIf, Insn, LandingPad, Literal, Width};
+use crate::arithmetic::{Sum, compare, move_wide, truncate};
+use crate::insn::{BranchIf, Comparand, Insn, LandingPad, Literal, StateField, Width};
 use crate::{PtRegs, RegSp};
 
 /// Memory as the simulated instruction sees it.
@@ -65,6 +65,9 @@ pub enum SimulateError {
         /// `PSTATE.BTYPE`, 1 to 3.
         btype: u8,
     },
+    /// It reads a register that EL0 may not read, at EL0.
+    #[error("the register cannot be read at EL0")]
+    Privileged,
 }
 
 /// The link register.
@@ -167,6 +170,20 @@ fn branch_target(insn: Insn, regs: &PtRegs) -> Option<u64> {
             when,
             offset,
         } if fits(truncate(regs.get(reg), width), when) => taken(offset),
+        Insn::CompareTwo {
+            test,
+            left,
+            right,
+            size,
+            offset,
+        } => {
+            let right = match right {
+                Comparand::Reg(reg) => regs.get(reg),
+                Comparand::Immediate(value) => value.into(),
+            };
+            let holds = compare(test, regs.get(left), right, size);
+            holds.then_some(offset).and_then(taken)
+        }
         Insn::TestBranch {
             reg,
             bit,
@@ -206,6 +223,16 @@ fn compute(insn: Insn, regs: &mut PtRegs, memory: &mut impl Memory) -> Result<()
             regs.set(dest, truncate(value, width));
         }
         Insn::AddSub { .. } | Insn::AddSubFlags { .. } => add_sub(insn, regs),
+        Insn::ReadState { dest, field } => {
+            if regs.pstate & StateField::CurrentEl.mask() == 0 && !field.is_open() {
+                return Err(SimulateError::Privileged);
+            }
+            regs.set(dest, regs.pstate & field.mask());
+        }
+        Insn::WriteFlags { value } => {
+            let mask = StateField::Nzcv.mask();
+            regs.pstate = regs.pstate & !mask | regs.get(value) & mask;
+        }
         Insn::LoadLiteral {
             literal,
             dest,

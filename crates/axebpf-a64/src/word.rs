@@ -38,6 +38,11 @@ impl Word {
         Reg::from_field(self.0 >> 5)
     }
 
+    /// Returns Rm as a register with the zero register.
+    pub(crate) const fn rm(self) -> Reg {
+        Reg::from_field(self.0 >> 16)
+    }
+
     /// Returns Rd as a register with the stack pointer.
     pub(crate) const fn rd_sp(self) -> RegSp {
         RegSp::from_field(self.0)

@@ -12,8 +12,8 @@ use crate::{Class, Disassembler, generate, oracle};
 /// How many cases one run of the oracle gets, which bounds the memory that they take.
 const RUN: usize = 50_000;
 
-/// The bits of the processor state that programs see: the flags and `BTYPE`.
-const VISIBLE: u64 = 0xf << 28 | 0b11 << 10;
+/// The bits of the processor state that programs see: the flags, `TCO`, `DIT`, `SSBS` and `BTYPE`.
+const VISIBLE: u64 = 0xf << 28 | 0b11 << 24 | 1 << 12 | 0b11 << 10;
 
 /// What the cases of a class came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,9 +115,12 @@ fn compare_simulated(before: &State, native: &State) -> Result<Outcome> {
             Ok(Outcome::Done)
         }
         Err(error) => {
-            let is_target = matches!(error, SimulateError::BranchTarget { .. });
+            let is_undefined = matches!(
+                error,
+                SimulateError::BranchTarget { .. } | SimulateError::Privileged
+            );
             ensure!(
-                is_target == (native.word == signal::ILL) && native.word != signal::TRAP,
+                is_undefined == (native.word == signal::ILL) && native.word != signal::TRAP,
                 "{insn:?}: the simulator says {error}, the processor signal {}",
                 native.word
             );

@@ -9,12 +9,15 @@ use crate::{Aim, Class};
 /// The bits of FPCR that choose how to round and what to flush.
 const ROUNDING: u64 = 0x07c0_0000;
 
+/// What user programs may set in the processor state beside the flags and `BTYPE`: `TCO`, `DIT` and `SSBS`.
+const SWITCHES: u64 = 1 << 25 | 1 << 24 | 1 << 12;
+
 /// Makes up a case of `class`: an accepted word, a place for it, and registers.
 pub(crate) fn case(class: &Class, random: &mut Random) -> State {
     let page = [CODE, GUARDED_CODE][random.below(2) as usize];
     let pc = page + place(random);
     let word = word(class, pc, random);
-    let pstate = random.below(16) << 28 | btype(random) << 10;
+    let pstate = random.below(16) << 28 | random.bits() & SWITCHES | btype(random) << 10;
     let mut state = State {
         regs: PtRegs {
             pc,

@@ -12,7 +12,8 @@
 //! 2. `decode` turns each instruction into one operation, and refuses what the instruction set does not define.
 //! 3. `check` is a pass over the decoded program: jumps, functions, call depth. `verify` follows the flow of control and of
 //!    values through it ([`Checks`] says what of this a program has to pass).
-//! 4. `interp` is the loop, `flow` how helpers steer it, `memory` the check that every access passes, `helper` what programs can call.
+//! 4. `specialize` and `fuse` give operations forms that run faster.
+//! 5. `interp` is the loop, `flow` how helpers steer it, `memory` the check that every access passes, `helper` what programs can call.
 //!
 //! Invariant: a program reaches its stack, its context, values of its own maps, and the ring-buffer records that it has
 //! reserved, and nothing else. `unsafe` is in `memory` and in the places that hand it memory (the default engine, and the

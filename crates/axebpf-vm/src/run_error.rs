@@ -67,7 +67,8 @@ pub enum RunError {
         /// The register's value.
         target: u64,
     },
-    /// Execution left the program. The load-time checks make this impossible for what they passed.
+    /// Execution left the program, which only those can that were made with
+    /// [`Checks::Instructions`](crate::Checks::Instructions).
     #[error("instruction {insn}: there is no such instruction")]
     FellOff {
         /// Where execution went.

@@ -46,7 +46,7 @@ impl Interp {
         facts: &Facts<'_>,
     ) -> Result<Self, CheckError> {
         let mut ops: Vec<Op> = decode::decode(insns, &facts.maps)?;
-        let layout = check::check(&ops)?;
+        let layout = check::check(&ops, checks)?;
         if checks == Checks::Full {
             verify(&ops, &layout, facts)?;
         }

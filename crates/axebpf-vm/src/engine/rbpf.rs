@@ -43,7 +43,7 @@ impl Rbpf {
             });
         }
         let ops = decode::decode(insns, &facts.maps)?;
-        let layout = check::check(&ops)?;
+        let layout = check::check(&ops, Checks::Structure)?;
         if checks == Checks::Full {
             verify(&ops, &layout, facts)?;
         }

@@ -1,5 +1,7 @@
 //! The way from a probe point to a program.
 
+#[cfg(feature = "hprobe")]
+mod hprobe;
 #[cfg(feature = "tracepoint-support")]
 mod tracepoint;
 
@@ -9,6 +11,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use axebpf_hit::HitGuard;
 use axebpf_vm::{CallStack, Context, Program, RunEnv};
 
+#[cfg(feature = "hprobe")]
+use crate::ProbeType;
 use crate::{
     Error, LinkCounts, LinkOptions, ProgramId, Target,
     printk::{Printk, ProgramPrintk},
@@ -77,6 +81,8 @@ impl Place {
         match self {
             #[cfg(feature = "tracepoint-support")]
             Self::Tracepoint(place) => place.missed(),
+            #[cfg(feature = "hprobe")]
+            Self::Hprobe(place) => place.missed(),
             #[cfg(not(feature = "tracepoint-support"))]
             Self::Nowhere(never) => match *never {},
         }
@@ -86,6 +92,8 @@ impl Place {
         match self {
             #[cfg(feature = "tracepoint-support")]
             Self::Tracepoint(place) => place.detach(),
+            #[cfg(feature = "hprobe")]
+            Self::Hprobe(place) => place.detach(),
             #[cfg(not(feature = "tracepoint-support"))]
             Self::Nowhere(never) => match never {},
         }
@@ -102,6 +110,8 @@ pub(crate) struct Attachment {
 enum Place {
     #[cfg(feature = "tracepoint-support")]
     Tracepoint(tracepoint::Tracepoint),
+    #[cfg(feature = "hprobe")]
+    Hprobe(hprobe::Hprobe),
     /// No kind of probe point that this build can attach to.
     #[cfg(not(feature = "tracepoint-support"))]
     #[expect(dead_code)]
@@ -126,6 +136,18 @@ impl Attachment {
                     place: Place::Tracepoint(place),
                 })
             }
+            #[cfg(feature = "hprobe")]
+            Target::Function {
+                kind: ProbeType::Hprobe | ProbeType::Hretprobe,
+                ..
+            } => {
+                let runner = Arc::new(runner);
+                let place = hprobe::Hprobe::attach(&runner, target, options)?;
+                Ok(Self {
+                    runner,
+                    place: Place::Hprobe(place),
+                })
+            }
             _ if options.filter.is_some() && !matches!(target, Target::Tracepoint { .. }) => {
                 Err(Error::NoFields {
                     target: target.clone(),
@@ -134,6 +156,33 @@ impl Attachment {
             _ => Err(Error::NotAvailable {
                 target: target.clone(),
             }),
+        }
+    }
+
+    /// Takes away what can be left in place if that goes wrong: the attachment is then as it was.
+    pub(crate) fn release(&self) -> Result<(), Error> {
+        match &self.place {
+            #[cfg(feature = "hprobe")]
+            Place::Hprobe(place) => place.detach(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns how many places there are.
+    pub(crate) fn places(&self) -> usize {
+        match &self.place {
+            #[cfg(feature = "hprobe")]
+            Place::Hprobe(place) => place.places(),
+            _ => 1,
+        }
+    }
+
+    /// Returns how many places that were meant cannot be probed.
+    pub(crate) fn left_out(&self) -> usize {
+        match &self.place {
+            #[cfg(feature = "hprobe")]
+            Place::Hprobe(place) => place.left_out(),
+            _ => 0,
         }
     }
 

@@ -1,7 +1,9 @@
 //! What can go wrong in the facade.
 
+#[cfg(any(feature = "runtime", feature = "hprobe"))]
+use alloc::string::String;
 #[cfg(feature = "runtime")]
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 
 use axebpf_hit::HitError;
 use thiserror::Error;
@@ -125,9 +127,93 @@ pub enum Error {
         /// What was asked for.
         target: Target,
     },
+    /// The hypervisor has not opened its functions to probes.
+    #[cfg(feature = "hprobe")]
+    #[error("this hypervisor has not set up probes on its functions")]
+    NoHprobes,
+    /// A place of the hypervisor cannot be probed.
+    #[cfg(feature = "hprobe")]
+    #[error(transparent)]
+    Hprobe(#[from] axebpf_hprobe::HprobeError),
+    /// A pattern over the names of functions is none.
+    #[cfg(feature = "hprobe")]
+    #[error("`{text}` is no glob: {cause}")]
+    BadGlob {
+        /// The pattern.
+        text: String,
+        /// What is wrong with it.
+        cause: axebpf_symbols::GlobError,
+    },
+    /// There is no such function in the image; it may have been inlined everywhere.
+    #[cfg(all(feature = "hprobe", feature = "runtime"))]
+    #[error("there is no function `{name}`; the compiler may have inlined it")]
+    NoFunction {
+        /// What was asked for.
+        name: String,
+        /// Functions that may have been meant, the likeliest first.
+        near: Vec<String>,
+    },
+    /// Several functions have this name: instances of a generic one, say.
+    #[cfg(all(feature = "hprobe", feature = "runtime"))]
+    #[error("{} functions are called `{name}`", addresses.len())]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// Where they start.
+        addresses: Vec<axebpf_platform::HostVirt>,
+    },
+    /// The place is behind the end of the function.
+    #[cfg(all(feature = "hprobe", feature = "runtime"))]
+    #[error("`{name}` has {size} bytes, so {offset:#x} is outside of it")]
+    OutsideFunction {
+        /// The function.
+        name: String,
+        /// The offset that was asked for.
+        offset: u64,
+        /// The size of the function in bytes.
+        size: u64,
+    },
+    /// The return of a function is probed at its entry, and this is not one.
+    #[cfg(all(feature = "hprobe", feature = "runtime"))]
+    #[error("{at} is within the function at {function}; its return is probed at its entry")]
+    NotAnEntry {
+        /// What was asked for.
+        at: axebpf_platform::HostVirt,
+        /// Where the function starts.
+        function: axebpf_platform::HostVirt,
+    },
+    /// A glob, which can mean many functions, came with an offset into one.
+    #[cfg(all(feature = "hprobe", feature = "runtime"))]
+    #[error("`{glob}` can mean many functions, which no offset fits")]
+    OffsetOfMany {
+        /// The glob.
+        glob: String,
+    },
+    /// A glob means more functions than may be probed at once.
+    #[cfg(all(feature = "hprobe", feature = "runtime"))]
+    #[error("`{glob}` means {found} functions, more than the limit of {limit}")]
+    TooManyFunctions {
+        /// The glob.
+        glob: String,
+        /// How many functions it means.
+        found: usize,
+        /// How many a link may have.
+        limit: usize,
+    },
+    /// None of the functions that a glob means can be probed.
+    #[cfg(all(feature = "hprobe", feature = "runtime"))]
+    #[error("none of the {} that `{glob}` means can be probed: {first}", count(*found, "function"))]
+    NothingToProbe {
+        /// The glob.
+        glob: String,
+        /// How many functions it means.
+        found: usize,
+        /// Why the first one cannot be probed.
+        first: axebpf_hprobe::HprobeError,
+    },
     /// The filter of a link needs a record to look at, which its kind of probe point does not have.
     #[cfg(feature = "runtime")]
-    #[error("cannot filter {target}: only the fields of tracepoints can be filtered")]
+    #[error("cannot filter {target}: there are no fields to filter by in this build")]
     NoFields {
         /// What was asked for.
         target: Target,

@@ -94,6 +94,8 @@ extern crate std;
 
 mod error;
 mod global;
+#[cfg(feature = "hprobe")]
+mod hprobe;
 mod id;
 mod probe_type;
 mod registry;
@@ -145,6 +147,8 @@ pub mod probe {
 
 pub use error::Error;
 pub use global::init;
+#[cfg(feature = "hprobe")]
+pub use hprobe::HprobeSetup;
 pub use id::{LinkId, MapId, ObjectId, ProgramId};
 #[cfg(feature = "runtime")]
 pub use link::{LinkCounts, LinkInfo, LinkOptions};

@@ -17,18 +17,41 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkOptions<'a> {
-    /// The filter on the fields of a tracepoint, such as `reason == 36 && vcpu_id == 1`: the
-    /// program runs only for hits that it lets through.
+    /// The filter on the fields of a tracepoint, such as `reason == 36 && vcpu_id == 1`, or on the
+    /// registers at a probe, such as `x0 == 0 && cpu == 1`: the program runs only for hits that it
+    /// lets through.
     pub filter: Option<&'a str>,
     /// A number that the program can ask for, so that one program can serve several links.
     pub cookie: u64,
+    /// How many calls of a function whose return is probed may be in flight at a time; those beyond
+    /// are missed. 256 unless given.
+    pub maxactive: Option<u32>,
+    /// How many functions a glob may mean; [`MAX_FUNCTIONS`](Self::MAX_FUNCTIONS) unless given.
+    pub max_functions: Option<usize>,
 }
 
 impl<'a> LinkOptions<'a> {
+    /// How many functions the glob of a probe may mean, unless the link says otherwise.
+    pub const MAX_FUNCTIONS: usize = 256;
+
     /// Runs the program only for hits that `filter` lets through.
     #[must_use]
     pub fn with_filter(mut self, filter: &'a str) -> Self {
         self.filter = Some(filter);
+        self
+    }
+
+    /// Allows `calls` calls of a function whose return is probed to be in flight at a time.
+    #[must_use]
+    pub fn with_maxactive(mut self, calls: u32) -> Self {
+        self.maxactive = Some(calls);
+        self
+    }
+
+    /// Allows the glob of a probe to mean `functions` functions.
+    #[must_use]
+    pub fn with_max_functions(mut self, functions: usize) -> Self {
+        self.max_functions = Some(functions);
         self
     }
 
@@ -68,6 +91,10 @@ pub struct LinkInfo {
     pub filter: Option<String>,
     /// The number that the program can ask for.
     pub cookie: u64,
+    /// How many places it probes: one, or what the glob of a probe means.
+    pub places: usize,
+    /// How many functions that the glob means cannot be probed, and are left out.
+    pub left_out: usize,
     /// What happened so far.
     pub counts: LinkCounts,
 }
@@ -104,7 +131,9 @@ impl Registry {
     ///
     /// [`Error::NoProgram`], [`Error::NoEvent`] when the image has no such tracepoint,
     /// [`Error::Filter`] when the filter does not fit its fields, [`Error::NotAvailable`] when
-    /// this build cannot attach to that kind of probe point.
+    /// this build cannot attach to that kind of probe point. For functions of the hypervisor also
+    /// `Error::NoFunction` and others that say what is wrong with the name, and `Error::Hprobe`, why
+    /// the place cannot be probed.
     pub fn attach_to(
         &self,
         program: ProgramId,
@@ -132,7 +161,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::NoLink`] when there is none.
+    /// [`Error::NoLink`] when there is none; where the text of a probed function cannot be written,
+    /// `Error::Hprobe`, and the link is still there.
     pub fn detach(&self, id: LinkId) -> Result<LinkCounts, Error> {
         let mut state = self.state.lock()?;
         detach_from(&mut state, id)
@@ -167,6 +197,9 @@ impl Registry {
 
 /// Detaches one link while the lock is held.
 pub(crate) fn detach_from(state: &mut State, id: LinkId) -> Result<LinkCounts, Error> {
+    // What cannot be taken out of the text stays a link.
+    let link = state.links.get(&id).ok_or(Error::NoLink { id })?;
+    link.attachment.release()?;
     let link = state.links.remove(&id).ok_or(Error::NoLink { id })?;
     link.attachment.detach()
 }
@@ -179,6 +212,8 @@ fn link_info(state: &State, id: LinkId, link: &Link) -> Option<LinkInfo> {
         target: link.target.clone(),
         filter: link.filter.clone(),
         cookie: link.cookie,
+        places: link.attachment.places(),
+        left_out: link.attachment.left_out(),
         counts: link.attachment.counts(),
     })
 }

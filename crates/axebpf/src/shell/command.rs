@@ -26,7 +26,8 @@ pub(crate) enum Commands {
         all(
             feature = "runtime",
             feature = "tracepoint-support",
-            feature = "symbols"
+            feature = "symbols",
+            feature = "hprobe"
         ),
         expect(dead_code)
     )]
@@ -66,6 +67,11 @@ const MAP: Commands = Commands::Many(super::map::COMMANDS);
 #[cfg(not(feature = "runtime"))]
 const MAP: Commands = Commands::Missing("runtime");
 
+#[cfg(all(feature = "hprobe", feature = "runtime"))]
+const HPROBE: Commands = Commands::Many(super::hprobe::COMMANDS);
+#[cfg(not(all(feature = "hprobe", feature = "runtime")))]
+const HPROBE: Commands = Commands::Missing("hprobe");
+
 #[cfg(feature = "symbols")]
 const SYM: Commands = Commands::One(super::sym::COMMAND);
 #[cfg(not(feature = "symbols"))]
@@ -92,6 +98,11 @@ pub(crate) const GROUPS: &[Group] = &[
         name: "map",
         summary: "the data that programs keep",
         commands: MAP,
+    },
+    Group {
+        name: "hprobe",
+        summary: "probes on its functions",
+        commands: HPROBE,
     },
     Group {
         name: "sym",

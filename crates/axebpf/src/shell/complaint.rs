@@ -69,12 +69,42 @@ impl From<crate::Error> for Complaint {
             crate::Error::Tracepoint(error) => error.into(),
             #[cfg(feature = "tracepoint-support")]
             crate::Error::Filter(_) => {
-                complaint.hint("`trace format EVENT` shows the fields of an event")
+                complaint.hint(
+                    "`trace format EVENT` shows the fields of an event, `help link attach` those of a probe",
+                )
             }
             #[cfg(all(feature = "runtime", feature = "tracepoint-support"))]
             crate::Error::NoEvent { name } => {
                 let known = axebpf_tp::events().map(axebpf_tp::Event::full_name);
                 Self::unknown("tracepoint", &name, known, "trace list")
+            }
+            #[cfg(all(feature = "hprobe", feature = "runtime"))]
+            crate::Error::NoFunction { near, .. } => complaint.hint(match near.as_slice() {
+                [] => "`sym '*PART*'` finds parts of names".to_string(),
+                near => {
+                    let near: Vec<&str> = near.iter().map(String::as_str).collect();
+                    format!(
+                        "did you mean {}? `sym '*PART*'` finds parts of names",
+                        or_list(&near)
+                    )
+                }
+            }),
+            #[cfg(all(feature = "hprobe", feature = "runtime"))]
+            crate::Error::Ambiguous { addresses, .. } => {
+                let shown: Vec<_> = addresses.iter().take(4).map(ToString::to_string).collect();
+                complaint.hint(format!(
+                    "say which by its address ({}{}), or mean all by a glob",
+                    shown.join(", "),
+                    if addresses.len() > 4 { ", ..." } else { "" }
+                ))
+            }
+            #[cfg(all(feature = "hprobe", feature = "runtime"))]
+            crate::Error::TooManyFunctions { .. } => {
+                complaint.hint("narrow it, or allow more with --limit N")
+            }
+            #[cfg(feature = "hprobe")]
+            crate::Error::Hprobe(axebpf_hprobe::HprobeError::Protected { .. }) => {
+                complaint.hint("`hprobe blacklist` lists all that must not be probed")
             }
             #[cfg(feature = "runtime")]
             crate::Error::Busy { .. } => {

@@ -1,17 +1,22 @@
 //! `link`.
 
-use alloc::{format, string::ToString, vec, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 use core::fmt::Write;
 
 use super::{
     CommandResult, Session,
     args::Args,
     command::Command,
-    complaint::Complaint,
+    complaint::{Complaint, counted},
     find,
     table::{Align, Table},
 };
-use crate::{LinkId, LinkOptions, Target};
+use crate::{LinkId, LinkInfo, LinkOptions, Target};
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -26,14 +31,21 @@ during which it was stopped (`prog show` says why).",
     },
     Command {
         name: "attach",
-        usage: "link attach PROGRAM [TARGET] [--cookie N] [if FILTER]",
+        usage: "link attach PROGRAM [TARGET] [--cookie N] [--maxactive N] [--limit N] [if FILTER]",
         summary: "attaches a program to a probe point",
         details: "\
-PROGRAM is a number, a name, or OBJECT/NAME. TARGET is a probe point, such as
-tracepoint:vmm:vm_create, or vmm:vm_create for short; without it the section
-of the program says. FILTER is over the fields of a tracepoint (`trace format`
-shows them): reason == 36 && vcpu_id == 1. --cookie gives the program a number
-that it can ask for.",
+PROGRAM is a number, a name, or OBJECT/NAME. TARGET is a probe point; without
+it the section of the program says:
+    tracepoint:vmm:vm_create, or vmm:vm_create for short
+    hprobe:NAME, hprobe:NAME+OFFSET, hprobe:0xADDRESS, hprobe:'GLOB'
+    hretprobe:NAME, hretprobe:'GLOB'
+The latter two kinds are functions of the hypervisor, mangled or demangled. Of
+what a glob means, functions that cannot be probed are left out; --limit is the
+most that it may mean (256). FILTER is over the fields of a tracepoint (`trace
+format` shows them): reason == 36 && vcpu_id == 1; or over the registers of a
+probe: x0 to x30, sp, pc, pstate, arg0 to arg7 at an entry, ret and duration_ns
+at a return, vm_id, vcpu_id, cpu. --cookie gives the program a number that it
+can ask for; --maxactive is how many calls may wait for their return (256).",
         run: attach,
     },
     Command {
@@ -66,6 +78,9 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     for link in links {
         let program = registry.program(link.program)?;
         let mut target = link.target.to_string();
+        if link.places != 1 || link.left_out != 0 {
+            target.push_str(&format!(" ({})", places(&link)));
+        }
         if link.cookie != 0 {
             target.push_str(&format!(" cookie {}", link.cookie));
         }
@@ -88,6 +103,8 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
 
 fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let cookie = args.number("--cookie")?.unwrap_or(0);
+    let maxactive = args.number("--maxactive")?;
+    let limit = args.number("--limit")?;
     let filter = args.filter()?;
     let name = args.need("the program")?;
     let target = args
@@ -103,18 +120,32 @@ fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let info = find::program(registry, name)?;
     let mut options = LinkOptions::default().with_cookie(cookie);
     options.filter = filter;
+    options.maxactive = maxactive.map(|calls| u32::try_from(calls).unwrap_or(u32::MAX));
+    options.max_functions = limit.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
     let id = match &target {
         Some(target) => registry.attach_to(info.id, target, &options)?,
         None => registry.attach(info.id, &options)?,
     };
     let link = registry.link(id)?;
-    writeln!(
-        session.out(),
-        "link {id}: {} at {}",
-        info.program.name(),
-        link.target
-    )?;
+    let mut out = session.out();
+    write!(out, "link {id}: {} at {}", info.program.name(), link.target)?;
+    if link.places != 1 || link.left_out != 0 {
+        write!(out, "\n{}", places(&link))?;
+    }
+    if link.left_out != 0 {
+        write!(out, "; `hprobe check` says why")?;
+    }
+    writeln!(out)?;
     Ok(())
+}
+
+/// Says how many places a link has.
+fn places(link: &LinkInfo) -> String {
+    let places = counted(link.places as u64, "function");
+    match link.left_out {
+        0 => places,
+        left_out => format!("{places}, {left_out} left out"),
+    }
 }
 
 fn detach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {

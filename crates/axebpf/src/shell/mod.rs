@@ -62,6 +62,8 @@ pub mod upload;
 mod disasm;
 #[cfg(feature = "runtime")]
 mod find;
+#[cfg(all(feature = "hprobe", feature = "runtime"))]
+mod hprobe;
 #[cfg(feature = "runtime")]
 mod layout;
 #[cfg(feature = "runtime")]

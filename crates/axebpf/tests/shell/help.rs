@@ -29,12 +29,24 @@ const ALL_COMMANDS: &[&str] = &[
     "help",
 ];
 
+/// Those that only some builds have.
+const HPROBE_COMMANDS: &[&str] = if cfg!(feature = "hprobe") {
+    &["hprobe list", "hprobe check", "hprobe blacklist"]
+} else {
+    &[]
+};
+
 #[test]
 fn every_command_has_help() {
     let mut session = Session::new();
     let overview = session.ok("help");
-    assert_eq!(overview.lines().count(), ALL_COMMANDS.len() + 2);
-    for command in ALL_COMMANDS {
+    // Of a group that is not there, one line says why.
+    let hprobe_lines = HPROBE_COMMANDS.len().max(1);
+    assert_eq!(
+        overview.lines().count(),
+        ALL_COMMANDS.len() + hprobe_lines + 2
+    );
+    for command in ALL_COMMANDS.iter().chain(HPROBE_COMMANDS) {
         assert!(overview.contains(command), "{command}");
         let help = session.ok(&format!("help {command}"));
         assert!(help.starts_with(&format!("usage: {command}")), "{help}");
@@ -44,5 +56,8 @@ fn every_command_has_help() {
         assert!(session.ok(&format!("help {group}")).starts_with(group));
     }
     let names: Vec<_> = Shell::commands().collect();
-    assert_eq!(names, ["trace", "prog", "link", "map", "sym", "help"]);
+    assert_eq!(
+        names,
+        ["trace", "prog", "link", "map", "hprobe", "sym", "help"]
+    );
 }

@@ -36,8 +36,8 @@ fn links_attach_count_and_detach() {
         &["the filter", "expected"],
     );
     session.complains(
-        "link attach count hprobe:handle_exit",
-        &["cannot attach to hprobe:handle_exit: hprobes are not available"],
+        "link attach count kprobe:do_exit",
+        &["cannot attach to kprobe:do_exit: kprobes are not available"],
     );
     assert_eq!(
         session.ok("link detach 1"),

@@ -1,0 +1,206 @@
+//! Setting up probes on the hypervisor's own functions.
+
+use alloc::{string::String, vec::Vec};
+use core::ops::Range;
+
+use axebpf_hprobe::{Blacklist, BranchTargets, Config, Protection, StoreFn};
+use axebpf_platform::{HostVirt, Platform};
+use axebpf_symbols::{Glob, Symbol, SymbolTable};
+
+use super::{
+    FUNCTIONS, Functions,
+    closed::{CLOSED, Closed, NEVER_REACHED, Reach},
+};
+use crate::Error;
+
+/// What a hypervisor says about itself before its functions can be probed.
+///
+/// Closed to probes without being asked is what a hit executes in axebpf and in the platform, and what writing text
+/// executes, with all that these call. A hypervisor adds its own trap entry and exit.
+///
+/// # Examples
+///
+/// ```no_run
+/// use axebpf::HprobeSetup;
+/// use axebpf::platform::HostVirt;
+/// use axebpf::probe::hprobe::Protection;
+/// # fn symbols() -> &'static axebpf::symbols::SymbolTable<'static> { unimplemented!() }
+/// # fn simulated_store(_: u64, _: &[u8]) {}
+/// # let (text, vectors) = (0x4020_0000..0x4040_0000, 0x4020_0800..0x4020_1000);
+///
+/// // After `Axebpf::new`, when the symbols are there.
+/// HprobeSetup::new(symbols(), HostVirt::new(text.start)..HostVirt::new(text.end))
+///     .close_range(HostVirt::new(vectors.start)..HostVirt::new(vectors.end), Protection::TrapEntry)
+///     .close("my_hypervisor::vectors::*", Protection::TrapEntry)
+///     .install()?;
+/// # Ok::<(), axebpf::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "it does nothing until it is installed"]
+pub struct HprobeSetup {
+    symbols: &'static SymbolTable<'static>,
+    text: Range<HostVirt>,
+    ranges: Vec<(Range<HostVirt>, Protection)>,
+    closed: Vec<Closed<String>>,
+    never_reached: Vec<String>,
+    branch_targets: BranchTargets,
+    store: Option<StoreFn>,
+    return_capacity: Option<usize>,
+}
+
+impl HprobeSetup {
+    /// Starts with the symbols of the image and the range of its text.
+    pub fn new(symbols: &'static SymbolTable<'static>, text: Range<HostVirt>) -> Self {
+        Self {
+            symbols,
+            text,
+            ranges: Vec::new(),
+            closed: Vec::new(),
+            never_reached: Vec::new(),
+            branch_targets: BranchTargets::Unimplemented,
+            store: None,
+            return_capacity: None,
+        }
+    }
+
+    /// Closes a range of text, such as the exception vectors.
+    pub fn close_range(mut self, range: Range<HostVirt>, why: Protection) -> Self {
+        self.ranges.push((range, why));
+        self
+    }
+
+    /// Closes the functions whose names match `glob`, mangled or demangled.
+    pub fn close(self, glob: &str, why: Protection) -> Self {
+        self.close_to(glob, why, Reach::Alone)
+    }
+
+    /// Closes the functions whose names match `glob`, and those that they call, directly or through others.
+    ///
+    /// Calls through pointers are not followed.
+    pub fn close_reachable(self, glob: &str, why: Protection) -> Self {
+        self.close_to(glob, why, Reach::WithCallees)
+    }
+
+    fn close_to(mut self, glob: &str, why: Protection, reach: Reach) -> Self {
+        self.closed.push(Closed {
+            glob: glob.into(),
+            why,
+            reach,
+        });
+        self
+    }
+
+    /// Says that the functions whose names match `glob` are never come to in a hit although there is a call, such as
+    /// what reports a bug. They stay open.
+    pub fn never_reached(mut self, glob: &str) -> Self {
+        self.never_reached.push(glob.into());
+        self
+    }
+
+    /// Says what indirect branches find in the text (`FEAT_BTI`). Nothing in particular, unless told.
+    pub fn with_branch_targets(mut self, branch_targets: BranchTargets) -> Self {
+        self.branch_targets = branch_targets;
+        self
+    }
+
+    /// Has stores to the stack simulated, as [`Config::with_store`] says.
+    pub fn with_store(mut self, store: StoreFn) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Says how many calls can be waiting for their return at a time, in all.
+    pub fn with_return_capacity(mut self, calls: usize) -> Self {
+        self.return_capacity = Some(calls);
+        self
+    }
+
+    /// Works out what is closed, and opens the rest to probes. Once for each image, after
+    /// [`Axebpf::new`](crate::Axebpf::new).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hprobe`] when it was called before, when there is no platform yet, or when the functions that are
+    /// closed cannot be followed; [`Error::BadGlob`] for a glob that is none.
+    pub fn install(self) -> Result<(), Error> {
+        let platform = axebpf_hit::platform().ok_or(Error::NoHprobes)?;
+        let blacklist = self.blacklist(platform)?;
+        let mut config = Config::new(blacklist.clone()).with_branch_targets(self.branch_targets);
+        if let Some(store) = self.store {
+            config = config.with_store(store);
+        }
+        if let Some(calls) = self.return_capacity {
+            config = config.with_return_capacity(calls);
+        }
+        axebpf_hprobe::install(config)?;
+        FUNCTIONS.call_once(|| Functions {
+            symbols: self.symbols,
+            blacklist,
+            platform,
+        });
+        Ok(())
+    }
+
+    /// Makes the list of what must not be probed. What the hypervisor says comes first, as the first reason is shown.
+    fn blacklist(&self, platform: &'static dyn Platform) -> Result<Blacklist, Error> {
+        let mut blacklist = Blacklist::new(self.text.clone())?;
+        for (range, why) in &self.ranges {
+            blacklist.protect(range.clone(), *why)?;
+        }
+        let ends = self.ends()?;
+        let function_at = |at: HostVirt| self.function_at(at, &ends);
+        let own = self.closed.iter().map(|closed| Closed {
+            glob: closed.glob.as_str(),
+            why: closed.why,
+            reach: closed.reach,
+        });
+        for Closed { glob, why, reach } in own.chain(CLOSED) {
+            let glob = compile(glob)?;
+            let functions = self.symbols.matching(&glob).filter(Symbol::is_code);
+            match reach {
+                Reach::Alone => {
+                    for symbol in functions {
+                        blacklist.protect(range(&symbol), why)?;
+                    }
+                }
+                Reach::WithCallees => {
+                    let roots: Vec<_> = functions.map(|s| HostVirt::new(s.address())).collect();
+                    blacklist.protect_reachable(roots, &function_at, platform, why)?;
+                }
+            }
+        }
+        Ok(blacklist)
+    }
+
+    /// Returns where the functions are at which a search ends.
+    fn ends(&self) -> Result<Vec<u64>, Error> {
+        let own = self.never_reached.iter().map(String::as_str);
+        let mut ends = Vec::new();
+        for glob in own.chain(NEVER_REACHED) {
+            let glob = compile(glob)?;
+            ends.extend(self.symbols.matching(&glob).map(|symbol| symbol.address()));
+        }
+        ends.sort_unstable();
+        Ok(ends)
+    }
+
+    /// Returns the function around an address, unless it is where a search ends.
+    fn function_at(&self, at: HostVirt, ends: &[u64]) -> Option<Range<HostVirt>> {
+        let symbol = self.symbols.lookup_address(at.get())?.symbol;
+        let is_end = ends.binary_search(&symbol.address()).is_ok();
+        (symbol.is_code() && !is_end && self.text.contains(&at)).then(|| range(&symbol))
+    }
+}
+
+fn compile(glob: &str) -> Result<Glob, Error> {
+    Glob::new(glob).map_err(|cause| Error::BadGlob {
+        text: glob.into(),
+        cause,
+    })
+}
+
+/// Returns where a function is: at least one instruction.
+fn range(symbol: &Symbol<'_>) -> Range<HostVirt> {
+    let (start, size) = (symbol.address(), symbol.size().max(4));
+    HostVirt::new(start)..HostVirt::new(start.saturating_add(size))
+}

@@ -340,3 +340,28 @@ pub enum Insn {
         offset: i64,
     },
 }
+
+impl Insn {
+    /// Returns how far the instruction may branch, for direct branches and calls.
+    #[must_use]
+    pub const fn branch_offset(self) -> Option<i64> {
+        match self {
+            Self::Branch { offset }
+            | Self::BranchLink { offset }
+            | Self::BranchCond { offset, .. }
+            | Self::CompareBranch { offset, .. }
+            | Self::CompareTwo { offset, .. }
+            | Self::TestBranch { offset, .. } => Some(offset),
+            _ => None,
+        }
+    }
+
+    /// Tells whether the instruction behind this one may be executed after it, for calls when they return.
+    #[must_use]
+    pub const fn falls_through(self) -> bool {
+        !matches!(
+            self,
+            Self::Branch { .. } | Self::BranchReg { .. } | Self::Ret { .. }
+        )
+    }
+}

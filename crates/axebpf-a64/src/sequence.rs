@@ -153,13 +153,10 @@ fn flow(word: u32) -> (Option<i64>, bool) {
         let ends = word & 0xfe00_0000 == 0xd600_0000 && word & 0x00e0_0000 != 0x0020_0000;
         return (None, !ends);
     };
-    match insn {
-        Insn::Branch { offset } => (Some(offset), false),
-        Insn::BranchReg { .. } | Insn::Ret { .. } => (None, false),
-        Insn::BranchCond { offset, .. }
-        | Insn::CompareBranch { offset, .. }
-        | Insn::TestBranch { offset, .. }
-        | Insn::CompareTwo { offset, .. } => (Some(offset), true),
-        _ => (None, true),
-    }
+    // A call comes back.
+    let offset = match insn {
+        Insn::BranchLink { .. } => None,
+        _ => insn.branch_offset(),
+    };
+    (offset, insn.falls_through())
 }

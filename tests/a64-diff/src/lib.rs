@@ -15,7 +15,8 @@
 //! |---|---|
 //! | `AXEBPF_A64_ORACLE` | the oracle's executable, which `cargo xtask test` builds |
 //! | `AXEBPF_A64_CASES` | how many cases a class, 2,000 by default |
-//! | `AXEBPF_A64_SEED` | where the random numbers start |
+//! | `AXEBPF_A64_SEED` | where the random numbers start, 0 by default |
+//! | `AXEBPF_A64_STRIDE` | how far the words are apart that are swept over, 4,099 by default |
 #![forbid(unsafe_code)]
 
 mod check;

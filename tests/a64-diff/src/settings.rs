@@ -7,6 +7,9 @@ use anyhow::{Context, Result};
 /// How many cases a class, unless the environment says.
 const CASES: usize = 2_000;
 
+/// How far the words are apart that are swept over, unless the environment says: a prime number.
+const STRIDE: usize = 4_099;
+
 /// What the environment says.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -16,6 +19,8 @@ pub struct Settings {
     pub cases: usize,
     /// Where the random numbers start.
     pub seed: u64,
+    /// How far the words are apart that are swept over.
+    pub stride: usize,
 }
 
 impl Settings {
@@ -32,6 +37,7 @@ impl Settings {
             oracle: oracle.into(),
             cases: number("AXEBPF_A64_CASES")?.unwrap_or(CASES),
             seed: number("AXEBPF_A64_SEED")?.unwrap_or(0),
+            stride: number("AXEBPF_A64_STRIDE")?.unwrap_or(STRIDE).max(1),
         })
     }
 }

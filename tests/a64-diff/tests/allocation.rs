@@ -1,6 +1,6 @@
 //! What is accepted, against LLVM's disassembler, and against the classes that are compared with a processor.
 
-use axebpf_a64::{Execution, classify};
+use axebpf_a64::{BranchTargets, Execution, Memory, MemoryFault, PtRegs, classify, simulate};
 use axebpf_a64_diff::{
     Class, Disassembler, Random, Settings, Verdict, out_of_line, simulated, vectors,
 };
@@ -84,4 +84,45 @@ fn every_accepted_word_is_in_a_class_that_is_compared() {
         };
         assert!(found, "{word:#010x}");
     }
+}
+
+/// Memory that is nowhere.
+struct Nowhere;
+
+impl Memory for Nowhere {
+    fn read(&mut self, addr: u64, _: &mut [u8]) -> Result<(), MemoryFault> {
+        Err(MemoryFault { addr })
+    }
+
+    fn write(&mut self, addr: u64, _: &[u8]) -> Result<(), MemoryFault> {
+        Err(MemoryFault { addr })
+    }
+}
+
+#[test]
+fn every_word_is_classified_and_what_is_simulated_can_be() {
+    let stride = Settings::read().unwrap().stride;
+    let start = PtRegs {
+        pc: 0xffff_8000_1234_5678,
+        pstate: 0x9,
+        ..PtRegs::default()
+    };
+    let mut counts = [0_u64; 3];
+    for word in (0..=u32::MAX).step_by(stride) {
+        let kind = match classify(word) {
+            Ok(Execution::OutOfLine) => 0,
+            Ok(Execution::Simulate(insn)) => {
+                let mut regs = start;
+                let result = simulate(insn, &mut regs, &mut Nowhere, BranchTargets::Guarded);
+                // Only an exception leaves everything as it was; a branch may go where it is.
+                let may_stay = result.is_err() || insn.branch_offset() == Some(0);
+                assert!(regs.pc != start.pc || may_stay, "{word:#010x}");
+                1
+            }
+            Err(_) => 2,
+        };
+        counts[kind] += 1;
+    }
+    println!("out of line, simulated, refused: {counts:?}");
+    assert!(counts.iter().all(|&count| count > 0));
 }

@@ -24,7 +24,7 @@ use crate::report::{Engine, Row};
 #[derive(Parser)]
 struct Args {
     /// The number of rounds in which the engines take turns.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 60)]
     rounds: usize,
     /// Also write the measurements to this file, as JSON.
     #[arg(long, value_name = "FILE")]

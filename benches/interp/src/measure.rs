@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::engines::Run;
 
-/// How long each engine runs in each round, at least.
-const TURN: Duration = Duration::from_millis(8);
+/// How long each engine runs in each round, at least: short, so that on a busy machine some turns pass undisturbed.
+const TURN: Duration = Duration::from_millis(2);
 
 /// The times of one run of a program, in nanoseconds.
 #[derive(Clone, Copy, Debug)]

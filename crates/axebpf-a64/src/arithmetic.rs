@@ -1,7 +1,7 @@
 //! Arithmetic of the simulated instructions.
 
 use crate::Flags;
-use crate::insn::{AddSub, Comparison, MoveWide, Size, Width};
+use crate::operand::{AddSub, Comparison, MoveWide, Size, Width};
 
 /// Returns the low bits of `value` that `width` has.
 pub(crate) fn truncate(value: u64, width: Width) -> u64 {

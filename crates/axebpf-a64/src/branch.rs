@@ -2,7 +2,8 @@
 
 use crate::Cond;
 use crate::class::{Execution, Refusal, Verdict};
-use crate::insn::{BranchIf, Comparand, Comparison, Insn, Size};
+use crate::insn::Insn;
+use crate::operand::{BranchIf, Comparand, Comparison, Size};
 use crate::system;
 use crate::word::Word;
 

@@ -1,7 +1,8 @@
 //! Data processing with an immediate (ARM ARM C4.1.93).
 
 use crate::class::{Execution, Refusal, Verdict, out_of_line_if};
-use crate::insn::{AddSub, Insn, MoveWide, Width};
+use crate::insn::Insn;
+use crate::operand::{AddSub, MoveWide, Width};
 use crate::word::Word;
 
 /// Classifies a word of this group.

@@ -1,7 +1,8 @@
 //! Loads and stores (ARM ARM C4.1.96).
 
 use crate::class::{Execution, Refusal, Verdict, out_of_line_if};
-use crate::insn::{Insn, Literal, Width};
+use crate::insn::Insn;
+use crate::operand::{Literal, Width};
 use crate::vector_access;
 use crate::word::Word;
 

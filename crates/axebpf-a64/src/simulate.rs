@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use crate::arithmetic::{Sum, compare, move_wide, truncate};
-use crate::insn::{BranchIf, Comparand, Insn, LandingPad, Literal, StateField, Width};
+use crate::insn::Insn;
+use crate::operand::{BranchIf, Comparand, LandingPad, Literal, StateField, Width};
 use crate::{PtRegs, RegSp};
 
 /// Memory as the simulated instruction sees it.

@@ -1,7 +1,8 @@
 //! Hints, barriers and system registers (ARM ARM C4.1.94, D23.2).
 
 use crate::class::{Execution, Refusal, Verdict, out_of_line_if};
-use crate::insn::{Insn, LandingPad, StateField};
+use crate::insn::Insn;
+use crate::operand::{LandingPad, StateField};
 use crate::word::Word;
 
 /// Classifies hints, barriers, and what accesses system registers.

@@ -1,6 +1,6 @@
 //! The fields of an instruction word.
 
-use crate::insn::Width;
+use crate::operand::Width;
 use crate::{Reg, RegSp};
 
 /// An instruction word, and access to its fields.

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axebpf_hit::HitGuard;
+use axebpf_maps::{Map, MapKind, MapSpec, UpdateFlags};
 use axebpf_platform::HostVirt;
 use axebpf_platform::mock::MOCK;
 use axebpf_vm::{
-    Context, Helper, LoadOptions, ObjectFile, PrintkFull, PrintkRecord, PrintkSink, Program,
-    RunEnv, StackStart,
+    ArgKind, Context, Helper, LoadOptions, ObjectFile, PrintkFull, PrintkRecord, PrintkSink,
+    Program, RunEnv, StackStart,
 };
 
 thread_local! {
@@ -147,6 +148,89 @@ fn no_helper_allocates() {
         assert_eq!(program.stats().helper_errors, 0, "{}", program.name());
     }
     assert_eq!(sink.0.load(Ordering::Relaxed), 2);
+}
+
+/// Makes a program that calls `helper` on map 0, with an argument of the right kind in each place, and ends.
+fn calls_on_map(helper: Helper, map: &Arc<Map>) -> Program {
+    // Where the arguments' memory is on the stack: a key or value, and a number of bytes of it.
+    const MEMORY: i32 = -256;
+    const LEN: i32 = 64;
+    let mut insns = vec![support::mov_reg(6, 1)];
+    let mut functions = Vec::new();
+    for (register, kind) in (1..).zip(helper.args()) {
+        match kind {
+            ArgKind::Map => insns.extend(support::ld_map(register, 0)),
+            ArgKind::Function => {
+                functions.push(insns.len());
+                insns.extend(support::lddw(register, 0));
+            }
+            ArgKind::Context => insns.push(support::mov_reg(register, 6)),
+            ArgKind::Length => insns.push(support::mov(register, LEN)),
+            ArgKind::Number | ArgKind::Optional => insns.push(support::mov(register, 0)),
+            // The rest are addresses, and that of the stack is good for all of them.
+            _ => insns.extend([
+                support::mov_reg(register, 10),
+                support::add(register, MEMORY),
+            ]),
+        }
+    }
+    insns.extend([
+        support::call(helper.id().into()),
+        support::mov(0, 0),
+        support::EXIT,
+    ]);
+    for at in functions {
+        const FUNCTION: u8 = 4;
+        let distance = (insns.len() - at - 1) as i32;
+        insns[at] = support::insn(0x18, insns[at].dst, FUNCTION, 0, distance);
+    }
+    insns.extend([support::mov(0, 0), support::EXIT]);
+    support::program_with(&insns, std::slice::from_ref(map))
+}
+
+/// Makes a map of the kind, with something in it where the management side can put it there.
+fn map_of(kind: MapKind) -> Arc<Map> {
+    let spec = match kind {
+        MapKind::RingBuf => MapSpec::ring(4096),
+        MapKind::PerfEventArray => MapSpec::new(kind, 4, 4, 0),
+        MapKind::ProgArray => MapSpec::new(kind, 4, 4, 4),
+        MapKind::StackTrace => MapSpec::new(kind, 4, 64, 4),
+        MapKind::Queue | MapKind::Stack | MapKind::BloomFilter => MapSpec::new(kind, 0, 8, 4),
+        kind if kind.holds_maps() => {
+            MapSpec::new(kind, 4, 4, 4).with_inner(MapSpec::new(MapKind::Array, 4, 8, 1))
+        }
+        kind => MapSpec::new(kind, 4, 8, 4),
+    };
+    let map = Map::create(&spec, 64).expect("a possible map");
+    let key = &[0; 4][..spec.key_size as usize];
+    let _ = map.write(key, &[0; 8], UpdateFlags::Any);
+    Arc::new(map)
+}
+
+#[test]
+fn no_helper_allocates_on_a_map_of_any_kind() {
+    axebpf_hit::install(&MOCK).expect("the only platform");
+    let stack = [0u64, 0x4000_1000];
+    let frame = HostVirt::new(stack.as_ptr().expose_provenance() as u64);
+    let start = StackStart::new(HostVirt::new(1), frame);
+    let env = RunEnv::new().with_stack(&start);
+    let takes_map = |helper: &&Helper| helper.args().contains(&ArgKind::Map);
+    let mut tried = 0;
+    for kind in (0..256).filter_map(|number| MapKind::try_from(number).ok()) {
+        for helper in Helper::ALL.iter().filter(takes_map) {
+            let program = calls_on_map(*helper, &map_of(kind));
+            // What is there changes what happens.
+            for _ in 0..6 {
+                let guard = axebpf_hit::enter().expect("no hit in a hit");
+                let allocated = allocations(|| {
+                    let _ = program.run(&guard, Context::new(&[0; 64]), &env);
+                });
+                assert_eq!(allocated, 0, "{} on {kind} allocated", helper.name());
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried >= 15 * 14, "{tried} pairs of a helper and a kind");
 }
 
 #[test]

@@ -11,6 +11,9 @@
 //! to see only what has passed; it does the search by name. Names and addresses are never looked up in a
 //! probe hit.
 //!
+//! [`KernelSymbols`] are those of a Linux kernel, from the text of `/proc/kallsyms` or from the compressed tables that the kernel
+//! carries.
+//!
 //! [`Glob`] is the pattern language of all of axebpf. It matches in linear time and without allocating.
 //!
 //! # Examples
@@ -76,6 +79,7 @@ mod error;
 mod glob;
 mod hash;
 mod iter;
+mod kernel;
 mod name;
 mod plain;
 mod section;
@@ -91,6 +95,9 @@ pub use encode::{EncodeError, Encoder, fill_section};
 pub use error::{Part, SymbolError};
 pub use glob::{Glob, GlobError};
 pub use iter::{Iter, Matching, Named};
+pub use kernel::{
+    CompressedSymbols, KernelLocation, KernelSymbol, KernelSymbolError, KernelSymbols,
+};
 pub use name::{NameBuf, SymbolName};
 pub use section::{SECTION_NAME, SymbolSection};
 pub use slide::Slide;

@@ -22,6 +22,9 @@
 //! | `MRS` and `MSR` of counters and timers | out of line |
 //! | everything else | refused, with a [`Refusal`] to tell the user |
 //!
+//! `PACIASP` and `PACIBSP`, with which functions begin, need no copy where the host can sign in a hit:
+//! [`sign_return`].
+//!
 //! Among what is refused: exclusives (and, by [`exclusive_sequence`], every place inside a sequence of them),
 //! what generates an exception or returns from one, branches with authentication, writes of `DAIF`, `SPSel` and
 //! `PAN`, all accesses to `ELR`, `SPSR`, `ESR`, `FAR` and `HPFAR`, writes of what the trap path depends on, the
@@ -83,6 +86,7 @@ mod operand;
 mod register;
 mod regs;
 mod sequence;
+mod signing;
 mod simulate;
 mod system;
 mod vector;
@@ -97,4 +101,5 @@ pub use operand::{
 };
 pub use regs::{Cond, Flags, PtRegs, Reg, RegSp};
 pub use sequence::{ExclusiveSequence, exclusive_sequence};
+pub use signing::{SigningKey, sign_return};
 pub use simulate::{BranchTargets, Memory, MemoryFault, SimulateError, simulate};

@@ -43,6 +43,10 @@ pub fn exclusive_sequence(words: &[u32], index: usize) -> Option<ExclusiveSequen
     let first = index.saturating_sub(REACH);
     let last = words.len().min(index.checked_add(REACH + 1)?);
     let near = words.get(first..last)?;
+    // Most functions have no sequences.
+    if !near.iter().any(|&word| monitor(word) == Monitor::Ends) {
+        return None;
+    }
     let here = index - first;
     let effect = monitor(*near.get(here)?);
     // Going forward from here, and backward to here.

@@ -114,10 +114,11 @@ pub fn simulate(
     memory: &mut impl Memory,
     targets: BranchTargets,
 ) -> Result<(), SimulateError> {
-    let btype = regs.btype();
-    if targets == BranchTargets::Guarded && !accepts(insn, btype) {
-        return Err(SimulateError::BranchTarget { btype });
-    }
+    let pad = match insn {
+        Insn::Bti(pad) => pad,
+        _ => LandingPad::None,
+    };
+    land(pad, regs, targets)?;
     let next = regs.pc.wrapping_add(4);
     let target = branch_target(insn, regs);
     if target.is_none() {
@@ -131,15 +132,24 @@ pub fn simulate(
     Ok(())
 }
 
-/// Tells whether `insn` may follow the indirect branch that `btype` stands for (ARM ARM,
+/// Checks that an instruction with this `pad` may follow the branch that came here (ARM ARM,
 /// `BTypeCompatible_BTI`).
-fn accepts(insn: Insn, btype: u8) -> bool {
-    match (btype, insn) {
-        (0, _) => true,
-        (1, Insn::Bti(pad)) => pad != LandingPad::None,
-        (2, Insn::Bti(pad)) => matches!(pad, LandingPad::Call | LandingPad::Both),
-        (3, Insn::Bti(pad)) => matches!(pad, LandingPad::Jump | LandingPad::Both),
-        _ => false,
+pub(crate) fn land(
+    pad: LandingPad,
+    regs: &PtRegs,
+    targets: BranchTargets,
+) -> Result<(), SimulateError> {
+    let btype = regs.btype();
+    let accepts = match btype {
+        0 => true,
+        1 => pad != LandingPad::None,
+        2 => matches!(pad, LandingPad::Call | LandingPad::Both),
+        _ => matches!(pad, LandingPad::Jump | LandingPad::Both),
+    };
+    if accepts || targets != BranchTargets::Guarded {
+        Ok(())
+    } else {
+        Err(SimulateError::BranchTarget { btype })
     }
 }
 

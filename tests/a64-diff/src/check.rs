@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use axebpf_a64::{BranchTargets, Execution, Insn, SimulateError, classify, simulate};
 
 use crate::random::Random;
@@ -80,7 +80,7 @@ fn compare(before: &[State; 2], after: &[State; 2]) -> Result<Outcome> {
 
 /// How an instruction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
     Done,
     Fault,
 }
@@ -90,17 +90,20 @@ fn simulated(before: &State) -> Option<(Result<State, SimulateError>, Insn)> {
     let Ok(Execution::Simulate(insn)) = classify(before.word as u32) else {
         return None;
     };
-    let is_guarded = (GUARDED_CODE..GUARDED_CODE + PAGE).contains(&before.regs.pc);
-    let targets = if is_guarded {
+    let mut after = *before;
+    let mut window = Window::filled(before.memory);
+    let result = simulate(insn, &mut after.regs, &mut window, targets(before));
+    after.memory = window.digest();
+    Some((result.map(|()| after), insn))
+}
+
+/// Says whether the instruction of a case is in a guarded page.
+pub(crate) fn targets(before: &State) -> BranchTargets {
+    if (GUARDED_CODE..GUARDED_CODE + PAGE).contains(&before.regs.pc) {
         BranchTargets::Guarded
     } else {
         BranchTargets::Unguarded
-    };
-    let mut after = *before;
-    let mut window = Window::filled(before.memory);
-    let result = simulate(insn, &mut after.regs, &mut window, targets);
-    after.memory = window.digest();
-    Some((result.map(|()| after), insn))
+    }
 }
 
 /// Compares a simulated instruction with the same one on the processor.
@@ -108,6 +111,15 @@ fn compare_simulated(before: &State, native: &State) -> Result<Outcome> {
     let Some((simulated, insn)) = simulated(before) else {
         bail!("it is not accepted");
     };
+    expect(before, simulated, native).with_context(|| format!("{insn:?}"))
+}
+
+/// Compares what the simulator made of a case with what the processor made of it.
+pub(crate) fn expect(
+    before: &State,
+    simulated: Result<State, SimulateError>,
+    native: &State,
+) -> Result<Outcome> {
     match simulated {
         Ok(mut after) => {
             after.regs.pc = untagged(after.regs.pc);
@@ -121,7 +133,7 @@ fn compare_simulated(before: &State, native: &State) -> Result<Outcome> {
             );
             ensure!(
                 is_undefined == (native.word == signal::ILL) && native.word != signal::TRAP,
-                "{insn:?}: the simulator says {error}, the processor signal {}",
+                "the simulator says {error}, the processor signal {}",
                 native.word
             );
             // A store may have been done in part, which does no harm, since it is repeated.

@@ -27,6 +27,7 @@ mod generate;
 mod oracle;
 mod random;
 mod settings;
+mod signing;
 mod state;
 
 pub use check::{Report, check};
@@ -35,3 +36,4 @@ pub use classes::{out_of_line, simulated, vectors};
 pub use disassembler::{Disassembler, Verdict};
 pub use random::Random;
 pub use settings::Settings;
+pub use signing::check_signing;

@@ -1,6 +1,8 @@
 //! Accepted instructions, on the processor and through the simulator, or at two places.
 
-use axebpf_a64_diff::{Class, Native, Random, Settings, check, out_of_line, simulated, vectors};
+use axebpf_a64_diff::{
+    Class, Native, Random, Settings, check, check_signing, out_of_line, simulated, vectors,
+};
 
 /// Compares the cases of all `classes`, and prints how many there were of each.
 fn compare(classes: &[Class]) {
@@ -32,4 +34,11 @@ fn displaced_instructions_do_the_same_elsewhere() {
 #[test]
 fn displaced_vector_instructions_do_the_same_elsewhere() {
     compare(vectors());
+}
+
+#[test]
+fn return_addresses_are_signed_as_the_processor_signs_them() {
+    let settings = Settings::read().unwrap();
+    let mut random = Random::new(settings.seed);
+    check_signing(settings.cases, &settings.oracle, &mut random).unwrap();
 }

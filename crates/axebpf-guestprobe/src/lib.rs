@@ -15,6 +15,8 @@
 //!   there are no probes. Text is never restored for a step.
 //! - [`Stage1`] walks the guest's tables through [`GuestMemory`]. A walk reads at most one descriptor per level, whatever the guest
 //!   put there, and says where and why it ends ([`WalkFault`]).
+//! - [`KernelScan`] finds the symbols and the type information of a Linux guest in its memory, so that nobody has to provide a
+//!   file.
 //!
 //! # What each mode can miss
 //!
@@ -72,6 +74,7 @@ mod error;
 mod handler;
 mod inspect;
 mod integration;
+mod kernel;
 mod memory;
 mod probe;
 mod regime;
@@ -90,6 +93,7 @@ pub use integration::{
     ShadowPages, SingleStep, Stage2, Stage2Error, SwitchView, Syndrome, SystemRegister,
     VcpuRegisters, View, WriteGuest,
 };
+pub use kernel::{KernelScan, KernelScanError, Sought};
 pub use memory::{GuestMemory, GuestMemoryFault};
 pub use probe::{GuestProbe, ProbeKind, ProbeMode};
 pub use regime::Stage1;

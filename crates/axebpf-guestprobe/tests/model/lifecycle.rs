@@ -65,6 +65,29 @@ fn a_link_says_that_it_is_armed() {
     }
 }
 
+#[test]
+fn a_trap_that_is_taken_away_before_it_is_handled_is_tried_again() {
+    for mode in MODES {
+        let model = Model::new(1, 3, 0);
+        load(&model, 1);
+        let (link, counter) = attach(&model, MIX, ProbeKind::Entry, mode).unwrap();
+        while !model.vcpu(0).has_trapped() {
+            model.run_for(1);
+        }
+        let hits = counter.count();
+        model.probes.detach(link).unwrap();
+        model.run();
+        assert_eq!(results(&model, 1), expected(1));
+        assert_eq!(counter.count(), hits, "{mode}");
+        let statistics = model.probes.statistics();
+        // In that mode, it may have been on its way to something else.
+        if mode != ProbeMode::Stage2Fault {
+            assert_eq!(statistics.stale, 1, "{mode}");
+        }
+        assert!(model.vcpu(0).delivered.is_empty());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 

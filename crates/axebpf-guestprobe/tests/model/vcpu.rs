@@ -84,6 +84,12 @@ impl ModelVcpu {
         self.halted = false;
     }
 
+    /// Tells whether it has left the guest at a trap and nobody has looked at that yet.
+    pub(crate) fn has_trapped(&self) -> bool {
+        let class = self.pending.as_ref().map(|exit| exit.0.esr >> 26);
+        matches!(class, Some(0x3c | 0x16 | 0x20))
+    }
+
     /// Executes one instruction, or leaves the guest and enters it again.
     pub(crate) fn step(&mut self, machine: &Machine, probes: &ProbedGuest, forget: bool) {
         if self.halted {

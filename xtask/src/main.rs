@@ -15,6 +15,7 @@ mod events;
 mod features;
 mod ksyms;
 mod lint;
+mod linux;
 mod process;
 mod programs;
 mod push;
@@ -41,6 +42,7 @@ enum Command {
     Ksyms(ksyms::Args),
     Push(push::Args),
     Demo(demo::Args),
+    Linux(linux::Args),
     Test(test::Args),
     Soak(soak::Args),
     Bench(bench::Args),
@@ -67,6 +69,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Ksyms(args) => ksyms::run(args),
         Command::Push(args) => push::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Linux(args) => linux::run(args),
         Command::Test(args) => test::run(args),
         Command::Soak(args) => soak::run(args),
         Command::Bench(args) => bench::run(args),

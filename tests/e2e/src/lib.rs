@@ -19,11 +19,13 @@
 mod console;
 mod machine;
 mod pattern;
+mod payload;
 mod script;
 mod upload;
 
 pub use console::{Console, PROMPT};
 pub use machine::{Machine, Options, Timing, image_path};
 pub use pattern::Pattern;
+pub use payload::{Linux, Payload, Start};
 pub use script::Script;
 pub use upload::upload;

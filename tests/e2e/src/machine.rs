@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{Console, PROMPT, console::shortened};
+use crate::{Console, PROMPT, Payload, console::shortened};
 
 /// What the hypervisor says when the guest has found everything as it should be.
 const GUEST_READY: &str = "self-check passed on 2 vcpus\n";
@@ -34,6 +34,8 @@ pub struct Options {
     pub cpus: u32,
     /// How it counts its time.
     pub timing: Timing,
+    /// What is loaded beside the image, which then is the guest.
+    pub payload: Option<Payload>,
     /// How long booting, or one command, may take.
     pub timeout: Duration,
 }
@@ -44,6 +46,7 @@ impl Default for Options {
             cpu: "cortex-a72".into(),
             cpus: 2,
             timing: Timing::Host,
+            payload: None,
             timeout: Duration::from_secs(60),
         }
     }
@@ -70,10 +73,14 @@ impl Options {
             "-cpu",
             &self.cpu,
         ]);
-        qemu.args(["-smp", &self.cpus.to_string(), "-m", "512M"]);
+        let memory = if self.payload.is_some() { "1G" } else { "512M" };
+        qemu.args(["-smp", &self.cpus.to_string(), "-m", memory]);
         qemu.args(["-nographic", "-nic", "none"]);
         if self.timing == Timing::Counted {
             qemu.args(["-icount", "shift=0"]);
+        }
+        if let Some(payload) = &self.payload {
+            payload.load_by(&mut qemu);
         }
         qemu.arg("-kernel").arg(image);
         qemu
@@ -85,6 +92,14 @@ pub struct Machine {
     child: Child,
     console: Console,
     timeout: Duration,
+    guest: Guest,
+}
+
+/// Which guest the machine boots.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guest {
+    BuiltIn,
+    Loaded,
 }
 
 impl Machine {
@@ -99,16 +114,19 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Waits until the shell shows its first prompt and the guest has reported, in whichever order.
+    /// Waits until the shell shows its first prompt and the built-in guest has reported, in whichever order.
     ///
-    /// After that, nothing but the answers to commands appears on the console.
+    /// With a guest that was loaded beside the image, only for the prompt. Otherwise, after that, nothing but the answers to commands appears on the console.
     ///
     /// # Errors
     ///
     /// When one of them does not come in time.
     pub fn expect_boot(&mut self) -> Result<()> {
         let timeout = self.timeout;
-        let mut missing = vec![PROMPT, GUEST_READY];
+        let mut missing = vec![PROMPT];
+        if self.guest == Guest::BuiltIn {
+            missing.push(GUEST_READY);
+        }
         while !missing.is_empty() {
             let said = self
                 .expect_any(&missing, timeout)
@@ -138,6 +156,10 @@ impl Machine {
             child,
             console: Console::new(input, output),
             timeout: options.timeout,
+            guest: match options.payload {
+                Some(_) => Guest::Loaded,
+                None => Guest::BuiltIn,
+            },
         })
     }
 

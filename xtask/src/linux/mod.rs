@@ -1,0 +1,145 @@
+//! `cargo xtask linux`.
+
+mod initramfs;
+mod packages;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use axebpf_e2e::{Linux, Options, Start};
+
+use crate::{
+    build_image,
+    process::say,
+    tools::{self, Tool},
+    workspace,
+};
+
+/// Boots an unmodified Debian kernel as a guest of the hypervisor, and leaves the shell to you.
+///
+/// Fetches Debian's packages for arm64 through apt into `target/linux`, which changes nothing on this machine, and makes a first
+/// file system whose init runs a workload. `vm console 1` at the shell leads to the guest's own shell afterwards.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Take this kernel, an uncompressed arm64 image, instead of Debian's.
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// Take this first file system instead of the workload's.
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    /// How many vCPUs the guest has.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
+    vcpus: u32,
+    /// How many CPUs the machine has.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
+    cpus: u32,
+    /// QEMU's name of the CPU.
+    #[arg(long, value_name = "CPU", default_value = "cortex-a72")]
+    cpu: String,
+    /// The guest's memory, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = MEMORY)]
+    memory: u64,
+    /// Words for the end of the kernel's command line: `rounds=N`, `then=off`, `then=shell` and `then=repeat` are for the
+    /// workload.
+    #[arg(long, value_name = "WORDS", default_value = "then=shell")]
+    append: String,
+    /// Let `vm boot 1` start the guest.
+    #[arg(long)]
+    stopped: bool,
+    /// Only fetch and make the files, and say where they are.
+    #[arg(long)]
+    prepare: bool,
+}
+
+/// The guest's memory, in MiB, unless somebody says otherwise.
+const MEMORY: u64 = 256;
+
+/// The kernel's command line before what is for the workload.
+///
+/// The early console shows what happens before there is a driver for the serial line. A kernel that panics stops at once.
+const ARGUMENTS: &str = "console=ttyAMA0 earlycon=pl011,0x9000000 panic=-1";
+
+/// The files that a guest starts from.
+pub(crate) struct Files {
+    pub(crate) kernel: PathBuf,
+    pub(crate) initrd: PathBuf,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let own = Files {
+        kernel: args.kernel.clone().unwrap_or_default(),
+        initrd: args.initrd.clone().unwrap_or_default(),
+    };
+    let files = match (&args.kernel, &args.initrd) {
+        (Some(_), Some(_)) => own,
+        (kernel, initrd) => {
+            let made = prepare()?;
+            Files {
+                kernel: kernel.clone().unwrap_or(made.kernel),
+                initrd: initrd.clone().unwrap_or(made.initrd),
+            }
+        }
+    };
+    if args.prepare {
+        println!(
+            "    {}\n    {}",
+            files.kernel.display(),
+            files.initrd.display()
+        );
+        return Ok(());
+    }
+    tools::ensure(&Tool::RUN)?;
+    let image = build_image::build()?;
+    let linux = Linux {
+        kernel: files.kernel,
+        initrd: files.initrd,
+        vcpus: args.vcpus,
+        memory: args.memory,
+        arguments: format!("{ARGUMENTS} {}", args.append),
+        start: if args.stopped {
+            Start::ByCommand
+        } else {
+            Start::AtBoot
+        },
+    };
+    let options = Options {
+        cpu: args.cpu.clone(),
+        cpus: args.cpus,
+        payload: Some(linux.payload(&folder())?),
+        ..Options::default()
+    };
+    boot(&image, &options)
+}
+
+fn boot(image: &Path, options: &Options) -> Result<()> {
+    say(
+        "booting; `vm list` and `vm console 1` at the shell, `exit` ends the machine, Ctrl-A X kills it",
+    );
+    let status = options.qemu(image).status()?;
+    if !status.success() {
+        bail!("QEMU ended with {status}");
+    }
+    Ok(())
+}
+
+/// Fetches the kernel and makes the first file system, as far as they are not there.
+///
+/// # Errors
+///
+/// When the packages cannot be fetched or the workload cannot be compiled.
+pub(crate) fn prepare() -> Result<Files> {
+    let folder = folder();
+    let debian = packages::fetch(&folder).context(
+        "without Debian's packages, give `--kernel` an arm64 Image and `--initrd` a file system with an init",
+    )?;
+    tools::ensure(&[Tool::Clang, Tool::Lld])?;
+    let initrd = initramfs::make(&folder, debian.busybox.as_deref())?;
+    Ok(Files {
+        kernel: debian.kernel,
+        initrd,
+    })
+}
+
+fn folder() -> PathBuf {
+    workspace::target().join("linux")
+}

@@ -154,6 +154,14 @@ pub enum CheckError {
         /// The number of bytes.
         len: u64,
     },
+    /// An access that the program makes in any case, of something that the target's types do not have (CO-RE).
+    #[error(
+        "instruction {insn}: CO-RE relocation failed: what it accesses is not in the target's types"
+    )]
+    MissingInTarget {
+        /// The instruction.
+        insn: usize,
+    },
     /// A helper that programs of this kind cannot call.
     #[error("instruction {insn}: programs of kind {kind:?} cannot call bpf_{helper}")]
     HelperNotForKind {
@@ -292,6 +300,7 @@ impl CheckError {
             | Self::Unreachable { insn, .. }
             | Self::UninitializedRegister { insn, .. }
             | Self::OutsideFrame { insn, .. }
+            | Self::MissingInTarget { insn }
             | Self::HelperNotForKind { insn, .. }
             | Self::WrongArgument { insn, .. }
             | Self::WrongMapKind { insn, .. }

@@ -179,6 +179,18 @@ pub enum LoadError {
         /// The line of the source where that is, if the object says so.
         line: Option<Box<SourceLine>>,
     },
+    /// A program accesses in any case what the target's types do not have (CO-RE).
+    #[error("program {program:?} in section {section:?}: the target's types have no {what}{}", At(line.as_deref()))]
+    MissingInTarget {
+        /// The program.
+        program: String,
+        /// The section that it is in.
+        section: String,
+        /// What is missing, by the names that the object has: `vcpu.places[2].y`, or `state::RUNNING`.
+        what: String,
+        /// The line of the source where it is accessed, if the object says so.
+        line: Option<Box<SourceLine>>,
+    },
     /// The object has no program.
     #[error(
         "the object has no program (a function in a section such as \"tracepoint/vmm/vm_create\")"

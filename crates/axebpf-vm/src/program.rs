@@ -36,10 +36,18 @@ pub struct Program {
     section: String,
     insns: Box<[Insn]>,
     lines: SourceLines,
+    missing: Box<[Missing]>,
     maps: Box<[BoundMap]>,
     engine: Box<dyn Engine>,
     budget: AtomicU32,
     counters: Counters,
+}
+
+/// An instruction that accesses what the target's types do not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) insn: usize,
+    pub(crate) what: Box<str>,
 }
 
 /// What a program is made of.
@@ -48,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) section: String,
     pub(crate) insns: Vec<Insn>,
     pub(crate) lines: SourceLines,
+    pub(crate) missing: Vec<Missing>,
     pub(crate) maps: Vec<BoundMap>,
 }
 
@@ -99,6 +108,7 @@ impl Program {
             section: String::new(),
             insns,
             lines: SourceLines::default(),
+            missing: Vec::new(),
             maps: maps.collect(),
         };
         Self::new(engine, checks, parts)
@@ -114,11 +124,13 @@ impl Program {
             section,
             insns,
             lines,
+            missing,
             maps,
         } = parts;
         let facts = Facts {
             kind: kind_of(&section),
             maps: &maps,
+            missing: &missing,
         };
         let engine = engine.prepare(&insns, checks, &facts)?;
         Ok(Self {
@@ -126,6 +138,7 @@ impl Program {
             section,
             insns: insns.into(),
             lines,
+            missing: missing.into(),
             maps: maps.into(),
             engine,
             budget: AtomicU32::new(DEFAULT_BUDGET),
@@ -175,6 +188,27 @@ impl Program {
     #[must_use]
     pub fn source_line(&self, insn: usize) -> Option<&SourceLine> {
         self.lines.at(insn)
+    }
+
+    /// Returns what an instruction accesses that the target's types do not have, such as `vcpu.places[2].y` (CO-RE).
+    ///
+    /// `insn` is an index as in [`RunError::MissingInTarget`].
+    #[must_use]
+    pub fn missing_in_target(&self, insn: usize) -> Option<&str> {
+        let missing = self.missing.iter().find(|missing| missing.insn == insn)?;
+        Some(&missing.what)
+    }
+
+    /// Says what an error is about, where the engine cannot know.
+    #[cold]
+    fn explain(&self, error: RunError) -> RunError {
+        match error {
+            // This is how the instructions that stand for such accesses stop.
+            RunError::OutOfBounds { insn, .. } if self.missing_in_target(insn).is_some() => {
+                RunError::MissingInTarget { insn }
+            }
+            other => other,
+        }
     }
 
     /// Visits the maps that the program refers to.
@@ -239,6 +273,7 @@ impl Program {
         };
         self.engine
             .run(&run, context)
+            .map_err(|error| self.explain(error))
             .inspect_err(|error| self.counters.count_abort(error))
     }
 }

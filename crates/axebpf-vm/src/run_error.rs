@@ -41,6 +41,16 @@ pub enum RunError {
         /// The number of bytes.
         len: u64,
     },
+    /// The program came to an access of something that the target's types do not have (CO-RE).
+    ///
+    /// [`Program::missing_in_target`](crate::Program::missing_in_target) says what that is.
+    #[error(
+        "instruction {insn}: CO-RE relocation failed: what it accesses is not in the target's types"
+    )]
+    MissingInTarget {
+        /// The instruction.
+        insn: usize,
+    },
     /// An atomic operation on an address that is not a multiple of its size.
     #[error("instruction {insn}: atomic operation of {len} bytes at {addr:#x} is not aligned")]
     Misaligned {
@@ -114,6 +124,7 @@ impl RunError {
         match self {
             Self::Budget { insn, .. }
             | Self::OutOfBounds { insn, .. }
+            | Self::MissingInTarget { insn }
             | Self::Misaligned { insn, .. }
             | Self::CallDepth { insn, .. }
             | Self::NotAFunction { insn, .. }

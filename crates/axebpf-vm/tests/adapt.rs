@@ -3,7 +3,7 @@
 mod support;
 
 use axebpf_platform::mock::MOCK;
-use axebpf_vm::{Context, LoadError, LoadOptions, Object, ObjectFile, RunError};
+use axebpf_vm::{Context, LoadError, LoadOptions, Object, ObjectFile, ProgramDefinition, RunError};
 use support::run_on;
 
 const CORE: &[u8] = include_bytes!("objects/core.o");
@@ -89,19 +89,36 @@ fn what_is_missing_stops_only_who_goes_there() {
             answers
         })
     );
-    let (result, _) = run("unguarded", |_| {});
+    assert_eq!(run("sometimes", |_| {}).0, Ok(0));
+    let (result, _) = run("sometimes", |memory| memory[0] = 1);
     let error = result.expect_err("the field is missing");
-    assert!(
-        matches!(error, RunError::OutOfBounds { insn: 0, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, RunError::MissingInTarget { .. }), "{error}");
     let object = load();
-    let program = object.program("unguarded").expect("the program");
-    let line = error.insn().and_then(|insn| program.source_line(insn));
-    let line = line.expect("the object has lines");
+    let program = object.program("sometimes").expect("the program");
+    let insn = error.insn().expect("an instruction");
+    assert_eq!(program.missing_in_target(insn), Some("vcpu.missing"));
+    assert_eq!(program.missing_in_target(insn + 1), None);
+    let line = program.source_line(insn).expect("the object has lines");
     assert!(line.file().ends_with("core.bpf.c"), "{line}");
     assert_eq!(line.text(), "ask(20, vcpu->missing);");
     assert!(line.line() > 100 && line.column() > 0, "{line}");
+}
+
+#[test]
+fn what_is_missing_in_any_case_is_refused() {
+    axebpf_hit::install(&MOCK).expect("one platform for each test binary");
+    let file = ObjectFile::parse_for(CORE, TARGET).expect("an object that fits the target");
+    let options = LoadOptions::new();
+    let unguarded = |program: &ProgramDefinition| program.name() == "unguarded";
+    let error = file
+        .load(&options.with_programs(&unguarded))
+        .expect_err("the field is missing");
+    let text = error.to_string();
+    assert!(
+        text.contains("types have no vcpu.missing") && text.contains("core.bpf.c"),
+        "{text}"
+    );
+    assert!(matches!(error, LoadError::MissingInTarget { .. }), "{text}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::decode::{MAX_INSNS, split};
 use crate::insn::{self, INSN_BYTES, Insn};
 use crate::load_error::LoadError;
 use crate::object::{CodePlace, ProgramDefinition};
+use crate::program::Missing;
 use crate::source::{SourceLine, SourceLines};
 
 /// Relocates a 64-bit immediate.
@@ -53,6 +54,7 @@ struct Output<'l, 'f> {
     /// Instructions that refer to a function, by its number in `placed`.
     references: Vec<(usize, usize)>,
     lines: SourceLines,
+    missing: Vec<Missing>,
 }
 
 /// An instruction's place in its section.
@@ -91,6 +93,7 @@ impl<'l, 'f> Linker<'l, 'f> {
             placed: Vec::new(),
             references: Vec::new(),
             lines: SourceLines::default(),
+            missing: Vec::new(),
         };
         output.refer(root);
         let mut next = 0;
@@ -111,6 +114,7 @@ impl<'l, 'f> Linker<'l, 'f> {
             },
             insns: output.insns,
             lines: output.lines,
+            missing: output.missing,
         })
     }
 
@@ -123,7 +127,7 @@ impl<'l, 'f> Linker<'l, 'f> {
         let insns = split(function.code).map_err(|error| program_error(function, error))?;
         let base = output.insns.len();
         output.insns.extend(insns);
-        self.adapt(function, &mut output.insns[base..])?;
+        self.adapt(function, base, output)?;
         self.add_lines(function, base, &mut output.lines);
         let mut index = base;
         while index < output.insns.len() {
@@ -153,14 +157,24 @@ impl<'l, 'f> Linker<'l, 'f> {
         Ok(())
     }
 
-    /// Adapts a function's instructions to the target's types.
-    fn adapt(&self, function: &Function<'f>, insns: &mut [Insn]) -> Result<(), LoadError> {
+    /// Adapts a function's instructions, which start at `base`, to the target's types.
+    fn adapt(
+        &self,
+        function: &Function<'f>,
+        base: usize,
+        output: &mut Output<'l, 'f>,
+    ) -> Result<(), LoadError> {
         let Adaptation { core, ext } = self.adaptation;
+        let insns = output.insns.get_mut(base..).unwrap_or_default();
         for relocation in ext.relocations.iter().filter(|relocation| {
             relocation.section == function.section_name && function.holds(relocation.offset)
         }) {
             let index = (relocation.offset - function.start) as usize / INSN_BYTES;
-            core.relocate(relocation, insns.get_mut(index..).unwrap_or_default())?;
+            let missing = core.relocate(relocation, insns.get_mut(index..).unwrap_or_default())?;
+            output.missing.extend(missing.map(|what| Missing {
+                insn: base + index,
+                what: what.into(),
+            }));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use axebpf_maps::MapSpec;
 
 use crate::insn::Insn;
+use crate::program::Missing;
 use crate::source::SourceLines;
 use crate::target::{AttachTarget, SectionName};
 
@@ -78,6 +79,7 @@ pub struct ProgramDefinition {
     /// The linked instructions; maps are referred to by their index in the object.
     pub(crate) insns: Vec<Insn>,
     pub(crate) lines: SourceLines,
+    pub(crate) missing: Vec<Missing>,
 }
 
 impl ProgramDefinition {

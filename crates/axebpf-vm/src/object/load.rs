@@ -12,6 +12,7 @@ use axebpf_maps::{Map, MapError, MapKind, MapSpec, UpdateFlags};
 use super::{MapDefinition, ObjectFile, ProgramDefinition};
 use crate::bound_map::{BoundMap, next_generation};
 use crate::check::Checks;
+use crate::check_error::CheckError;
 use crate::engine::EngineKind;
 use crate::insn::{self, Insn};
 use crate::load_error::LoadError;
@@ -290,17 +291,36 @@ fn prepare(
         section: definition.section.clone(),
         insns,
         lines: definition.lines.clone(),
+        missing: definition.missing.clone(),
         maps,
     };
-    Program::new(engine, Checks::Full, parts).map_err(|error| LoadError::Program {
-        program: definition.name.clone(),
-        section: definition.section.clone(),
-        line: error
-            .insn()
-            .and_then(|insn| definition.lines.at(insn).cloned())
-            .map(Box::new),
-        error,
-    })
+    Program::new(engine, Checks::Full, parts).map_err(|error| refused(definition, error))
+}
+
+fn refused(definition: &ProgramDefinition, error: CheckError) -> LoadError {
+    let (program, section) = (definition.name.clone(), definition.section.clone());
+    let line = error
+        .insn()
+        .and_then(|insn| definition.lines.at(insn).cloned())
+        .map(Box::new);
+    let CheckError::MissingInTarget { insn } = error else {
+        return LoadError::Program {
+            program,
+            section,
+            line,
+            error,
+        };
+    };
+    let missing = definition
+        .missing
+        .iter()
+        .find(|missing| missing.insn == insn);
+    LoadError::MissingInTarget {
+        program,
+        section,
+        what: missing.map_or_else(String::new, |missing| (*missing.what).into()),
+        line,
+    }
 }
 
 /// Gives the program a table of just the maps that it refers to, and renumbers its references.

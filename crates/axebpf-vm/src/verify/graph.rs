@@ -7,6 +7,7 @@ use core::ops::Range;
 use crate::check::{Layout, is_jump, named_function};
 use crate::check_error::CheckError;
 use crate::op::{Code, Op};
+use crate::program::Missing;
 
 /// Operations that run one after the other, entered at the first only and left at the last only.
 #[derive(Clone, Debug)]
@@ -74,6 +75,37 @@ impl Graph {
             code if is_jump(code) => [next, Some(self.block_at(ops[end - 1].target()))],
             _ => [next, None],
         }
+    }
+
+    /// Refuses a program that comes to a missing access whatever happens: before the first condition.
+    ///
+    /// Behind a condition it may be right, since programs ask first whether something exists.
+    pub(crate) fn check_certain(&self, ops: &[Op], missing: &[Missing]) -> Result<(), CheckError> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut seen = vec![false; self.blocks.len()];
+        let mut next = Some(0u32);
+        while let Some(number) = next {
+            if core::mem::replace(&mut seen[number as usize], true) {
+                break;
+            }
+            let block = &self.blocks[number as usize];
+            let certain = missing
+                .iter()
+                .find(|missing| block.ops.contains(&missing.insn));
+            if let Some(Missing { insn, .. }) = certain {
+                return Err(CheckError::MissingInTarget { insn: *insn });
+            }
+            let calls_other = |op: &Op| op.code == Code::CallSteer;
+            next = match block.successors {
+                // A tail call need not come back.
+                _ if ops[block.ops.clone()].iter().any(calls_other) => None,
+                [Some(only), None] | [None, Some(only)] => Some(only),
+                _ => None,
+            };
+        }
+        Ok(())
     }
 
     /// Refuses a program with operations that nothing reaches.

@@ -19,6 +19,7 @@ use crate::bound_map::BoundMap;
 use crate::check::Layout;
 use crate::check_error::CheckError;
 use crate::op::Op;
+use crate::program::Missing;
 use crate::target::ProgramKind;
 
 /// What is known about a program besides its code.
@@ -26,11 +27,14 @@ use crate::target::ProgramKind;
 pub(crate) struct Facts<'f> {
     pub(crate) kind: ProgramKind,
     pub(crate) maps: &'f [BoundMap],
+    /// The instructions that stop the program, since the target lacks what they access.
+    pub(crate) missing: &'f [Missing],
 }
 
 /// Verifies a program whose [`Layout`] is sound.
 pub(crate) fn verify(ops: &[Op], layout: &Layout, facts: &Facts<'_>) -> Result<(), CheckError> {
     let graph = graph::Graph::new(ops, layout);
     graph.check_reachable(ops)?;
+    graph.check_certain(ops, facts.missing)?;
     registers::check(ops, layout, &graph, facts)
 }

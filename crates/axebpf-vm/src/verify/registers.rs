@@ -165,8 +165,9 @@ impl At<'_> {
         let offset = i64::from(self.op.off);
         // What the loader leaves where the target lacks a field. Programs go there under a condition only that does not
         // hold then, and are stopped if they do all the same.
-        let nowhere = self.op.off == i16::MAX.into();
-        if nowhere || offset >= -(FRAME_BYTES as i64) && offset + len as i64 <= 0 {
+        let missing = &self.facts.missing;
+        let is_missing = missing.iter().any(|missing| missing.insn == self.insn);
+        if is_missing || offset >= -(FRAME_BYTES as i64) && offset + len as i64 <= 0 {
             return Ok(());
         }
         Err(CheckError::OutsideFrame {

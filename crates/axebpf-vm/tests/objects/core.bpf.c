@@ -113,7 +113,17 @@ int guarded(struct answers *out)
 	return 0;
 }
 
-SEC("tracepoint/test/unguarded")
+SEC("tracepoint/test/sometimes")
+int sometimes(struct answers *out)
+{
+	struct vcpu *vcpu = (void *)out;
+
+	if (*(volatile __u8 *)out)
+		ask(20, vcpu->missing);
+	return 0;
+}
+
+SEC("?tracepoint/test/unguarded")
 int unguarded(struct answers *out)
 {
 	struct vcpu *vcpu = (void *)out;

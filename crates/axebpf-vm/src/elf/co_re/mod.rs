@@ -9,6 +9,7 @@
 //! 3. `value` computes what is asked, on both sides.
 //! 4. `patch` puts it in the instruction, which must hold what the object's types say.
 
+use alloc::string::String;
 use core::mem::discriminant;
 
 mod compat;
@@ -16,6 +17,7 @@ mod patch;
 mod spec;
 mod value;
 
+use self::patch::Patched;
 use self::spec::Spec;
 use self::value::{Ask, Value};
 use super::btf::{Btf, Composite, Kind, Type, TypeId, essential};
@@ -41,11 +43,13 @@ pub(super) struct Core<'b, 'f> {
 
 impl Core<'_, '_> {
     /// Relocates the instruction at the start of `insns`.
+    ///
+    /// Returns what the target does not have, if that is so: the instruction stops the program then.
     pub(super) fn relocate(
         &self,
         relocation: &CoreRelocation<'_>,
         insns: &mut [Insn],
-    ) -> Result<(), LoadError> {
+    ) -> Result<Option<String>, LoadError> {
         let failed = |Refused(what)| LoadError::BadCoreRelocation {
             section: relocation.section.into(),
             offset: relocation.offset,
@@ -64,7 +68,8 @@ impl Core<'_, '_> {
             Ask::TypeIdLocal => Some(expected),
             _ => self.find(&local, ask).map_err(failed)?,
         };
-        patch::apply(insns, self, expected, found).map_err(failed)
+        let patched = patch::apply(insns, self, expected, found).map_err(failed)?;
+        Ok((patched == Patched::Poisoned).then(|| local.name(self.local, ask)))
     }
 
     /// Finds the answer in the target's types; `None` when there is no such type or field.

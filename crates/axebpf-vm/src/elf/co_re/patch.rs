@@ -16,6 +16,15 @@ const NOTHING: u8 = 0x05;
 /// The bits of the opcode of a load or store that say how wide it is.
 const WIDTH: u8 = 0x18;
 
+/// What became of an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patched {
+    /// It holds the answer.
+    Answered,
+    /// There is no answer, so that it stops the program.
+    Poisoned,
+}
+
 /// Puts `found` in the instruction at the start of `insns`, which holds `expected`.
 ///
 /// Where there is no answer, the program may still be right, as long as it asks first whether the thing exists: the
@@ -25,10 +34,10 @@ pub(super) fn apply(
     core: &Core<'_, '_>,
     expected: Value,
     found: Option<Value>,
-) -> Result<(), Refused> {
+) -> Result<Patched, Refused> {
     let Some(found) = found else {
         poison(insns);
-        return Ok(());
+        return Ok(Patched::Poisoned);
     };
     let [first, rest @ ..] = insns else {
         return Err(Refused("there is no such instruction"));
@@ -51,7 +60,7 @@ pub(super) fn apply(
             if let (Some(old), Some(new)) = (expected.field, found.field) {
                 if old.1 != new.1 && !can_resize(core, old.0, new.0) {
                     poison(insns);
-                    return Ok(());
+                    return Ok(Patched::Poisoned);
                 }
                 if old.1 != new.1 {
                     first.opcode = first.opcode & !WIDTH | width(new.1)?;
@@ -69,7 +78,7 @@ pub(super) fn apply(
         }
         _ => return Err(Refused("the instruction cannot hold an answer")),
     }
-    Ok(())
+    Ok(Patched::Answered)
 }
 
 /// Returns the answer as an immediate of 32 bits, which is extended by its sign.

@@ -1,5 +1,7 @@
 //! The way to what is accessed, in one machine's types.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::value::{Ask, Subject};
@@ -29,6 +31,25 @@ pub(super) struct Spec<'f> {
 const BROKEN: Refused = Refused("the access does not fit the object's types");
 
 impl<'f> Spec<'f> {
+    /// Returns what is accessed as a programmer writes it: `vcpu.places[2].y`, or `state::RUNNING` for an enumeration.
+    pub(super) fn name(&self, btf: &Btf<'_>, ask: Ask) -> String {
+        let root = btf.get(self.root).map_or("", |root| btf.type_name(root));
+        let mut name = String::from(root);
+        let between = match ask.subject() {
+            Subject::Enumerator => "::",
+            Subject::Field | Subject::Type => ".",
+        };
+        // The first step is to the start of an array, which an object by itself is, too.
+        for (step, access) in self.accesses.iter().enumerate() {
+            match access.name {
+                Some(member) => name.extend([between, member]),
+                None if step == 0 && access.index == 0 => {}
+                None => name.push_str(&format!("[{}]", access.index)),
+            }
+        }
+        name
+    }
+
     fn new(root: TypeId) -> Self {
         Self {
             root,

@@ -13,6 +13,7 @@ mod check_bare_metal;
 mod demo;
 mod events;
 mod features;
+mod fuzz;
 mod ksyms;
 mod lint;
 mod linux;

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::{
+    fuzz,
     process::say,
     tools::{self, Tool},
 };
@@ -31,6 +32,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         if !all.contains(&tool) {
             all.push(tool);
         }
+    }
+    match fuzz::nightly() {
+        Some(_) => all.extend(Tool::FUZZ),
+        None => println!(
+            "    no nightly compiler, so nothing can be fuzzed (`rustup toolchain install nightly`)"
+        ),
     }
     say("checking the tools");
     if !args.check {

@@ -1,20 +1,15 @@
 //! `cargo xtask soak`.
 
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use axebpf_e2e::{Machine, Options};
 
 use crate::{
     build_image,
-    process::{find_program, run as run_command, say},
+    fuzz::{Corpus, Fuzzer},
+    process::say,
     tools::{self, Tool},
-    workspace,
 };
 
 /// Runs what takes long: fuzzing, and loading, attaching and detaching on a busy hypervisor over and over.
@@ -89,55 +84,10 @@ fn stress(time: Duration) -> Result<()> {
 
 /// Fuzzes every target, from its seeds and from what earlier runs found.
 fn fuzz(seconds: u64) -> Result<()> {
-    let folder = workspace::root().join("fuzz");
-    let targets = fuzz_targets(&folder.join("fuzz_targets"))?;
-    if find_program("cargo-fuzz").is_none() {
-        say("missing: cargo-fuzz");
-        run_command(Command::new("cargo").args(["install", "cargo-fuzz", "--locked"]))?;
-    }
-    for target in targets {
-        say(format_args!("fuzzing {target} for {seconds} s"));
-        let corpus = folder.join("corpus").join(&target);
-        fs::create_dir_all(&corpus)?;
-        let mut cargo = Command::new("cargo");
-        // libFuzzer's instrumentation is a nightly compiler's. The cargo that runs this program has chosen another.
-        cargo
-            .env_remove("RUSTUP_TOOLCHAIN")
-            .current_dir(workspace::root());
-        cargo.args(["+nightly", "fuzz", "run", &target]).arg(corpus);
-        let seeds = folder.join("seeds").join(&target);
-        cargo.args(Some(seeds).filter(|seeds| seeds.is_dir()));
-        if target == LOADER {
-            cargo.args([OBJECTS, PRECOMPILED]);
-        }
-        cargo.args(["--", &format!("-max_total_time={seconds}")]);
-        run_command(&mut cargo).context(
-            "fuzzing needs a nightly compiler: `rustup toolchain install nightly`; \
-             an input that broke something is in fuzz/artifacts",
-        )?;
+    let fuzzer = Fuzzer::new()?;
+    fuzzer.build()?;
+    for target in fuzzer.targets() {
+        fuzzer.run(target, seconds, Corpus::Kept)?;
     }
     Ok(())
-}
-
-/// The target that takes objects, and where there are some.
-const LOADER: &str = "loader";
-const OBJECTS: &str = "crates/axebpf-vm/tests/objects";
-const PRECOMPILED: &str = "crates/axebpf/precompiled";
-
-/// Lists the fuzz targets by their files.
-fn fuzz_targets(folder: &Path) -> Result<Vec<String>> {
-    let files =
-        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    let mut targets = Vec::new();
-    for file in files {
-        let name = file?.file_name().to_string_lossy().into_owned();
-        targets.extend(name.strip_suffix(".rs").map(str::to_owned));
-    }
-    targets.sort();
-    ensure!(
-        !targets.is_empty(),
-        "there are no fuzz targets in {}",
-        folder.display()
-    );
-    Ok(targets)
 }

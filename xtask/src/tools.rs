@@ -35,6 +35,8 @@ pub(crate) enum Tool {
     Qemu,
     /// Runs tests.
     Nextest,
+    /// Builds and runs fuzz targets, with a nightly compiler.
+    Fuzz,
 }
 
 /// How a tool gets onto the machine.
@@ -63,6 +65,9 @@ impl Tool {
     /// What testing needs beside these.
     pub(crate) const TEST: [Self; 1] = [Self::Nextest];
 
+    /// What fuzzing needs beside these, where there is a nightly compiler.
+    pub(crate) const FUZZ: [Self; 1] = [Self::Fuzz];
+
     /// What linting needs beside these.
     pub(crate) const LINT: [Self; 1] = [Self::BareMetalClippy];
 
@@ -79,6 +84,7 @@ impl Tool {
             Self::BareMetalClippy => "clippy of that compiler",
             Self::Qemu => "qemu-system-aarch64, runs the images",
             Self::Nextest => "cargo-nextest, runs the tests",
+            Self::Fuzz => "cargo-fuzz, runs the fuzz targets",
         }
     }
 
@@ -91,6 +97,7 @@ impl Tool {
             Self::BpfLinker => &["bpf-linker"],
             Self::Qemu => &["qemu-system-aarch64"],
             Self::Nextest => &["cargo-nextest"],
+            Self::Fuzz => &["cargo-fuzz"],
             Self::LibbpfHeaders | Self::EbpfRust | Self::BareMetalRust | Self::BareMetalClippy => {
                 &[]
             }
@@ -163,6 +170,7 @@ impl Tool {
             Self::Qemu => Install::Apt(&["qemu-system-arm"]),
             Self::BpfLinker => Install::BpfLinker,
             Self::Nextest => Install::Cargo("cargo-nextest"),
+            Self::Fuzz => Install::Cargo("cargo-fuzz"),
         }
     }
 }

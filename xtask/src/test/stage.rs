@@ -15,6 +15,8 @@ use crate::process::{run_and_read, say};
 pub(super) enum Outcome {
     Passed,
     Failed,
+    /// Something that it needs is not on this machine.
+    NotRun,
 }
 
 /// One stage of the tests, after it ran.
@@ -54,6 +56,18 @@ impl Stage {
         Self::ended(name.into(), started, result, Counts::default())
     }
 
+    /// Notes, and says, that a stage cannot be run here.
+    pub(super) fn not_run(name: &str, reason: &str) -> Self {
+        println!();
+        say(format_args!("NOT RUN: {name}: {reason}"));
+        Self {
+            name: format!("{name}: {reason}"),
+            outcome: Outcome::NotRun,
+            took: Duration::ZERO,
+            counts: Counts::default(),
+        }
+    }
+
     fn ended(name: String, started: Instant, result: Result<()>, counts: Counts) -> Self {
         if let Err(error) = &result {
             println!("    FAILED: {error:#}");
@@ -81,6 +95,7 @@ impl fmt::Display for Stage {
         let outcome = match self.outcome {
             Outcome::Passed => "ok",
             Outcome::Failed => "FAILED",
+            Outcome::NotRun => return write!(f, "NOT RUN {}", self.name),
         };
         write!(
             f,

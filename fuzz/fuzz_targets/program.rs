@@ -4,8 +4,9 @@
 use std::sync::{Arc, OnceLock};
 
 use axebpf_maps::{Map, MapKind, MapSpec};
+use axebpf_platform::HostVirt;
 use axebpf_platform::mock::MOCK;
-use axebpf_vm::{Context, Helper, Insn, Program, RunEnv, RunError};
+use axebpf_vm::{Checks, Context, EngineKind, Helper, Insn, Program, RunEnv, RunError, StackStart};
 use libfuzzer_sys::fuzz_target;
 
 const GUARD: u8 = 0xa5;
@@ -71,14 +72,22 @@ fuzz_target!(|bytes: &[u8]| {
         .flat_map(|insn| insn.to_bytes())
         .collect();
     code.extend(Insn { opcode: 0x95, ..Insn::default() }.to_bytes());
-    let Ok(program) = Program::from_insns(&code, maps()) else { return };
+    // A length that is no whole number of instructions stands for the checks that ask for less.
+    let checks = if bytes.len() % 8 == 0 { Checks::Structure } else { Checks::Instructions };
+    let Ok(program) = Program::with_checks(checks, EngineKind::Interp, &code, maps()) else { return };
     program.set_budget(4096);
 
     let mut arena = [GUARD; GUARD_LEN + MEMORY_LEN + GUARD_LEN];
     let guard = axebpf_hit::enter().expect("no hit in a hit");
     let memory = &mut arena[GUARD_LEN..][..MEMORY_LEN];
-    let outcome = program.run(&guard, Context::writable(memory), &RunEnv::new());
-    assert!(!matches!(outcome, Err(RunError::FellOff { .. } | RunError::Nested)), "{outcome:?}");
+    // The chain starts in what the program can write.
+    let frame = memory.as_ptr().expose_provenance() as u64;
+    let start = StackStart::new(HostVirt::new(1), HostVirt::new(frame));
+    let env = RunEnv::new().with_stack(&start);
+    let outcome = program.run(&guard, Context::writable(memory), &env);
+    let fell_off = matches!(outcome, Err(RunError::FellOff { .. }));
+    assert!(!fell_off || checks == Checks::Instructions, "{outcome:?}");
+    assert_ne!(outcome, Err(RunError::Nested));
     let (before, rest) = arena.split_at(GUARD_LEN);
     let outside = before.iter().chain(&rest[MEMORY_LEN..]);
     assert!(outside.copied().all(|byte| byte == GUARD), "a write outside of the program's memory");

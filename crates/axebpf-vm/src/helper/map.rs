@@ -1,5 +1,7 @@
 //! The helpers for maps of keys and values.
 
+use core::ptr::NonNull;
+
 use axebpf_maps::{MAX_KEY_SIZE, Map, MapError, UpdateFlags};
 use axebpf_platform::CpuId;
 
@@ -22,22 +24,33 @@ impl<'r> Helpers<'r> {
         let [map, key, ..] = args;
         let index = self.map_index(1, map)?;
         let map = self.map(1, map)?;
-        let len = self.take_key(map, key)?;
         if map.kind().holds_maps() {
+            let len = self.take_key(map, key)?;
             return Ok(self.inner_lookup(map, len));
         }
-        match map.lookup(self.guard, &self.scratch[..len]) {
-            Ok(Some(value)) => {
-                let value = value.as_ptr().expose_provenance() as u64;
-                self.memory.expect_value(index, value);
-                Ok(value)
+        let Some(value) = self.lookup(map, key)? else {
+            return Ok(0);
+        };
+        let value = value.as_ptr().expose_provenance() as u64;
+        self.memory.expect_value(index, value);
+        Ok(value)
+    }
+
+    /// Looks the key at `addr` up, in place if no other CPU can be changing it. Counts an error.
+    fn lookup(&mut self, map: &Map, addr: u64) -> Result<Option<NonNull<u8>>, HelperFault> {
+        let len = map.spec().key_size as usize;
+        self.charge(len as u64)?;
+        let found = match self.memory.private(addr, len)? {
+            Some(key) => map.lookup(self.guard, key),
+            None => {
+                self.memory.copy_out(addr, &mut self.scratch[..len])?;
+                map.lookup(self.guard, &self.scratch[..len])
             }
-            Ok(None) => Ok(0),
-            Err(_) => {
-                self.errors += 1;
-                Ok(0)
-            }
-        }
+        };
+        Ok(found.unwrap_or_else(|_| {
+            self.errors += 1;
+            None
+        }))
     }
 
     /// Looks the key in the scratch memory up in a map of maps; returns the map as a handle, or 0.

@@ -101,6 +101,20 @@ impl Memory<'_> {
         })
     }
 
+    /// Returns `len` bytes at `addr` if nobody else can access them.
+    #[inline(always)]
+    pub(crate) fn private(&mut self, addr: u64, len: usize) -> Result<Option<&[u8]>, Violation> {
+        if len == 0 {
+            return Ok(Some(&[]));
+        }
+        Ok(match self.check_read(addr, len as u64)? {
+            // SAFETY: as in `load`; the program, which alone writes its stack and context, does not run while the memory is
+            // borrowed.
+            Sharing::Private => Some(unsafe { raw::private_bytes(addr, len) }),
+            Sharing::Shared => None,
+        })
+    }
+
     /// Copies bytes out of the program's memory.
     pub(crate) fn copy_out(&mut self, addr: u64, out: &mut [u8]) -> Result<(), Violation> {
         if out.is_empty() {

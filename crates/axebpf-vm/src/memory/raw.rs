@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use core::ptr::{self, with_exposed_provenance, with_exposed_provenance_mut};
+use core::slice;
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// Whether an unaligned access costs what an aligned one does. Bare-metal aarch64 targets forbid them, so that the compiler
@@ -77,8 +78,9 @@ macro_rules! word {
                     // function's precondition. Any alignment will do.
                     unsafe { from.read_unaligned() }
                 } else {
-                    // SAFETY: as above, and the pointer is aligned, as just seen.
-                    unsafe { from.read() }
+                    // SAFETY: as above, and the pointer is aligned, as just seen. Volatile, so that the compiler does not
+                    // make one read of both, which would be the slow one.
+                    unsafe { from.read_volatile() }
                 }
             }
 
@@ -90,8 +92,8 @@ macro_rules! word {
                     // precondition. Any alignment will do.
                     unsafe { to.write_unaligned(value) }
                 } else {
-                    // SAFETY: as above, and the pointer is aligned, as just seen.
-                    unsafe { to.write(value) }
+                    // SAFETY: as above, and the pointer is aligned, as just seen. Volatile as in `load_private`.
+                    unsafe { to.write_volatile(value) }
                 }
             }
 
@@ -144,6 +146,17 @@ word!(u8, AtomicU8);
 word!(u16, AtomicU16);
 word!(u32, AtomicU32);
 word!(u64, AtomicU64);
+
+/// Returns bytes of private memory.
+///
+/// # Safety
+///
+/// As for [`Word::load_private`], for `len` bytes, for as long as the result is used.
+pub(super) unsafe fn private_bytes<'a>(addr: u64, len: usize) -> &'a [u8] {
+    // SAFETY: the bytes are readable, initialised, of one object, and not written meanwhile, by this function's precondition;
+    // no object is longer than a slice can be.
+    unsafe { slice::from_raw_parts(with_exposed_provenance(addr as usize), len) }
+}
 
 /// Reads bytes of private memory.
 ///

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod a64;
 mod bench;
 mod build_image;
 mod build_programs;

@@ -6,19 +6,21 @@ use anyhow::{Result, ensure};
 use axebpf_e2e::{Machine, Options};
 
 use crate::{
+    a64::{self, Extent},
     build_image,
     fuzz::{Corpus, Fuzzer},
     process::say,
     tools::{self, Tool},
 };
 
-/// Runs what takes long: fuzzing, and loading, attaching and detaching on a busy hypervisor over and over.
+/// Runs what takes long: comparing instructions with a processor, fuzzing, and loading, attaching and detaching on a
+/// busy hypervisor over and over.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How long each part takes, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Only fuzz.
+    /// Only what needs no hypervisor: instructions and fuzzing.
     #[arg(long, conflicts_with = "el2")]
     fuzz: bool,
     /// Only the hypervisor.
@@ -47,6 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         stress(time)?;
     }
     if !args.el2 {
+        a64::compare(Extent::Full)?;
         fuzz(args.seconds)?;
     }
     say("nothing broke");

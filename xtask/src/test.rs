@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use self::stage::{Outcome, Stage};
 use crate::{
+    a64::{self, Extent},
     build_image, build_programs,
     features::{ADAPTERS, FACADE, HOST},
     process::say,
@@ -36,6 +37,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut stages = Vec::new();
     if !args.el2 {
         host(&mut stages)?;
+    }
+    if !args.host && !args.el2 {
+        stages.push(Stage::run(
+            "instructions against a processor",
+            &mut a64::tests(Extent::Short)?,
+        ));
     }
     if !args.host {
         el2(

@@ -33,6 +33,10 @@ pub(crate) enum Tool {
     BareMetalClippy,
     /// Runs the images.
     Qemu,
+    /// Runs single instructions.
+    QemuUser,
+    /// Disassembles instructions.
+    Disassembler,
     /// Runs tests.
     Nextest,
     /// Builds and runs fuzz targets, with a nightly compiler.
@@ -62,6 +66,9 @@ impl Tool {
     pub(crate) const IMAGE: [Self; 3] = [Self::BareMetalRust, Self::Lld, Self::Objcopy];
     /// What running the image needs.
     pub(crate) const RUN: [Self; 1] = [Self::Qemu];
+    /// What comparing the simulator of instructions with a processor needs.
+    pub(crate) const INSTRUCTIONS: [Self; 4] =
+        [Self::Clang, Self::Lld, Self::QemuUser, Self::Disassembler];
     /// What testing needs beside these.
     pub(crate) const TEST: [Self; 1] = [Self::Nextest];
 
@@ -83,6 +90,8 @@ impl Tool {
             Self::BareMetalRust => "a Rust compiler for aarch64-unknown-none-softfloat",
             Self::BareMetalClippy => "clippy of that compiler",
             Self::Qemu => "qemu-system-aarch64, runs the images",
+            Self::QemuUser => "qemu-aarch64, runs single instructions",
+            Self::Disassembler => "llvm-mc, disassembles instructions",
             Self::Nextest => "cargo-nextest, runs the tests",
             Self::Fuzz => "cargo-fuzz, runs the fuzz targets",
         }
@@ -96,6 +105,8 @@ impl Tool {
             Self::Lld => &["ld.lld-22", "ld.lld", "ld.lld-19"],
             Self::BpfLinker => &["bpf-linker"],
             Self::Qemu => &["qemu-system-aarch64"],
+            Self::QemuUser => &["qemu-aarch64"],
+            Self::Disassembler => &["llvm-mc-22"],
             Self::Nextest => &["cargo-nextest"],
             Self::Fuzz => &["cargo-fuzz"],
             Self::LibbpfHeaders | Self::EbpfRust | Self::BareMetalRust | Self::BareMetalClippy => {
@@ -161,13 +172,14 @@ impl Tool {
     fn install(self) -> Install {
         match self {
             Self::Clang => Install::Apt(&["clang-22"]),
-            Self::Objcopy => Install::Apt(&["llvm-22"]),
+            Self::Objcopy | Self::Disassembler => Install::Apt(&["llvm-22"]),
             Self::Lld => Install::Apt(&["lld-22"]),
             Self::LibbpfHeaders => Install::Apt(&["libbpf-dev"]),
             Self::EbpfRust => Install::Apt(&["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"]),
             Self::BareMetalRust => Install::Apt(&["rustc-web", "cargo-web", "rust-web-src"]),
             Self::BareMetalClippy => Install::Apt(&["rust-web-clippy"]),
             Self::Qemu => Install::Apt(&["qemu-system-arm"]),
+            Self::QemuUser => Install::Apt(&["qemu-user"]),
             Self::BpfLinker => Install::BpfLinker,
             Self::Nextest => Install::Cargo("cargo-nextest"),
             Self::Fuzz => Install::Cargo("cargo-fuzz"),

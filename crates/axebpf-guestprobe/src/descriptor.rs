@@ -1,9 +1,7 @@
-//! Translation table descriptors of the 4 KiB granule (ARM ARM D8.3).
+//! Translation table descriptors (ARM ARM D8.3).
 
-use crate::regime::{Stage1, TableRights, shift_of};
-
-/// The bits of a descriptor that are an address.
-const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
+use crate::granule::HighBits;
+use crate::regime::{Regime, Stage1, TableRights, UserAccess};
 
 /// What a descriptor is.
 pub(crate) enum Kind {
@@ -20,7 +18,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy)]
 pub(crate) struct Descriptor {
     pub(crate) bits: u64,
-    pub(crate) level: u32,
+    pub(crate) level: i8,
 }
 
 impl Descriptor {
@@ -29,24 +27,35 @@ impl Descriptor {
         self.bits >> n & 1 != 0
     }
 
-    pub(crate) fn kind(self) -> Kind {
+    pub(crate) fn kind(self, regime: &Regime) -> Kind {
+        let has_blocks = regime.granule.has_blocks(self.level, regime.high_bits);
         match (self.bits & 0b11, self.level) {
             (0b11, 3) => Kind::Leaf,
             (0b11, _) => Kind::Table,
-            (0b01, 1 | 2) => Kind::Leaf,
+            (0b01, _) if has_blocks => Kind::Leaf,
             (0b01, _) => Kind::Reserved,
             _ => Kind::Invalid,
         }
     }
 
     /// Returns the address in the descriptor of a table.
-    pub(crate) fn table(self) -> u64 {
-        self.bits & ADDRESS
+    pub(crate) fn table(self, regime: &Regime) -> u64 {
+        self.address(regime, regime.granule.page_bits())
     }
 
     /// Returns the address in the descriptor of a block or a page.
-    pub(crate) fn output(self) -> u64 {
-        self.bits & ADDRESS & !((1 << shift_of(self.level)) - 1)
+    pub(crate) fn output(self, regime: &Regime) -> u64 {
+        self.address(regime, regime.granule.shift_of(self.level))
+    }
+
+    /// Returns the address in the descriptor, from bit `low` on.
+    fn address(self, regime: &Regime, low: u32) -> u64 {
+        let up_to = |bits: u32| self.bits & ((1 << bits) - 1) & !((1 << low) - 1);
+        match regime.high_bits {
+            HighBits::None => up_to(48),
+            HighBits::At12 => up_to(48) | (self.bits >> 12 & 0xf) << 48,
+            HighBits::At8 => up_to(50) | (self.bits >> 8 & 0b11) << 50,
+        }
     }
 
     /// Tells whether the access flag is set.
@@ -95,13 +104,19 @@ impl Rights {
     pub(crate) const ALL: Self = Self(WRITE | USER | PRIVILEGED_EXECUTE | USER_EXECUTE);
 
     /// Returns the rights of a leaf, under what the tables on the way forbid (ARM ARM D8.4).
-    pub(crate) fn of(leaf: Descriptor, limits: Limits, stage1: &Stage1) -> Self {
-        let user = leaf.bit(6) && !limits.not_for_user;
+    pub(crate) fn of(
+        leaf: Descriptor,
+        limits: Limits,
+        stage1: &Stage1,
+        user_access: UserAccess,
+    ) -> Self {
+        let is_disabled = user_access == UserAccess::Disabled;
+        let user = leaf.bit(6) && !limits.not_for_user && !is_disabled;
         let write = !leaf.bit(7) && !limits.read_only;
         let xn_by_write = write && stage1.write_implies_xn();
         // The kernel never executes what a program can write.
         let privileged_xn = leaf.bit(53) || limits.privileged_xn || xn_by_write || user && write;
-        let user_xn = leaf.bit(54) || limits.user_xn || xn_by_write && user;
+        let user_xn = leaf.bit(54) || limits.user_xn || xn_by_write && user || is_disabled;
         let mut rights = 0;
         for (right, is_given) in [
             (WRITE, write),

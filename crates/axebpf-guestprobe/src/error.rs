@@ -122,14 +122,14 @@ pub enum WalkProblem {
     /// A descriptor is invalid: nothing is mapped.
     #[error("the descriptor of level {level} is invalid")]
     Invalid {
-        /// The level of the descriptor, 0 to 3.
-        level: u8,
+        /// The level of the descriptor, -1 to 3.
+        level: i8,
     },
     /// A descriptor has a form that its level does not have.
     #[error("the descriptor {descriptor:#018x} does not exist on level {level}")]
     Reserved {
-        /// The level of the descriptor, 0 to 3.
-        level: u8,
+        /// The level of the descriptor, -1 to 3.
+        level: i8,
         /// The descriptor.
         descriptor: u64,
     },
@@ -137,7 +137,7 @@ pub enum WalkProblem {
     #[error("{output} on level {level} has more than {bits} bits")]
     AddressSize {
         /// The level of the descriptor that has it; the first level for a table base register.
-        level: u8,
+        level: i8,
         /// The address.
         output: GuestPhys,
         /// The number of bits of an address.
@@ -146,14 +146,14 @@ pub enum WalkProblem {
     /// The guest has not set the access flag, and does not let the processor set it.
     #[error("the access flag of level {level} is not set")]
     AccessFlag {
-        /// The level of the descriptor, 0 to 3.
-        level: u8,
+        /// The level of the descriptor, -1 to 3.
+        level: i8,
     },
     /// A table is where the guest has no memory.
     #[error("the table of level {level}: {fault}")]
     Table {
-        /// The level of the table, 0 to 3.
-        level: u8,
+        /// The level of the table, -1 to 3.
+        level: i8,
         /// What went wrong.
         fault: GuestMemoryFault,
     },
@@ -163,11 +163,8 @@ pub enum WalkProblem {
         /// What went wrong.
         fault: GuestMemoryFault,
     },
-    /// The guest's tables are big-endian (`SCTLR_EL1.EE`), which is not supported.
-    #[error("the guest's tables are big-endian, which is not supported")]
-    BigEndian,
-    /// The guest uses a translation that is not supported.
-    #[error("TCR_EL1 is {tcr:#x}, which asks for an unsupported granule or size")]
+    /// The guest asks for a granule, or for a size of addresses, that does not exist.
+    #[error("TCR_EL1 is {tcr:#x}, which asks for a granule or size that does not exist")]
     Unsupported {
         /// The guest's `TCR_EL1`.
         tcr: u64,

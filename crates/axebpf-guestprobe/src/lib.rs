@@ -71,6 +71,7 @@ mod descriptor;
 mod displace;
 mod engine;
 mod error;
+mod granule;
 mod handler;
 mod inspect;
 mod integration;

@@ -2,12 +2,8 @@
 
 use axebpf_platform::GuestVirt;
 
+use crate::granule::{Granule, HighBits};
 use crate::{Access, WalkProblem};
-
-/// The number of bits that an offset into a page of 4 KiB has.
-pub(crate) const PAGE_BITS: u32 = 12;
-/// The number of bits of an address that one level of tables translates.
-pub(crate) const LEVEL_BITS: u32 = 9;
 
 /// The registers of a vCPU that define its EL1&0 stage-1 translation, as the guest wrote them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,8 +24,8 @@ struct Fields {
     size: u32,
     /// `TGn`, two bits.
     granule: u32,
-    /// The value of `TGn` for 4 KiB.
-    granule_4k: u64,
+    /// What it means.
+    granule_of: fn(u64) -> Option<Granule>,
     /// `EPDn`.
     disabled: u32,
     /// `TBIn`.
@@ -38,26 +34,30 @@ struct Fields {
     only_for_data: u32,
     /// `HPDn`.
     flat: u32,
+    /// `E0PDn`.
+    user_disabled: u32,
 }
 
 const LOWER: Fields = Fields {
     size: 0,
     granule: 14,
-    granule_4k: 0b00,
+    granule_of: Granule::of_lower,
     disabled: 7,
     ignores_top: 37,
     only_for_data: 51,
     flat: 41,
+    user_disabled: 55,
 };
 
 const UPPER: Fields = Fields {
     size: 16,
     granule: 30,
-    granule_4k: 0b10,
+    granule_of: Granule::of_upper,
     disabled: 23,
     ignores_top: 38,
     only_for_data: 52,
     flat: 42,
+    user_disabled: 56,
 };
 
 /// Where `TCR_EL1` has the size of physical addresses.
@@ -76,10 +76,22 @@ pub(crate) enum TableRights {
     Ignored,
 }
 
+/// Whether the guest's programs may use a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UserAccess {
+    Possible,
+    /// `FEAT_E0PD` keeps them out, whatever the tables say.
+    Disabled,
+}
+
 /// What the registers say about one range.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Regime {
-    /// The number of bits of an address that are translated, 16 to 48.
+    /// The size of pages and tables.
+    pub(crate) granule: Granule,
+    /// Where descriptors have the bits of an address above bit 47.
+    pub(crate) high_bits: HighBits,
+    /// The number of bits of an address that are translated, 16 to 52.
     pub(crate) input_bits: u32,
     /// The number of bits of a guest-physical address.
     pub(crate) output_bits: u32,
@@ -87,6 +99,8 @@ pub(crate) struct Regime {
     pub(crate) ttbr: u64,
     /// What the descriptors of tables do.
     pub(crate) table_rights: TableRights,
+    /// Whether programs may use the range.
+    pub(crate) user: UserAccess,
 }
 
 impl Stage1 {
@@ -106,7 +120,7 @@ impl Stage1 {
     }
 
     /// Tells whether tables are big-endian.
-    fn is_big_endian(&self) -> bool {
+    pub(crate) fn is_big_endian(&self) -> bool {
         self.sctlr & 1 << 25 != 0
     }
 
@@ -144,9 +158,10 @@ impl Stage1 {
             (LOWER, self.ttbr0)
         };
         let unsupported = WalkProblem::Unsupported { tcr: self.tcr };
+        let granule = (fields.granule_of)(self.tcr_field(fields.granule, 2)).ok_or(unsupported)?;
         let size = self.tcr_field(fields.size, 6) as u32;
         // Sizes outside of these need an extension, or are taken for another size.
-        if !(16..=48).contains(&size) {
+        if !self.sizes(granule).contains(&size) {
             return Err(unsupported);
         }
         let input_bits = 64 - size;
@@ -159,52 +174,82 @@ impl Stage1 {
         if self.tcr_bit(fields.disabled) {
             return Err(WalkProblem::Disabled);
         }
-        if self.is_big_endian() {
-            return Err(WalkProblem::BigEndian);
-        }
-        if self.tcr_field(fields.granule, 2) != fields.granule_4k || self.tcr_bit(DS) {
-            return Err(unsupported);
-        }
+        let (output_bits, high_bits) = self.output(granule).ok_or(unsupported)?;
         Ok(Regime {
+            granule,
+            high_bits,
             input_bits,
-            output_bits: self.output_bits().ok_or(unsupported)?,
+            output_bits,
             ttbr,
             table_rights: if self.tcr_bit(fields.flat) {
                 TableRights::Ignored
             } else {
                 TableRights::Apply
             },
+            user: if self.tcr_bit(fields.user_disabled) {
+                UserAccess::Disabled
+            } else {
+                UserAccess::Possible
+            },
         })
     }
 
-    /// Returns the number of bits of a guest-physical address.
-    fn output_bits(&self) -> Option<u32> {
-        match self.tcr_field(IPS, 3) {
-            0 => Some(32),
-            1 => Some(36),
-            2 => Some(40),
-            3 => Some(42),
-            4 => Some(44),
-            // With this granule, 52 bits are 48 unless `DS` is set.
-            5 | 6 => Some(48),
-            _ => None,
+    /// Returns which values `TnSZ` may have.
+    fn sizes(&self, granule: Granule) -> core::ops::RangeInclusive<u32> {
+        match granule {
+            // 52 bits with `FEAT_LVA`.
+            Granule::K64 => 12..=47,
+            Granule::K4 | Granule::K16 if self.tcr_bit(DS) => 12..=48,
+            Granule::K4 | Granule::K16 => 16..=48,
         }
+    }
+
+    /// Returns the number of bits of a guest-physical address, and where descriptors have those above bit 47.
+    fn output(&self, granule: Granule) -> Option<(u32, HighBits)> {
+        let bits = match self.tcr_field(IPS, 3) {
+            0 => 32,
+            1 => 36,
+            2 => 40,
+            3 => 42,
+            4 => 44,
+            5 => 48,
+            6 => 52,
+            _ => return None,
+        };
+        Some(match granule {
+            // `DS` matters to the smaller granules alone, and without it they have 48 bits at most.
+            Granule::K4 | Granule::K16 if self.tcr_bit(DS) => (bits, HighBits::At8),
+            Granule::K64 if bits == 52 => (bits, HighBits::At12),
+            _ => (bits.min(48), HighBits::None),
+        })
     }
 }
 
 impl Regime {
-    /// Returns the level of the first table, 0 to 3.
-    pub(crate) fn first_level(&self) -> u32 {
-        4 - (self.input_bits - PAGE_BITS).div_ceil(LEVEL_BITS)
+    /// Returns the level of the first table, -1 to 3.
+    pub(crate) fn first_level(&self) -> i8 {
+        let translated = self.input_bits - self.granule.page_bits();
+        4 - translated.div_ceil(self.granule.level_bits()) as i8
     }
 
     /// Returns the address of the first table.
     pub(crate) fn first_table(&self) -> u64 {
         // A table that translates fewer bits than others is shorter, and aligned to its own size, but not
         // to less than 64 bytes.
-        let index_bits = self.input_bits - shift_of(self.first_level());
+        let index_bits = self.input_bits - self.granule.shift_of(self.first_level());
         let size = (8_u64 << index_bits).max(64);
-        self.ttbr & 0x0000_ffff_ffff_ffff & !(size - 1)
+        let base = self.ttbr & 0x0000_ffff_ffff_ffff & !(size - 1);
+        if self.output_bits > 48 {
+            // Bits 5 to 2 are those from 48 on (ARM ARM D24.2.194).
+            base | (self.ttbr >> 2 & 0xf) << 48
+        } else {
+            base
+        }
+    }
+
+    /// Returns which entry of a table of `level` translates `input`.
+    pub(crate) fn index(&self, input: u64, level: i8) -> u64 {
+        input >> self.granule.shift_of(level) & ((1 << self.granule.level_bits()) - 1)
     }
 }
 
@@ -214,9 +259,4 @@ fn is_extended(at: u64, input_bits: u32, checked_bits: u32) -> bool {
     let above = at << (64 - checked_bits) >> (64 - checked_bits) >> input_bits;
     let ones = u64::MAX >> (64 - (checked_bits - input_bits));
     above == if at >> RANGE_BIT & 1 != 0 { ones } else { 0 }
-}
-
-/// Returns the number of bits of an address below those that the tables of `level` translate.
-pub(crate) fn shift_of(level: u32) -> u32 {
-    PAGE_BITS + LEVEL_BITS * (3 - level)
 }

@@ -3,7 +3,7 @@
 use axebpf_platform::{GuestPhys, GuestVirt};
 
 use crate::descriptor::{Descriptor, Kind, Limits, Rights};
-use crate::regime::{PAGE_BITS, Regime, shift_of};
+use crate::regime::Regime;
 use crate::{GuestMemory, GuestMemoryFault, Stage1, WalkFault, WalkProblem};
 
 /// What for an address is translated, which decides whether its top byte may be ignored.
@@ -28,12 +28,14 @@ pub struct Translation {
 }
 
 /// The number of bits of an address where nothing is translated.
-const FLAT_BITS: u32 = 48;
+const FLAT_BITS: u32 = 52;
+/// The smallest page there is.
+const FLAT_PAGE: u64 = 4096;
 
 impl Stage1 {
     /// Translates `at`.
     ///
-    /// Reads at most four descriptors. It sees what the tables say now, while a vCPU may still use what
+    /// Reads at most five descriptors, one per level. It sees what the tables say now, while a vCPU may still use what
     /// they said before.
     ///
     /// # Errors
@@ -111,27 +113,24 @@ impl Stage1 {
         let mut table = regime.first_table();
         for level in regime.first_level()..=3 {
             check_size(regime, level, table)?;
-            let shift = shift_of(level);
-            let index = input >> shift & 0x1ff;
-            let bits =
-                read_descriptor(memory, table + 8 * index).map_err(|fault| WalkProblem::Table {
-                    level: level as u8,
-                    fault,
-                })?;
+            let entry = table + 8 * regime.index(input, level);
+            let bits = self
+                .read_descriptor(memory, entry)
+                .map_err(|fault| WalkProblem::Table { level, fault })?;
             let descriptor = Descriptor { bits, level };
-            match descriptor.kind() {
+            match descriptor.kind(regime) {
                 Kind::Table => {
                     limits.add(descriptor, regime.table_rights);
-                    table = descriptor.table();
+                    table = descriptor.table(regime);
                 }
                 Kind::Leaf => {
-                    check_size(regime, level, descriptor.output())?;
-                    return self.leaf(descriptor, limits, input);
+                    check_size(regime, level, descriptor.output(regime))?;
+                    return self.leaf(regime, descriptor, limits, input);
                 }
-                Kind::Invalid => return Err(WalkProblem::Invalid { level: level as u8 }),
+                Kind::Invalid => return Err(WalkProblem::Invalid { level }),
                 Kind::Reserved => {
                     return Err(WalkProblem::Reserved {
-                        level: level as u8,
+                        level,
                         descriptor: bits,
                     });
                 }
@@ -141,24 +140,41 @@ impl Stage1 {
         Err(WalkProblem::Invalid { level: 3 })
     }
 
+    /// Reads the descriptor at `at`.
+    fn read_descriptor(
+        &self,
+        memory: &(impl GuestMemory + ?Sized),
+        at: u64,
+    ) -> Result<u64, GuestMemoryFault> {
+        let mut bytes = [0; 8];
+        memory.read_guest(GuestPhys::new(at), &mut bytes)?;
+        Ok(if self.is_big_endian() {
+            u64::from_be_bytes(bytes)
+        } else {
+            u64::from_le_bytes(bytes)
+        })
+    }
+
     /// Returns where `input` leads through the descriptor of a block or a page.
+    ///
+    /// The contiguous bit changes nothing: each entry of a contiguous group says by itself where it leads, and a group
+    /// whose entries do not fit together is the guest's error.
     fn leaf(
         &self,
+        regime: &Regime,
         leaf: Descriptor,
         limits: Limits,
         input: u64,
     ) -> Result<Translation, WalkProblem> {
         if !leaf.is_accessed() && !self.sets_access_flag() {
-            return Err(WalkProblem::AccessFlag {
-                level: leaf.level as u8,
-            });
+            return Err(WalkProblem::AccessFlag { level: leaf.level });
         }
-        let size = 1 << shift_of(leaf.level);
+        let size = 1 << regime.granule.shift_of(leaf.level);
         let offset = input & (size - 1);
         Ok(Translation {
-            at: GuestPhys::new(leaf.output() | offset),
+            at: GuestPhys::new(leaf.output(regime) | offset),
             contiguous: size - offset,
-            rights: Rights::of(leaf, limits, self),
+            rights: Rights::of(leaf, limits, self, regime.user),
         })
     }
 }
@@ -173,29 +189,21 @@ fn flat(at: GuestVirt) -> Result<Translation, WalkProblem> {
             bits: FLAT_BITS as u8,
         });
     }
-    let page = 1 << PAGE_BITS;
     Ok(Translation {
         at: GuestPhys::new(output),
-        contiguous: page - output % page,
+        contiguous: FLAT_PAGE - output % FLAT_PAGE,
         rights: Rights::ALL,
     })
 }
 
 /// Checks that an address is no larger than the guest says its addresses are.
-fn check_size(regime: &Regime, level: u32, output: u64) -> Result<(), WalkProblem> {
+fn check_size(regime: &Regime, level: i8, output: u64) -> Result<(), WalkProblem> {
     if output >> regime.output_bits != 0 {
         return Err(WalkProblem::AddressSize {
-            level: level as u8,
+            level,
             output: GuestPhys::new(output),
             bits: regime.output_bits as u8,
         });
     }
     Ok(())
-}
-
-/// Reads the descriptor at `at`.
-fn read_descriptor(memory: &(impl GuestMemory + ?Sized), at: u64) -> Result<u64, GuestMemoryFault> {
-    let mut bytes = [0; 8];
-    memory.read_guest(GuestPhys::new(at), &mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
 }

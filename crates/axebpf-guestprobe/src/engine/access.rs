@@ -171,11 +171,16 @@ fn status_of(memory: &KernelMemory<'_>, addr: u64) -> u64 {
         Ok(found) if !found.rights.privileged_write() || found.rights.user_read() => PERMISSION | 3,
         Ok(_) => EXTERNAL,
         Err(WalkProblem::Invalid { level } | WalkProblem::Reserved { level, .. }) => {
-            0b00_0100 | u64::from(level)
+            on_level(0b00_0100, 0b10_1011, level)
         }
-        Err(WalkProblem::AccessFlag { level }) => 0b00_1000 | u64::from(level),
-        Err(WalkProblem::AddressSize { level, .. }) => u64::from(level),
-        Err(WalkProblem::Table { level, .. }) => 0b01_0100 | u64::from(level),
+        Err(WalkProblem::AccessFlag { level }) => on_level(0b00_1000, 0b00_1000, level),
+        Err(WalkProblem::AddressSize { level, .. }) => on_level(0, 0b10_1001, level),
+        Err(WalkProblem::Table { level, .. }) => on_level(0b01_0100, 0b01_0011, level),
         Err(_) => 0b00_0100,
     }
+}
+
+/// Returns the fault status for `level`: `zero` for level 0, with numbers for others behind it, and `minus_one` for level -1.
+fn on_level(zero: u64, minus_one: u64, level: i8) -> u64 {
+    u64::try_from(level).map_or(minus_one, |level| zero | level)
 }

@@ -1,6 +1,7 @@
 //! Any bytes are an object or an error, and what loads can be run.
 #![no_main]
 
+use axebpf_maps::MapKind;
 use axebpf_platform::mock::MOCK;
 use axebpf_vm::{Context, LoadOptions, ObjectFile, RunEnv};
 use libfuzzer_sys::fuzz_target;
@@ -24,5 +25,9 @@ fuzz_target!(|elf: &[u8]| {
         program.set_budget(4096);
         let guard = axebpf_hit::enter().expect("no hit in a hit");
         let _ = program.run(&guard, Context::new(&context), &RunEnv::new());
+    }
+    // What is in an array that it uses itself would keep both.
+    for map in object.maps().iter().filter(|map| map.kind() == MapKind::ProgArray) {
+        map.clear_programs().expect("nothing runs");
     }
 });

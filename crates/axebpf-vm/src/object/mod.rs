@@ -105,6 +105,10 @@ impl ObjectFile {
 
     /// Makes the maps, links and checks the programs.
     ///
+    /// An array of programs that the object defines with initial values keeps these programs, and they the maps that they
+    /// use. Whoever gives the object up empties it first ([`Map::clear_programs`](axebpf_maps::Map::clear_programs)), as for
+    /// any array of programs.
+    ///
     /// # Errors
     ///
     /// [`LoadError`] names the map or the program that is wrong. Nothing is left behind then.

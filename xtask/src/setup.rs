@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &Tool::IMAGE,
         &Tool::RUN,
         &Tool::TEST,
+        &Tool::INSTRUCTIONS,
         &Tool::LINT,
     ];
     let mut all: Vec<Tool> = Vec::new();

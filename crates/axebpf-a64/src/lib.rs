@@ -16,7 +16,7 @@
 //! | other data processing, with `FEAT_PAuth`, `FEAT_FlagM`, `FEAT_FlagM2`, `FEAT_CRC32` | out of line |
 //! | other loads and stores, with `FEAT_LSE`, `FEAT_LOR`, `FEAT_LRCPC2` and `LDRAA`, `LDRAB` | out of line |
 //! | `PACIASP` and the other hints of pointer authentication, `WFE`, `WFI`, `SEV`, `CSDB`, barriers | out of line |
-//! | vector and floating-point instructions of Armv8.0, with FP16, FHM, FRINTTS, AES and SHA | out of line |
+//! | vector and floating-point instructions of Armv8.0, with scalar FP16, FHM, FRINTTS, AES and SHA | out of line |
 //! | `MRS` of what identifies and controls the processor, of `TPIDR_*`, `PAR_EL1`, `ICC_*`, `ICH_*` | out of line |
 //! | `MSR` of `TPIDR_*`, `SP_EL0`, `FPCR`, `PAR_EL1`, `ICC_*`, `ICH_*`, `VTTBR_EL2`, `*_EL12` | out of line |
 //! | `MRS` and `MSR` of counters and timers | out of line |

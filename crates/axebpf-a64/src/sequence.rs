@@ -104,39 +104,54 @@ enum Direction {
 fn reach(words: &[u32], here: usize, direction: Direction) -> Option<usize> {
     let mut seen = [false; 2 * REACH + 1];
     *seen.get_mut(here)? = true;
-    // Each round follows every path by one instruction at least, so there are no more rounds than instructions.
+    // Each pass follows every path by one instruction at least, so there are no more passes than instructions.
     // Mostly there are two, because code runs in the order in which it is visited.
     for _ in words {
-        let mut has_grown = false;
-        for step in 0..words.len() {
-            let from = match direction {
-                Direction::Forward => step,
-                Direction::Backward => words.len() - 1 - step,
-            };
-            for to in successors(words, from).into_iter().flatten() {
-                let (near, far) = match direction {
-                    Direction::Forward => (from, to),
-                    Direction::Backward => (to, from),
-                };
-                if !seen[near] || seen[far] {
-                    continue;
-                }
-                match (monitor(words[far]), direction) {
-                    (Monitor::Keeps, _) => {
-                        seen[far] = true;
-                        has_grown = true;
-                    }
-                    (Monitor::Ends, Direction::Forward)
-                    | (Monitor::Begins, Direction::Backward) => return Some(far),
-                    _ => {}
-                }
-            }
-        }
-        if !has_grown {
-            break;
+        match pass(words, &mut seen, direction) {
+            Pass::Found(index) => return Some(index),
+            Pass::Farther => {}
+            Pass::AtTheEnd => break,
         }
     }
     None
+}
+
+/// What following all paths once came to.
+enum Pass {
+    Found(usize),
+    Farther,
+    AtTheEnd,
+}
+
+/// Follows the paths on which the monitor is kept, from all instructions that were `seen`.
+fn pass(words: &[u32], seen: &mut [bool], direction: Direction) -> Pass {
+    let mut result = Pass::AtTheEnd;
+    for step in 0..words.len() {
+        let from = match direction {
+            Direction::Forward => step,
+            Direction::Backward => words.len() - 1 - step,
+        };
+        for to in successors(words, from).into_iter().flatten() {
+            let (near, far) = match direction {
+                Direction::Forward => (from, to),
+                Direction::Backward => (to, from),
+            };
+            if !seen[near] || seen[far] {
+                continue;
+            }
+            match (monitor(words[far]), direction) {
+                (Monitor::Keeps, _) => {
+                    seen[far] = true;
+                    result = Pass::Farther;
+                }
+                (Monitor::Ends, Direction::Forward) | (Monitor::Begins, Direction::Backward) => {
+                    return Pass::Found(far);
+                }
+                _ => {}
+            }
+        }
+    }
+    result
 }
 
 /// Returns which instructions may be executed directly after the one at `from`.

@@ -107,6 +107,8 @@ fn what_is_outside_the_words_is_not_looked_at() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn any_words_are_looked_at(words in prop::collection::vec(any::<u32>(), 0..300), index: usize) {
         let index = index % 320;

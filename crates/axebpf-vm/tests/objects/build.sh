@@ -17,9 +17,12 @@ case " ${*:-core_target} " in *" core_target "*)
 	rm core_target.o
 	;;
 esac
-case " ${*:-rust} " in *" rust "*)
-	RUSTC_BOOTSTRAP=1 "${RUSTC:-/usr/bin/rustc}" --edition 2024 --target bpfel-unknown-none --crate-type bin \
-		-O -Cpanic=abort -Clinker=bpf-linker --remap-path-prefix "$PWD"=. \
-		rust.rs -o rust.o
-	;;
-esac
+for source in *.rs; do
+	name="${source%.rs}"
+	case " ${*:-$name} " in *" $name "*)
+		RUSTC_BOOTSTRAP=1 "${RUSTC:-/usr/bin/rustc}" --edition 2024 --target bpfel-unknown-none --crate-type bin \
+			-O -Cpanic=abort -Clinker=bpf-linker --remap-path-prefix "$PWD"=. \
+			"$source" -o "$name.o"
+		;;
+	esac
+done

@@ -61,6 +61,16 @@ pub enum GuestProbeError {
         /// The instruction.
         word: u32,
     },
+    /// The place is between a load exclusive and its store, which a trap would make fail for ever.
+    #[error(
+        "{word:#010x} at {at} lies within a sequence of exclusives, which no probe can interrupt"
+    )]
+    InExclusive {
+        /// The place.
+        at: GuestVirt,
+        /// The instruction.
+        word: u32,
+    },
     /// The guest has put another instruction there at the same time.
     #[error("the guest has just changed the instruction at {at}")]
     Changed {

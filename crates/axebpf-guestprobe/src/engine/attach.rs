@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use axebpf_a64::Refusal;
+use axebpf_a64::{Refusal, exclusive_sequence};
 use axebpf_platform::{GuestPhys, GuestVirt};
 
 use super::guest::ProbedGuest;
@@ -16,6 +16,9 @@ use super::returns::Returns;
 use super::sites::Site;
 use crate::displace::{self, Way, is_landing_pad};
 use crate::{Access, GuestProbe, GuestProbeError, GuestProbeHandler, ProbeKind, ProbeMode, Stage1};
+
+/// How far before and behind a place exclusives are looked for, in instructions.
+const REACH: u64 = 64;
 
 /// What management knows.
 #[derive(Default)]
@@ -146,12 +149,12 @@ impl ProbedGuest {
             word,
             mode,
         };
-        self.check(place)?;
+        self.check(state, place)?;
         Ok(place)
     }
 
     /// Checks that an instruction can be displaced in its mode.
-    fn check(&self, place: Place) -> Result<(), GuestProbeError> {
+    fn check(&self, state: &State, place: Place) -> Result<(), GuestProbeError> {
         let Place { at, word, mode, .. } = place;
         let way = displace::way(word).map_err(|why| GuestProbeError::Refused { at, word, why })?;
         if way == Way::Step && !self.capabilities.can_step(mode) {
@@ -160,7 +163,36 @@ impl ProbedGuest {
         if mode == ProbeMode::Hvc && is_landing_pad(word) && self.machine.has_branch_targets() {
             return Err(GuestProbeError::LandingPad { at, word });
         }
-        Ok(())
+        let (words, index) = self.words_around(state, place);
+        match exclusive_sequence(&words, index) {
+            Some(_) => Err(GuestProbeError::InExclusive { at, word }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the instructions around `place` in its page, as the guest has them, and which of them it is.
+    fn words_around(&self, state: &State, place: Place) -> (Vec<u32>, usize) {
+        let page = page_of(place.phys).get();
+        let here = (place.phys.get() - page) / 4;
+        let (first, last) = (here.saturating_sub(REACH), (here + REACH).min(1023));
+        let word_of = |index: u64| {
+            let at = GuestPhys::new(page + 4 * index);
+            let known = state.points.values().find(|known| known.point.phys == at);
+            let mut bytes = [0; 4];
+            match known {
+                Some(known) => known.point.word(),
+                None if index == here => place.word,
+                // What cannot be read is no instruction, where a sequence ends.
+                None => match self.machine.read_guest(at, &mut bytes) {
+                    Ok(()) => u32::from_le_bytes(bytes),
+                    Err(_) => 0,
+                },
+            }
+        };
+        (
+            (first..=last).map(word_of).collect(),
+            (here - first) as usize,
+        )
     }
 
     /// Adds `link`, or a return site, at `place`.
@@ -420,7 +452,7 @@ impl ProbedGuest {
             word,
             mode,
         };
-        self.check(place)?;
+        self.check(state, place)?;
         self.add(state, place, None)
     }
 }

@@ -110,7 +110,8 @@ pub trait Stage2 {
     /// page under the VMID of the view (`TLBI IPAS2E1IS`, `DSB ISH`, `TLBI VMALLE1IS`, `DSB ISH`, with that `VTTBR_EL2` loaded for
     /// the moment), and returns only when this is complete: no later fetch or access uses what was mapped before. A vCPU
     /// that meets the entry in between faults and is to be resumed as if nothing had been. The change outlives whatever
-    /// else the hypervisor does with the page; [`Backing::Guest`] with [`PageAccess::All`] ends it.
+    /// else the hypervisor does with the page. [`Backing::Guest`] with what the view has normally ends it: [`PageAccess::All`], or
+    /// [`PageAccess::ReadWrite`] in [`View::Window`].
     ///
     /// Called in management and in exits, on any CPU, whether or not it has a vCPU of this VM loaded.
     ///

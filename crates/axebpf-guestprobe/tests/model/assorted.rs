@@ -173,6 +173,26 @@ fn failed_attaches_leave_nothing_behind() {
     }
 }
 
+#[test]
+fn sequences_of_exclusives_are_not_interrupted() {
+    // 1: ldxr x8, [x0]; add x8, x8, #1; stxr w9, x8, [x0]; cbnz w9, 1b; ret
+    let sequence = [0xc85f_7c08_u32, 0x9100_0508, 0xc809_7c08, 0x35ff_ffa9, RET];
+    for mode in MODES {
+        let model = Model::new(1, 2, 0);
+        load(&model, 1);
+        for (index, word) in (0..).zip(sequence) {
+            model.machine.store(LEAF + 4 * index, &word.to_le_bytes());
+        }
+        let inside = attach(&model, LEAF + 4, ProbeKind::Entry, mode).map(drop);
+        assert!(
+            matches!(inside, Err(GuestProbeError::InExclusive { .. })),
+            "{mode}"
+        );
+        assert!(attach(&model, LEAF, ProbeKind::Entry, mode).is_err());
+        assert!(attach(&model, LEAF + 12, ProbeKind::Entry, mode).is_ok());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 

@@ -25,6 +25,7 @@ pub(super) fn run(stages: &mut Vec<Stage>) {
     tests
         .arg("--target-dir")
         .arg(workspace::target().join("kbpf-diff"));
+    tests.env("RUSTFLAGS", "--cfg axebpf_unstable");
     stages.push(Stage::run(DIFFERENCES, &mut tests));
     stages.push(Stage::call(FUZZING, || {
         let fuzzer = Fuzzer::new()?;

@@ -14,7 +14,13 @@ use crate::slot::Slot;
 use crate::{HprobeHandler, ProbeKind, ProbePoint};
 
 /// The points that hits find. There is one for each image: probe points are code.
+#[cfg(not(loom))]
 pub(crate) static REGISTRY: Snapshot<Registry> = Snapshot::empty();
+// Loom's atomics cannot be made at compile time.
+#[cfg(loom)]
+loom::lazy_static! {
+    pub(crate) static ref REGISTRY: Snapshot<Registry> = Snapshot::empty();
+}
 
 /// All points, sorted by address. Immutable; an attach or a detach makes a new one.
 pub(crate) struct Registry {

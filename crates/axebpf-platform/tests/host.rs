@@ -7,8 +7,8 @@ use std::thread;
 
 use axebpf_platform::host::HOST;
 use axebpf_platform::{
-    Clock, CoreSync, Cpus, CurrentVcpu, ExecError, ExecMemory, HostVirt, Interrupts, Platform,
-    ReadFault, ReadMemory, TextError, TextPatch,
+    Clock, CoreSync, Cpus, CurrentVcpu, ExecMemory, HostVirt, Interrupts, Platform, ReadFault,
+    ReadMemory, TextError, TextPatch,
 };
 
 const PAGE: usize = 4096;
@@ -185,15 +185,90 @@ fn a_kick_interrupts_a_thread_unless_it_masks_interrupts() {
 }
 
 #[test]
-fn what_the_host_has_not_is_said() {
-    let at = HostVirt::new(0x1000);
-    // SAFETY: Nothing is written.
-    let written = unsafe { HOST.write_text(at, &[0; 4]) };
-    assert_eq!(written, Err(TextError::Unsupported));
-    assert_eq!(HOST.check_text(at, 4), Err(TextError::Unsupported));
-    assert_eq!(HOST.alloc_exec(1), Err(ExecError::Unsupported));
+fn there_is_no_guest_on_the_host() {
     assert_eq!(HOST.current_vcpu(), None);
     assert_eq!(HOST.exit_reason(), None);
+}
+
+#[test]
+fn what_is_not_text_is_not_written() {
+    let data = [1_u8; 4];
+    let at = HostVirt::new(data.as_ptr() as u64);
+    let not_text = |at| Err(TextError::NotText { at, len: 4 });
+    assert_eq!(HOST.check_text(at, 4), not_text(at));
+    let nowhere = HostVirt::new(0x1000);
+    assert_eq!(HOST.check_text(nowhere, 4), not_text(nowhere));
+    // SAFETY: Nothing can be there.
+    assert_eq!(
+        unsafe { HOST.write_text(nowhere, &[0; 4]) },
+        not_text(nowhere)
+    );
+    let last = HostVirt::new(u64::MAX - 3);
+    // SAFETY: Nothing can be there.
+    assert_eq!(unsafe { HOST.write_text(last, &[0; 4]) }, not_text(last));
+}
+
+/// `mov eax, 7; ret`
+#[cfg(target_arch = "x86_64")]
+const SEVEN: [u8; 6] = [0xb8, 7, 0, 0, 0, 0xc3];
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn executable_memory_is_written_executed_and_given_back() {
+    use core::mem::transmute;
+
+    let region = HOST.alloc_exec(PAGE + 1).unwrap();
+    let (start, len) = (region.start, region.len);
+    assert_eq!(len, 2 * PAGE);
+    HOST.check_text(start, len).unwrap();
+    // The code lies across both pages.
+    let at = HostVirt::new(start.get() + PAGE as u64 - 3);
+    // SAFETY: Nothing executes there yet.
+    unsafe { HOST.write_text(at, &SEVEN) }.unwrap();
+    // SAFETY: A function of this type was just written there.
+    let seven = unsafe { transmute::<*const (), extern "C" fn() -> u32>(at.get() as *const ()) };
+    assert_eq!(seven(), 7);
+    // What is not such a region is left alone.
+    HOST.free_exec(axebpf_platform::ExecRegion { start, len: PAGE });
+    assert_eq!(seven(), 7);
+    HOST.free_exec(region);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn text_is_written_and_stays_protected() {
+    #[inline(never)]
+    extern "C" fn answer() -> u32 {
+        std::hint::black_box(42)
+    }
+
+    let function = std::hint::black_box(answer as extern "C" fn() -> u32);
+    let at = HostVirt::new(function as usize as u64);
+    let mut before = SEVEN;
+    HOST.read_memory(at, &mut before).unwrap();
+    let protection = protection_of(at);
+    assert_eq!(protection, "r-xp");
+    // SAFETY: Only this thread executes the function, and what is written is a function of its type.
+    unsafe { HOST.write_text(at, &SEVEN) }.unwrap();
+    assert_eq!(function(), 7);
+    // SAFETY: As above.
+    unsafe { HOST.write_text(at, &before) }.unwrap();
+    assert_eq!(function(), 42);
+    assert_eq!(protection_of(at), protection);
+}
+
+/// Returns what may be done with the memory at `at`.
+#[cfg(target_arch = "x86_64")]
+fn protection_of(at: HostVirt) -> String {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let address = |digits: &str| u64::from_str_radix(digits, 16).unwrap();
+    let of_line = |line: &str| {
+        let mut words = line.split(' ');
+        let (start, end) = words.next()?.split_once('-')?;
+        let is_it = (address(start)..address(end)).contains(&at.get());
+        is_it.then(|| words.next().map(str::to_owned))?
+    };
+    maps.lines().find_map(of_line).unwrap()
 }
 
 #[test]

@@ -21,6 +21,7 @@
 
 mod interrupts;
 mod memory;
+mod text;
 mod threads;
 
 use core::sync::atomic::{Ordering, fence};
@@ -41,7 +42,8 @@ pub static HOST: HostPlatform = HostPlatform { _private: () };
 
 /// The platform of a process of an operating system.
 ///
-/// There is no guest, so no virtual CPU is ever loaded, and text cannot be patched.
+/// There is no guest, so no virtual CPU is ever loaded. Text can be patched where there is `/proc/self/mem`, that is on
+/// Linux.
 #[derive(Debug)]
 pub struct HostPlatform {
     _private: (),
@@ -115,21 +117,27 @@ impl CoreSync for HostPlatform {
 }
 
 impl TextPatch for HostPlatform {
-    fn check_text(&self, _at: HostVirt, _len: usize) -> Result<(), TextError> {
-        Err(TextError::Unsupported)
+    fn check_text(&self, at: HostVirt, len: usize) -> Result<(), TextError> {
+        text::check(at, len)
     }
 
-    unsafe fn write_text(&self, _at: HostVirt, _bytes: &[u8]) -> Result<(), TextError> {
-        Err(TextError::Unsupported)
+    /// Writes through the kernel, whatever the protection of the pages, which stays.
+    ///
+    /// On x86_64, where the caches need no maintenance, that is all. On others the kernel does what is needed for the CPU
+    /// that writes, and the return of the other threads from the signal of the fence for theirs.
+    unsafe fn write_text(&self, at: HostVirt, bytes: &[u8]) -> Result<(), TextError> {
+        text::write(at, bytes)
     }
 }
 
 impl ExecMemory for HostPlatform {
-    fn alloc_exec(&self, _len: usize) -> Result<ExecRegion, ExecError> {
-        Err(ExecError::Unsupported)
+    fn alloc_exec(&self, len: usize) -> Result<ExecRegion, ExecError> {
+        text::alloc(len)
     }
 
-    fn free_exec(&self, _region: ExecRegion) {}
+    fn free_exec(&self, region: ExecRegion) {
+        text::free(&region);
+    }
 }
 
 impl ReadMemory for HostPlatform {

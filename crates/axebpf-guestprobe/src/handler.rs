@@ -6,7 +6,7 @@ use axebpf_a64::PtRegs;
 use axebpf_hit::HitGuard;
 use axebpf_platform::Vcpu;
 
-use crate::GuestProbe;
+use crate::{GuestContext, GuestProbe};
 
 /// Takes the hits of a probe.
 ///
@@ -28,6 +28,8 @@ pub struct GuestProbeHit<'a> {
     /// The guest's registers; `pc` is the address of the probed instruction, or for the return of a
     /// function the address to which it returns.
     pub regs: &'a PtRegs,
+    /// The guest's memory, and which of its tasks runs.
+    pub guest: &'a GuestContext<'a>,
     /// When, in the time of the platform's clock.
     pub time_ns: u64,
 }

@@ -66,6 +66,7 @@
 
 extern crate alloc;
 
+mod context;
 mod deliver;
 mod descriptor;
 mod displace;
@@ -82,6 +83,7 @@ mod regime;
 mod walk;
 
 pub use axebpf_a64::{Execution, PtRegs};
+pub use context::{GuestContext, StackStart};
 pub use deliver::deliver_brk;
 pub use descriptor::Rights;
 pub use engine::{GuestCounts, GuestLinkId, GuestStatistics, LinkState, ProbedGuest};

@@ -6,21 +6,11 @@ use axebpf_platform::{GuestPhys, GuestVirt};
 use super::page::page_of;
 use super::point::Armed;
 use crate::deliver::Exception;
-use crate::integration::{GuestMachine, GuestVcpu, SystemRegister};
+use crate::integration::GuestMachine;
 use crate::{Access, Stage1, Translation, WalkProblem};
 
 /// `PSTATE.PAN`.
 const PAN: u64 = 1 << 22;
-
-/// Returns how `vcpu` translates addresses.
-pub(super) fn stage1_of(vcpu: &dyn GuestVcpu) -> Stage1 {
-    Stage1 {
-        ttbr0: vcpu.system_register(SystemRegister::Ttbr0El1),
-        ttbr1: vcpu.system_register(SystemRegister::Ttbr1El1),
-        tcr: vcpu.system_register(SystemRegister::TcrEl1),
-        sctlr: vcpu.system_register(SystemRegister::SctlrEl1),
-    }
-}
 
 /// Access with the rights of the guest's kernel.
 pub(super) struct KernelMemory<'a> {

@@ -400,6 +400,49 @@ impl ProbedGuest {
             && u32::from_le_bytes(bytes) == super::page::trap_word(mode)
     }
 
+    /// Takes all traps out of the guest and gives its pages back, and keeps the links.
+    ///
+    /// Called in management before the guest is started anew, while none of its vCPUs runs; call [`reset_vcpu`](Self::reset_vcpu) for
+    /// each, too. The links see nothing until [`arm_all`](Self::arm_all).
+    ///
+    /// # Errors
+    ///
+    /// [`GuestProbeError`] if the hypervisor cannot change text or mappings. What could not be taken out is still there.
+    pub fn disarm_all(&self) -> Result<(), GuestProbeError> {
+        let mut state = self.state.lock();
+        while self.sites.next().is_some() {}
+        let places: Vec<_> = state.points.keys().copied().collect();
+        places
+            .into_iter()
+            .try_for_each(|at| self.remove_point(&mut state, at))
+    }
+
+    /// Arms the links whose place has no trap, in a guest that translates addresses with `stage1`, and returns how many.
+    ///
+    /// For a guest that has been started anew, and whose kernel is where it was.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestProbeError`] for the first link that cannot be armed. It and those behind it see nothing; try again.
+    pub fn arm_all(&self, stage1: &Stage1) -> Result<usize, GuestProbeError> {
+        let mut state = self.state.lock();
+        let waiting: Vec<_> = state
+            .links
+            .values()
+            .filter(|link| {
+                let known = state.points.get(&link.probe.at());
+                !known.is_some_and(|known| known.links.iter().any(|other| other.id == link.id))
+            })
+            .cloned()
+            .collect();
+        let count = waiting.len();
+        for link in waiting {
+            let place = self.place_of(&state, stage1, &link.probe)?;
+            self.add(&mut state, place, Some(link))?;
+        }
+        Ok(count)
+    }
+
     /// Tells whether [`run_deferred`](Self::run_deferred) has anything to do. May be called anywhere.
     #[must_use]
     pub fn has_deferred(&self) -> bool {

@@ -1,13 +1,13 @@
 //! Exits and entries.
 
-use axebpf_platform::{GuestPhys, GuestVirt};
+use axebpf_platform::{GuestPhys, GuestVirt, VcpuId};
 
-use super::access::stage1_of;
 use super::guest::ProbedGuest;
 use super::hit::retire;
 use super::page::{IMMEDIATE, Page, page_of};
 use super::point::{Armed, count};
 use super::slot::{Purpose, Slot, Step, StepEnd};
+use crate::context::stage1_of;
 use crate::deliver::is_kernel;
 use crate::displace;
 use crate::integration::{Abort, AccessKind, GuestExit, GuestVcpu, Outcome, Syndrome, View};
@@ -78,11 +78,19 @@ impl ProbedGuest {
             None if slot.view == View::Window => {}
             None => {
                 let view = self.home(vcpu, slot);
-                slot.set_view(vcpu, view);
+                slot.keep_view(vcpu, view);
             }
         }
         self.observe(vcpu);
         slot.changes_at_entry = self.changes.load(Ordering::Acquire);
+    }
+
+    /// Forgets what is known of a vCPU. Called when it is reset, before it enters the guest again: the hypervisor has put its
+    /// registers, its view ([`View::Main`]) and its interrupts to what they are at reset.
+    pub fn reset_vcpu(&self, vcpu: VcpuId) {
+        if let Some(slot) = self.slots.get(vcpu.index()) {
+            *slot.lock() = Slot::new();
+        }
     }
 
     /// Returns the view in which `vcpu` runs when nothing is to be done for it.

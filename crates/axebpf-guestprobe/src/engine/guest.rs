@@ -7,13 +7,13 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use axebpf_hit::Snapshot;
 use spin::Mutex;
 
-use super::access::stage1_of;
 use super::attach::State;
 use super::page::Text;
 use super::point::Armed;
 use super::sites::Sites;
 use super::slot::Slot;
 use crate::Stage1;
+use crate::context::stage1_of;
 use crate::deliver::is_kernel;
 use crate::integration::{Capabilities, GuestMachine, GuestVcpu};
 

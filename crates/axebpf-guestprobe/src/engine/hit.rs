@@ -4,17 +4,18 @@ use axebpf_a64::{BranchTargets, Insn, PtRegs, simulate};
 use axebpf_hit::HitGuard;
 use axebpf_platform::GuestVirt;
 
-use super::access::{KernelMemory, Store, exception_of, stage1_of};
+use super::access::{KernelMemory, Store, exception_of};
 use super::guest::ProbedGuest;
 use super::page::trap_word;
 use super::point::{Armed, Link, Subscribed, count};
 use super::returns::{Call, Noted};
 use super::sites::Site;
 use super::slot::{Purpose, Slot, Step};
+use crate::context::stage1_of;
 use crate::deliver;
 use crate::displace::{self, Way};
-use crate::integration::{GuestVcpu, Outcome, SystemRegister};
-use crate::{Access, GuestProbeHit, ProbeMode};
+use crate::integration::{GuestVcpu, Outcome};
+use crate::{Access, GuestContext, GuestProbeHit, ProbeMode};
 
 impl ProbedGuest {
     /// Handles a trap of `vcpu` on an instruction of ours. `regs` are its registers, at the instruction.
@@ -84,13 +85,15 @@ impl ProbedGuest {
         subscribed: &Subscribed,
         guard: &HitGuard,
     ) {
-        let task = vcpu.system_register(SystemRegister::SpEl0);
+        let guest = GuestContext::of(&*self.machine, vcpu);
+        let task = guest.task().get();
         let hit = |link: &Link| {
             link.handler.hit(&GuestProbeHit {
                 guard,
                 probe: &link.probe,
                 vcpu: vcpu.name(),
                 regs,
+                guest: &guest,
                 time_ns: guard.platform().now_ns(),
             });
         };

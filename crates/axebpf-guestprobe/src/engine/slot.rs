@@ -53,11 +53,16 @@ impl Slot {
 
     /// Makes the vCPU run in `view`.
     pub(super) fn set_view(&mut self, vcpu: &mut dyn GuestVcpu, view: View) {
-        if self.view != view
-            && let Some(switch) = vcpu.switch_view()
-        {
+        if let Some(switch) = vcpu.switch_view() {
             switch.set_view(view);
             self.view = view;
+        }
+    }
+
+    /// Makes the vCPU run in `view` unless it does. For what happens at every entry.
+    pub(super) fn keep_view(&mut self, vcpu: &mut dyn GuestVcpu, view: View) {
+        if self.view != view {
+            self.set_view(vcpu, view);
         }
     }
 

@@ -1,6 +1,12 @@
 //! What the guest does on its own: interrupts, its own traps, debugging; and what the hypervisor does not offer.
 
-use axebpf_guestprobe::{Capabilities, GuestProbeError, ModeUnavailable, ProbeKind, ProbeMode};
+use std::sync::{Arc, Mutex};
+
+use axebpf_guestprobe::{
+    Capabilities, GuestProbe, GuestProbeError, GuestProbeHandler, GuestProbeHit, ModeUnavailable,
+    ProbeKind, ProbeMode, StackStart, Stage1,
+};
+use axebpf_platform::GuestVirt;
 use proptest::prelude::*;
 
 use crate::asm::*;
@@ -190,6 +196,79 @@ fn sequences_of_exclusives_are_not_interrupted() {
         );
         assert!(attach(&model, LEAF, ProbeKind::Entry, mode).is_err());
         assert!(attach(&model, LEAF + 12, ProbeKind::Entry, mode).is_ok());
+    }
+}
+
+/// Looks at the guest.
+#[derive(Default)]
+struct Curious {
+    stack: Mutex<Vec<u64>>,
+    task: Mutex<u64>,
+    read: Mutex<[u8; 4]>,
+    start: Option<StackStart>,
+}
+
+impl GuestProbeHandler for Curious {
+    fn hit(&self, hit: &GuestProbeHit<'_>) {
+        let mut trace = [0; 8];
+        let start = self.start.unwrap_or(StackStart::InFrame);
+        let found = hit.guest.stack(hit.regs, start, &mut trace);
+        *self.stack.lock().unwrap() = trace[..found].to_vec();
+        *self.task.lock().unwrap() = hit.guest.task().get();
+        let mut bytes = [1; 4];
+        assert!(hit.guest.read(GuestVirt::new(1 << 40), &mut bytes).is_err());
+        assert_eq!(bytes, [0; 4]);
+        hit.guest
+            .read(GuestVirt::new(MAIN + 4), &mut bytes)
+            .unwrap();
+        *self.read.lock().unwrap() = bytes;
+    }
+}
+
+#[test]
+fn handlers_see_memory_task_and_stack() {
+    let model = Model::new(1, 2, 0);
+    load(&model, 1);
+    // Two frames, the inner one with a signed return address, and one that leads to itself.
+    let signed = 0x2a_0000_0000_1111;
+    for (at, words) in [(0x9000_u64, [0x9020, signed]), (0x9020, [0x9020, 0x2222])] {
+        for (offset, word) in [(0, words[0]), (8, words[1])] {
+            model.machine.store(at + offset, &u64::to_le_bytes(word));
+        }
+    }
+    for (at, start, stack) in [
+        (
+            MIX,
+            StackStart::FunctionEntry,
+            vec![MIX, MAIN + 8, 0x1111, 0x2222],
+        ),
+        (MIX + 4, StackStart::InFrame, vec![MIX + 4, 0x1111, 0x2222]),
+    ] {
+        let handler = Arc::new(Curious {
+            start: Some(start),
+            ..Curious::default()
+        });
+        let vm = crate::machine::VM;
+        let probe = GuestProbe::new(
+            vm,
+            GuestVirt::new(at),
+            ProbeKind::Entry,
+            ProbeMode::HiddenBrk,
+        );
+        let stage1 = Stage1::default();
+        let link = model
+            .probes
+            .attach(&stage1, &probe.unwrap(), handler.clone());
+        load(&model, 1);
+        model.vcpu(0).regs.regs[29] = 0x9000;
+        model.run();
+        assert_eq!(*handler.stack.lock().unwrap(), stack);
+        assert_eq!(*handler.task.lock().unwrap(), 0xffff_0000);
+        assert_eq!(
+            u32::from_le_bytes(*handler.read.lock().unwrap()),
+            bl(MAIN + 4, MIX)
+        );
+        model.probes.detach(link.unwrap()).unwrap();
     }
 }
 

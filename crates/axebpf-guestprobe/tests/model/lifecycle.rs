@@ -88,6 +88,39 @@ fn a_trap_that_is_taken_away_before_it_is_handled_is_tried_again() {
     }
 }
 
+#[test]
+fn links_outlive_a_restart_of_the_guest() {
+    for mode in MODES {
+        let model = Model::new(2, 3, 0);
+        load(&model, 2);
+        let (link, counter) = attach(&model, MIX, ProbeKind::Entry, mode).unwrap();
+        model.run_for(100);
+        model.probes.disarm_all().unwrap();
+        assert!(model.is_clean());
+        assert!(matches!(
+            model.probes.link_state(link),
+            Ok(LinkState::Suspended { .. })
+        ));
+        (0..2).for_each(|id| {
+            let mut vcpu = model.vcpu(id);
+            *vcpu = crate::vcpu::ModelVcpu::new(id as u32);
+            model
+                .probes
+                .reset_vcpu(axebpf_platform::VcpuId::new(id as u32));
+        });
+        load(&model, 2);
+        let stage1 = axebpf_guestprobe::Stage1::default();
+        assert_eq!(model.probes.arm_all(&stage1), Ok(1));
+        assert_eq!(model.probes.arm_all(&stage1), Ok(0));
+        let hits = counter.count();
+        model.run();
+        assert_eq!(results(&model, 2), expected(2));
+        assert_eq!(counter.count() - hits, 2 * u64::from(ROUNDS), "{mode}");
+        model.probes.detach(link).unwrap();
+        assert!(model.is_clean());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 

@@ -84,8 +84,10 @@ pub(crate) fn load(model: &Model, vcpus: usize) {
     place(model, VECTORS + 0x280, &[ERET]);
     for id in 0..vcpus {
         let mut vcpu = model.vcpu(id);
+        let result = RESULTS + 0x40 * id as u64;
+        model.machine.store(result, &[0; 16]);
         vcpu.regs.regs[19] = ROUNDS.into();
-        vcpu.regs.regs[21] = RESULTS + 0x40 * id as u64;
+        vcpu.regs.regs[21] = result;
         vcpu.start(MAIN);
     }
 }

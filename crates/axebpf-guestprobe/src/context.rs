@@ -1,0 +1,132 @@
+//! What a handler can find out about the guest.
+
+use axebpf_a64::PtRegs;
+use axebpf_platform::GuestVirt;
+
+use crate::deliver::is_kernel;
+use crate::integration::{GuestMachine, GuestVcpu, SystemRegister};
+use crate::{GuestMemory, Stage1, WalkFault};
+
+/// The guest at a hit: its memory as the vCPU translates it, and which of its tasks runs.
+///
+/// Nothing here allocates, waits, or trusts the guest.
+#[derive(Clone, Copy)]
+pub struct GuestContext<'a> {
+    machine: &'a dyn GuestMachine,
+    stage1: Stage1,
+    task: GuestVirt,
+}
+
+impl<'a> GuestContext<'a> {
+    /// Takes what `vcpu` has now.
+    pub(crate) fn of(machine: &'a dyn GuestMachine, vcpu: &dyn GuestVcpu) -> Self {
+        Self {
+            machine,
+            stage1: stage1_of(vcpu),
+            task: GuestVirt::new(vcpu.system_register(SystemRegister::SpEl0)),
+        }
+    }
+
+    /// Returns how the vCPU translates addresses.
+    #[must_use]
+    pub fn stage1(&self) -> &Stage1 {
+        &self.stage1
+    }
+
+    /// Returns where the guest's current task is: `SP_EL0`, in which an arm64 Linux keeps it while its kernel runs. The first few
+    /// instructions of each entry to the kernel have something else there.
+    #[must_use]
+    pub fn task(&self) -> GuestVirt {
+        self.task
+    }
+
+    /// Copies `bytes.len()` bytes from the guest's virtual address `at`, of its kernel or of the program that runs. Reads memory alone,
+    /// never a device.
+    ///
+    /// # Errors
+    ///
+    /// [`WalkFault`] for the first page that is not mapped or not there. `bytes` is then all zeroes.
+    pub fn read(&self, at: GuestVirt, bytes: &mut [u8]) -> Result<(), WalkFault> {
+        let memory: &dyn GuestMemory = self.machine;
+        self.stage1.read(memory, at, bytes)
+    }
+
+    /// Writes the addresses of the calls that led to `regs` to `trace`, innermost first, and returns how many they are.
+    ///
+    /// The first is the program counter itself. At the first instruction of a function the next is in the link register, which
+    /// `entry` says; the others are found through the chain of frame pointers (AAPCS64 6.4.6), without
+    /// authentication codes. The chain ends where it does not lead up the stack, so this ends too.
+    pub fn stack(&self, regs: &PtRegs, entry: StackStart, trace: &mut [u64]) -> usize {
+        let mut found = 0;
+        let mut push = |address: u64| match trace.get_mut(found) {
+            Some(slot) => {
+                *slot = address;
+                found += 1;
+                true
+            }
+            None => false,
+        };
+        let mut goes_on = push(regs.pc);
+        if entry == StackStart::FunctionEntry {
+            goes_on &= push(self.plain(regs.return_address()));
+        }
+        let mut frame = regs.regs[29];
+        let is_kernel = is_kernel(regs.pstate);
+        while goes_on {
+            let mut record = [0; 16];
+            let is_own = frame >> 55 & 1 == u64::from(is_kernel) || !self.stage1.is_enabled();
+            if !is_own
+                || !frame.is_multiple_of(8)
+                || self.read(GuestVirt::new(frame), &mut record).is_err()
+            {
+                break;
+            }
+            let [next, caller] = [0, 8].map(|at: usize| {
+                let mut word = [0; 8];
+                word.copy_from_slice(&record[at..at + 8]);
+                u64::from_le_bytes(word)
+            });
+            if caller == 0 {
+                break;
+            }
+            goes_on = push(self.plain(caller)) && next > frame;
+            frame = next;
+        }
+        found
+    }
+
+    /// Returns a return address without its authentication code.
+    fn plain(&self, address: u64) -> u64 {
+        self.stage1
+            .without_authentication(GuestVirt::new(address))
+            .get()
+    }
+}
+
+/// Where in a function a stack trace starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackStart {
+    /// At its first instruction: there is no frame yet, and the link register is the caller's.
+    FunctionEntry,
+    /// Anywhere else.
+    InFrame,
+}
+
+impl core::fmt::Debug for GuestContext<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("GuestContext")
+            .field("stage1", &self.stage1)
+            .field("task", &self.task)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns how `vcpu` translates addresses.
+pub(crate) fn stage1_of(vcpu: &dyn GuestVcpu) -> Stage1 {
+    Stage1 {
+        ttbr0: vcpu.system_register(SystemRegister::Ttbr0El1),
+        ttbr1: vcpu.system_register(SystemRegister::Ttbr1El1),
+        tcr: vcpu.system_register(SystemRegister::TcrEl1),
+        sctlr: vcpu.system_register(SystemRegister::SctlrEl1),
+    }
+}

@@ -31,6 +31,8 @@ static OBJECTS: &[Embedded] = embedded![
     "events",
     "exit_count",
     "exit_latency",
+    "func_count",
+    "func_latency",
     "printk",
     "stack_count"
 ];
@@ -39,7 +41,8 @@ static OBJECTS: &[Embedded] = embedded![
 ///
 /// ```
 /// let names: Vec<_> = axebpf::programs::list().iter().map(|object| object.name).collect();
-/// assert_eq!(names, ["events", "exit_count", "exit_latency", "printk", "stack_count"]);
+/// assert_eq!(names[..3], ["events", "exit_count", "exit_latency"]);
+/// assert_eq!(names[3..], ["func_count", "func_latency", "printk", "stack_count"]);
 /// ```
 #[must_use]
 pub fn list() -> &'static [Embedded] {

@@ -40,7 +40,8 @@ impl Report {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self> {
-        let object = Object::parse(bytes).map_err(|error| anyhow!("{error}"))?;
+        let object =
+            Object::parse(&as_linux_names_it(bytes)).map_err(|error| anyhow!("{error}"))?;
         let elf = object::File::parse(bytes)?;
         let mut programs = Vec::new();
         for (name, program) in &object.programs {
@@ -152,6 +153,24 @@ impl fmt::Display for Map {
             "{name}: {kind}, {max_entries} x {key_size} -> {value_size} bytes"
         )
     }
+}
+
+/// Returns the object with sections that aya knows: programs for functions of the hypervisor look like those for a
+/// kernel's.
+fn as_linux_names_it(bytes: &[u8]) -> Vec<u8> {
+    const NAMES: [(&[u8], &[u8]); 2] = [(b"hretprobe", b"kretprobe"), (b"hprobe", b"kprobe")];
+    let mut renamed = bytes.to_vec();
+    for (ours, linux) in NAMES {
+        let places: Vec<usize> = renamed
+            .windows(ours.len())
+            .enumerate()
+            .filter_map(|(at, window)| (window == ours).then_some(at))
+            .collect();
+        for at in places {
+            renamed[at..at + linux.len()].copy_from_slice(linux);
+        }
+    }
+    renamed
 }
 
 /// Returns the name of the section that the function is in.

@@ -11,6 +11,8 @@ enum Style {
     Unsigned,
     Signed,
     Hex,
+    /// An address, by its name if it has one.
+    Symbol,
 }
 
 /// One field: a number of 1, 2, 4 or 8 bytes.
@@ -86,8 +88,17 @@ impl Layout {
         order
     }
 
-    /// Writes `bytes` as this layout says.
+    /// Writes `bytes` as this layout says, addresses in hex.
     pub(crate) fn show(&self, bytes: &[u8]) -> String {
+        self.show_named(bytes, &|_| None)
+    }
+
+    /// Writes `bytes` as this layout says; `name_of` knows the names of addresses.
+    pub(crate) fn show_named(
+        &self,
+        bytes: &[u8],
+        name_of: &dyn Fn(u64) -> Option<String>,
+    ) -> String {
         let mut text = String::new();
         let mut rest = bytes;
         for field in &self.0 {
@@ -95,7 +106,11 @@ impl Layout {
                 break;
             };
             separate(&mut text);
-            field.show(head, &mut text);
+            let name = (field.style == Style::Symbol).then(|| name_of(raw(head)));
+            match name.flatten() {
+                Some(name) => text.push_str(&name),
+                None => field.show(head, &mut text),
+            }
             rest = tail;
         }
         if !rest.is_empty() {
@@ -156,9 +171,17 @@ impl Layout {
 impl Field {
     fn parse(name: &str) -> Result<Self, Complaint> {
         let bad = || {
-            Complaint::new(format!("`{}` is no field of a layout", shortened(name)))
-                .hint("fields are u8 to u64, s8 to s64, x8 to x64 (hex) and `bytes`: u32,u32,x64")
+            Complaint::new(format!("`{}` is no field of a layout", shortened(name))).hint(
+                "fields are u8 to u64, s8 to s64, x8 to x64 (hex), `sym` (an address by its name) \
+                     and `bytes`: u32,u32,x64",
+            )
         };
+        if name == "sym" {
+            return Ok(Self {
+                style: Style::Symbol,
+                size: 8,
+            });
+        }
         let (style, bits) = name.split_at_checked(1).ok_or_else(bad)?;
         let style = match style {
             "u" => Style::Unsigned,
@@ -185,7 +208,7 @@ impl Field {
         match self.style {
             // The sign bit turned over puts the negative numbers first.
             Style::Signed => self.signed(bytes).cast_unsigned() ^ 1 << 63,
-            Style::Unsigned | Style::Hex => raw(bytes),
+            Style::Unsigned | Style::Hex | Style::Symbol => raw(bytes),
         }
     }
 
@@ -194,7 +217,7 @@ impl Field {
         let shown = match self.style {
             Style::Unsigned => write!(text, "{raw}"),
             Style::Signed => write!(text, "{}", self.signed(bytes)),
-            Style::Hex => write!(text, "{raw:#x}"),
+            Style::Hex | Style::Symbol => write!(text, "{raw:#x}"),
         };
         debug_assert!(shown.is_ok(), "a String takes everything");
     }
@@ -306,6 +329,16 @@ mod tests {
         assert_eq!(layout.show(&bytes), "1,-2,0x10,aabb");
         assert_eq!(layout.read("1,-2,0x10,aabb", 9).unwrap(), bytes);
         assert_eq!(layout.read("hex:01feff10000000aabb", 9).unwrap(), bytes);
+    }
+
+    #[test]
+    fn addresses_have_names() {
+        let layout = Layout::parse("sym,u8", 9).unwrap();
+        let bytes = [0, 0x10, 0, 0, 0, 0, 0, 0, 7];
+        let name_of = |address| (address == 0x1000).then(|| "start".into());
+        assert_eq!(layout.show_named(&bytes, &name_of), "start,7");
+        assert_eq!(layout.show_named(&bytes, &|_| None), "0x1000,7");
+        assert_eq!(layout.read("0x1000,7", 9).unwrap(), bytes);
     }
 
     #[test]

@@ -24,6 +24,15 @@ impl AddressNames for Names<'_> {
     }
 }
 
+/// Returns what the place at `address` is called: a function, and the distance from its start unless that is 0.
+pub(crate) fn name_of(session: &super::Session<'_>, address: u64) -> Option<alloc::string::String> {
+    let location = session.shell.symbols?.lookup_address(address)?;
+    Some(match location.offset {
+        0 => alloc::format!("{}", location.symbol),
+        offset => alloc::format!("{}+{offset:#x}", location.symbol),
+    })
+}
+
 /// Finds the function that goes on at `address` after a call.
 ///
 /// The call may be the last instruction of the function, so that the address is in the next one.

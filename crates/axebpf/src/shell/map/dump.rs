@@ -90,7 +90,8 @@ fn rows(
     key: &[u8],
     entry: &[u8],
 ) -> Result<Vec<Vec<String>>, Complaint> {
-    let mut row = vec![subject.key.show(key)];
+    let names = |address| name_of(session, address);
+    let mut row = vec![subject.key.show_named(key, &names)];
     if slots::are_in(&subject.map) {
         // What was removed meanwhile is not there.
         let held = slots::show(session, &subject.map, key)?;
@@ -106,6 +107,16 @@ fn rows(
     }
     row.push(subject.show_entry(entry));
     Ok(vec![row])
+}
+
+#[cfg(feature = "symbols")]
+fn name_of(session: &Session<'_>, address: u64) -> Option<String> {
+    crate::shell::names::name_of(session, address)
+}
+
+#[cfg(not(feature = "symbols"))]
+fn name_of(_: &Session<'_>, _: u64) -> Option<String> {
+    None
 }
 
 fn new_table(session: &Session<'_>, subject: &Subject) -> Table {

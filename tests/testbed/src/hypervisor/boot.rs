@@ -10,7 +10,7 @@ use axebpf::tracepoint::{trace, vmm};
 use super::{
     config::{self, Start},
     console::println,
-    gic, heap, image, mmu, payload, percpu, sched, shell, smp, stage2, sysreg, timer, tracing,
+    gic, heap, image, mmu, payload, percpu, sched, shell, smp, stage2_control, sysreg, timer, tracing,
     traps, uart, vectors, vms,
 };
 
@@ -63,7 +63,7 @@ fn machine(boot_cpu: u64) -> Vec<u64> {
 
 /// Sets up what every CPU has of its own.
 fn init_cpu() {
-    stage2::init_cpu();
+    stage2_control::init_cpu();
     traps::init_cpu();
     sched::init_cpu();
     timer::init_cpu();
@@ -77,8 +77,8 @@ fn init_cpu() {
     });
     trace!(vmm::vhal_init {
         cpu,
-        ipa_bits: stage2::ADDRESS_BITS as u32,
-        vtcr: stage2::control(),
+        ipa_bits: stage2_control::ADDRESS_BITS as u32,
+        vtcr: stage2_control::control(),
     });
 }
 

@@ -22,10 +22,8 @@ const ROUTE_TO_EL2: u64 = 1 << 8;
 /// Who gets the debug exceptions of a vCPU while its guest has switched on no debugging of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// The guest.
+    /// EL2, whose breakpoint instructions may be in the guest, and which hands on those that are not its own.
     #[default]
-    Guest,
-    /// EL2, for breakpoint instructions of its own.
     Hypervisor,
     /// EL2, which has the guest execute one instruction.
     Step,
@@ -79,6 +77,11 @@ impl DebugRegisters {
         self.control
     }
 
+    /// Sets the guest's `MDSCR_EL1`. Takes effect with the next [`load`](Self::load).
+    pub(crate) fn set_control(&mut self, value: u64) {
+        self.control = value;
+    }
+
     /// Says who gets the debug exceptions from now on. Takes effect with the next [`load`](Self::load).
     pub(crate) fn set_route(&mut self, route: Route) {
         self.route = route;
@@ -127,10 +130,6 @@ impl DebugRegisters {
             return;
         }
         match self.route {
-            Route::Guest => {
-                MDSCR_EL1.set(0);
-                MDCR_EL2.set(common);
-            }
             Route::Hypervisor => {
                 MDSCR_EL1.set(0);
                 MDCR_EL2.set(common | ROUTE_TO_EL2);
@@ -177,20 +176,20 @@ macro_rules! point_writer {
         #[doc = concat!("Puts a ", $what, " into the executing CPU's register `index`, which it has.")]
         fn $name(index: usize, point: Point) {
             macro_rules! write_one {
-                                ($index:literal) => {
-                                    // SAFETY: the processor has the register; at EL2 no debug exception is enabled by it, and what it does to
-                                    // the guest is what the guest asked for.
-                                    unsafe {
-                                        asm!(
-                                            concat!("msr ", $value, $index, "_el1, {}"),
-                                            concat!("msr ", $control, $index, "_el1, {}"),
-                                            in(reg) point.value,
-                                            in(reg) point.control,
-                                            options(nostack, preserves_flags)
-                                        )
+                                        ($index:literal) => {
+                                            // SAFETY: the processor has the register; at EL2 no debug exception is enabled by it, and what it does to
+                                            // the guest is what the guest asked for.
+                                            unsafe {
+                                                asm!(
+                                                    concat!("msr ", $value, $index, "_el1, {}"),
+                                                    concat!("msr ", $control, $index, "_el1, {}"),
+                                                    in(reg) point.value,
+                                                    in(reg) point.control,
+                                                    options(nostack, preserves_flags)
+                                                )
+                                            }
+                                        };
                                     }
-                                };
-                            }
             match index {
                 0 => write_one!("0"),
                 1 => write_one!("1"),

@@ -21,11 +21,6 @@ pub(crate) enum Exception {
         /// The virtual address.
         address: u64,
     },
-    /// One that came to EL2 although it is the guest's, such as a breakpoint instruction.
-    Same {
-        /// The syndrome with which it came to EL2.
-        syndrome: u64,
-    },
 }
 
 /// Makes the loaded `vcpu` take `exception` where it left its guest. Only the vCPU's own task may call this.
@@ -38,7 +33,6 @@ pub(crate) fn deliver(vcpu: &Vcpu, exception: Exception) {
             FAR_EL1.set(address);
             external_abort(syndrome, from_el0)
         }
-        Exception::Same { syndrome } => syndrome,
     };
     ESR_EL1.set(syndrome);
     ELR_EL1.set(vcpu.pc());

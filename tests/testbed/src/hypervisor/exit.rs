@@ -1,15 +1,17 @@
 //! Why a guest was left, and what is done about it.
 
 use axebpf::platform::{EXIT_REASON_IRQ, GuestPhys};
+use axebpf::probe::kprobe::{Syndrome, deliver_brk};
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
     bus::{self, Target},
     console::println,
     exception::{self, Exception},
+    guest_vcpu::LoadedVcpu,
     hypercall,
     mmio::{Access, AccessKind},
-    system_registers,
+    sysreg, system_registers,
     vcpu::Vcpu,
     vm::Vm,
     vm_state::StopReason,
@@ -27,6 +29,7 @@ const SVE: u64 = 0x19;
 const SME: u64 = 0x1d;
 const INSTRUCTION_ABORT: u64 = 0x20;
 const DATA_ABORT: u64 = 0x24;
+const STEP: u64 = 0x32;
 const BREAKPOINT_INSTRUCTION: u64 = 0x3c;
 
 /// Why a vCPU left the guest.
@@ -38,6 +41,8 @@ pub(crate) enum Exit {
     Synchronous(u64),
     /// A system error.
     SystemError,
+    /// Something that the guest did because of a probe, and that has been handled.
+    Probe,
 }
 
 impl Exit {
@@ -48,6 +53,8 @@ impl Exit {
             Self::Interrupt => EXIT_REASON_IRQ,
             Self::Synchronous(esr) => (esr >> 26 & 0x3f) as u32,
             Self::SystemError => SYSTEM_ERROR,
+            // Reasons are asked for before probes handle anything.
+            Self::Probe => EXIT_REASON_IRQ,
         }
     }
 
@@ -55,7 +62,7 @@ impl Exit {
     pub(crate) fn syndrome(self) -> u64 {
         match self {
             Self::Synchronous(esr) => esr,
-            Self::Interrupt | Self::SystemError => 0,
+            Self::Interrupt | Self::SystemError | Self::Probe => 0,
         }
     }
 
@@ -70,8 +77,8 @@ impl Exit {
 /// Handles `exit` of `vcpu`.
 pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, exit: Exit) {
     let esr = match exit {
-        // `Vcpu::run` has handled the interrupt already.
-        Exit::Interrupt => return,
+        // `Vcpu::run` has handled these already.
+        Exit::Interrupt | Exit::Probe => return,
         Exit::SystemError => return give_up(vm, vcpu, "system error", 0),
         Exit::Synchronous(esr) => esr,
     };
@@ -89,10 +96,23 @@ pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, exit: Exit) {
             exception::deliver(vcpu, Exception::Undefined);
         }
         // Debug exceptions that come here although they are the guest's.
-        BREAKPOINT_INSTRUCTION => exception::deliver(vcpu, Exception::Same { syndrome: esr }),
+        STEP | BREAKPOINT_INSTRUCTION => hand_on(vcpu, esr),
         INSTRUCTION_ABORT | DATA_ABORT => abort(vm, vcpu, esr),
         _ => give_up(vm, vcpu, "exit", esr),
     }
+}
+
+/// Delivers a debug exception that came to EL2 only because probes need it to.
+fn hand_on(vcpu: &Vcpu, esr: u64) {
+    let daif = sysreg::mask_interrupts();
+    let registers = vcpu.registers();
+    let syndrome = Syndrome {
+        esr,
+        far: registers.far,
+        hpfar: registers.hpfar,
+    };
+    deliver_brk(&mut LoadedVcpu(vcpu), &syndrome);
+    sysreg::restore_interrupts(daif);
 }
 
 fn wait(vm: &Vm, vcpu: &Vcpu) {

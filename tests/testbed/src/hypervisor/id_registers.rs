@@ -45,6 +45,11 @@ pub(crate) fn has_pointer_authentication() -> bool {
     processor(6, 1) & ISAR1_ALGORITHMS != 0 || processor(6, 2) & ISAR2_ALGORITHM != 0
 }
 
+/// Tells whether the processor has branch target identification.
+pub(crate) fn has_branch_targets() -> bool {
+    processor(4, 1) & 0xf != 0
+}
+
 /// Returns how many breakpoints the processor has.
 pub(crate) fn breakpoints() -> usize {
     (processor(5, 0) >> 12 & 0xf) as usize + 1

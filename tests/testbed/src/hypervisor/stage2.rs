@@ -1,40 +1,37 @@
 //! Stage 2: what a VM takes for physical memory.
 //!
-//! Each VM has two views of the same memory, each with its own tables and its own number in the TLB. The guest runs in the
-//! first one. In both, single pages can be given other rights, or other contents, than the guest believes: that is what
-//! probes on a guest are made of. A vCPU that has to execute what the first view hides is switched to the second one.
+//! Each VM has three views of the same memory, each with its own tables and its own number in the TLB. The guest runs in the
+//! main one. In each, single pages can be given other rights, or other contents, than the guest believes: that is what
+//! probes on a guest are made of.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
-use core::arch::asm;
+use alloc::{collections::BTreeMap, vec::Vec};
 
-use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, Readable, VTCR_EL2, VTTBR_EL2, Writeable};
 use axebpf::platform::GuestPhys;
 
 pub(crate) use super::stage2_tree::PAGE;
 use super::{
     cache, heap,
     lock::Lock,
-    stage2_tree::{BLOCK, Found, Leaf, NoMemory, Tree},
+    stage2_tree::{BLOCK, Leaf, NoMemory, Tree},
 };
-
-/// Bits of a guest-physical address.
-pub(crate) const ADDRESS_BITS: u64 = 39;
 
 // Bits of a stage 2 page descriptor (ARM ARM D8.3.2): Normal write-back memory, inner shareable, accessed.
 const PAGE_DESCRIPTOR: u64 = 3;
 const WRITE_BACK: u64 = 0xf << 2;
+const READ: u64 = 1 << 6;
+const WRITE: u64 = 1 << 7;
 const INNER_SHAREABLE: u64 = 3 << 8;
 const ACCESSED: u64 = 1 << 10;
 const EXECUTE_NEVER: u64 = 1 << 54;
 /// A bit for software: the page was allocated for this entry alone.
 const OWNED: u64 = 1 << 55;
 
+/// How many views there are.
+const VIEWS: usize = 3;
+
 /// The guest-physical address space of one VM.
 pub(crate) struct Stage2 {
-    vttbr: [u64; 2],
+    vttbr: [u64; VIEWS],
     granule: Granule,
     tables: Lock<Tables>,
 }
@@ -48,14 +45,34 @@ pub(crate) enum Granule {
     Block,
 }
 
-/// One of the two views of a VM's memory.
+/// One of the views of a VM's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum View {
     /// The one in which the guest runs.
     #[default]
-    First,
-    /// The one for what the first one hides.
-    Second,
+    Main = 0,
+    /// The one in which the text is what the guest believes.
+    Original = 1,
+    /// The one in which no page is executable unless somebody made it so.
+    Window = 2,
+}
+
+impl View {
+    const ALL: [Self; VIEWS] = [Self::Main, Self::Original, Self::Window];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Returns the view of this number, which is the main one for numbers that no view has.
+    pub(crate) fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::Original,
+            2 => Self::Window,
+            _ => Self::Main,
+        }
+    }
 }
 
 /// What the guest may do with a page.
@@ -64,29 +81,15 @@ pub(crate) struct Rights(u64);
 
 impl Rights {
     /// Read, write and execute.
-    pub(crate) const ALL: Self = Self(3 << 6);
-
-    /// Makes rights of the single ones.
-    pub(crate) fn new(allowed: &[Right]) -> Self {
-        allowed
-            .iter()
-            .fold(Self(EXECUTE_NEVER), |rights, right| match right {
-                Right::Read => Self(rights.0 | 1 << 6),
-                Right::Write => Self(rights.0 | 1 << 7),
-                Right::Execute => Self(rights.0 & !EXECUTE_NEVER),
-            })
-    }
-}
-
-/// One thing that the guest may do with a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Right {
-    /// Read it.
-    Read,
-    /// Write to it.
-    Write,
-    /// Execute it.
-    Execute,
+    pub(crate) const ALL: Self = Self(READ | WRITE);
+    /// Read and write.
+    pub(crate) const READ_WRITE: Self = Self(READ | WRITE | EXECUTE_NEVER);
+    /// Read and execute.
+    pub(crate) const READ_EXECUTE: Self = Self(READ);
+    /// Execute.
+    pub(crate) const EXECUTE: Self = Self(0);
+    /// Nothing.
+    pub(crate) const NONE: Self = Self(EXECUTE_NEVER);
 }
 
 /// What a page shows instead of what the guest believes.
@@ -94,20 +97,31 @@ pub(crate) enum Right {
 pub(crate) enum Content {
     /// The guest's own page.
     Guest,
-    /// The page at this address of the machine's memory, which stays allocated until the page is reset or the VM is gone.
+    /// The page at this address of the machine's memory, which stays allocated for as long as it is shown.
     Machine(u64),
+}
+
+/// How a page differs in one view from what the guest believes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Change {
+    content: Content,
+    rights: Rights,
+}
+
+/// A page that differs in some view, or once did: it keeps its entries, so that the next change needs no memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Touched {
+    /// What the guest believes.
+    original: Leaf,
+    changes: [Option<Change>; VIEWS],
 }
 
 /// The tables of an address space. They own the memory that they map.
 struct Tables {
-    first: Tree,
-    second: Tree,
+    views: [Tree; VIEWS],
     /// The blocks that were allocated.
     blocks: Vec<u64>,
-    /// What the first view would have for the pages in which it differs from the guest's belief.
-    originals: BTreeMap<u64, Leaf>,
-    /// The pages in which the second view differs.
-    changed: BTreeSet<u64>,
+    touched: BTreeMap<u64, Touched>,
     pages: usize,
 }
 
@@ -131,22 +145,25 @@ pub(crate) enum Stage2Error {
 impl Stage2 {
     /// Makes an empty address space for VM `number`.
     pub(crate) fn new(number: u32, granule: Granule) -> Result<Self, Stage2Error> {
-        let no_memory = |NoMemory| Stage2Error::NoMemory {
-            at: GuestPhys::new(0),
+        // TLB tags have 8 bits, and 0 is for no VM. Two VMs would share one only with 83 others between them.
+        let tag = (number % 84) as u16 * 3 + 1;
+        let tree = |view: View| {
+            Tree::new(tag + view as u16).map_err(|NoMemory| Stage2Error::NoMemory {
+                at: GuestPhys::new(0),
+            })
         };
-        // TLB tags have 8 bits, and 0 is for no VM. Two VMs would share one only with 126 others between them.
-        let tag = (number % 127) as u16 * 2 + 1;
-        let first = Tree::new(tag).map_err(no_memory)?;
-        let second = Tree::new(tag + 1).map_err(no_memory)?;
+        let views = [
+            tree(View::Main)?,
+            tree(View::Original)?,
+            tree(View::Window)?,
+        ];
         Ok(Self {
-            vttbr: [first.vttbr(), second.vttbr()],
+            vttbr: [views[0].vttbr(), views[1].vttbr(), views[2].vttbr()],
             granule,
             tables: Lock::new(Tables {
-                first,
-                second,
+                views,
                 blocks: Vec::new(),
-                originals: BTreeMap::new(),
-                changed: BTreeSet::new(),
+                touched: BTreeMap::new(),
                 pages: 0,
             }),
         })
@@ -154,10 +171,7 @@ impl Stage2 {
 
     /// Returns what `VTTBR_EL2` holds while a vCPU runs in `view`.
     pub(crate) fn vttbr(&self, view: View) -> u64 {
-        match view {
-            View::First => self.vttbr[0],
-            View::Second => self.vttbr[1],
-        }
+        self.vttbr[view.index()]
     }
 
     /// Returns how many pages are mapped.
@@ -175,17 +189,28 @@ impl Stage2 {
         self.tables.lock().unmap(at)
     }
 
-    /// Returns where the guest's own page at `at` lies in the machine's memory.
-    pub(crate) fn machine_page(&self, at: GuestPhys) -> Option<u64> {
-        self.tables.lock().original(at).map(Leaf::machine)
-    }
-
-    /// Lets the second view map what the guest has at `at`, if it does not yet. Tells whether there is something.
-    pub(crate) fn fill_second(&self, at: GuestPhys) -> Result<bool, Stage2Error> {
-        self.tables.lock().fill_second(at)
+    /// Calls `work` with the address, in the machine's memory, of the guest's own page at `at`, which stays for as long.
+    ///
+    /// # Errors
+    ///
+    /// When the guest has no memory there.
+    pub(crate) fn with_page<T>(
+        &self,
+        at: GuestPhys,
+        work: impl FnOnce(u64) -> T,
+    ) -> Result<T, Stage2Error> {
+        let tables = self.tables.lock();
+        let leaf = tables.original(at);
+        if leaf.is_valid() {
+            Ok(work(leaf.machine()))
+        } else {
+            Err(Stage2Error::NotMapped { at })
+        }
     }
 
     /// Gives the page at `at` these `rights` and this `content` in `view`, in all TLBs, until [`reset_page`](Self::reset_page).
+    ///
+    /// Needs no memory if the page was changed before, in any view.
     ///
     /// # Errors
     ///
@@ -197,7 +222,8 @@ impl Stage2 {
         content: Content,
         rights: Rights,
     ) -> Result<(), Stage2Error> {
-        self.tables.lock().set_page(view, at, content, rights)
+        let change = Some(Change { content, rights });
+        self.tables.lock().change(view, at, change)
     }
 
     /// Makes the page at `at` in `view` what the guest believes it to be, in all TLBs.
@@ -206,28 +232,25 @@ impl Stage2 {
     ///
     /// When there is no memory left for a table.
     pub(crate) fn reset_page(&self, view: View, at: GuestPhys) -> Result<(), Stage2Error> {
-        self.tables.lock().reset_page(view, at)
+        self.tables.lock().change(view, at, None)
     }
 }
 
 impl Tables {
     fn map(&mut self, at: GuestPhys, granule: Granule) -> Result<MappedPage, Stage2Error> {
-        if let Some(leaf) = self.original(at) {
-            return Ok(MappedPage::Old(leaf.machine()));
+        let old = self.original(at);
+        if old.is_valid() {
+            return Ok(MappedPage::Old(old.machine()));
         }
         if granule == Granule::Block
-            && self.first.takes_block(at)
+            && self.views.iter().all(|view| view.takes_block(at))
             && let Some(page) = self.map_block(at)?
         {
             return Ok(MappedPage::New(page));
         }
-        let no_memory = Stage2Error::NoMemory { at };
-        let page = heap::alloc_pages(1).ok_or(no_memory)?;
+        let page = heap::alloc_pages(1).ok_or(Stage2Error::NoMemory { at })?;
         cache::clean(page..page + PAGE);
-        let leaf = Leaf(page | PAGE_DESCRIPTOR | OWNED | attributes(Rights::ALL));
-        self.first
-            .set_page(at, leaf)
-            .map_err(|NoMemory| no_memory)?;
+        self.install(at, leaf(page, Rights::ALL, OWNED))?;
         self.pages += 1;
         Ok(MappedPage::New(page))
     }
@@ -238,25 +261,22 @@ impl Tables {
             return Ok(None);
         };
         cache::clean(block..block + BLOCK);
-        let leaf = Leaf(block | PAGE_DESCRIPTOR | attributes(Rights::ALL));
-        self.first
-            .set_block(at, leaf)
-            .map_err(|NoMemory| Stage2Error::NoMemory { at })?;
         self.blocks.push(block);
+        for view in View::ALL {
+            let rights = untouched_rights(view);
+            self.views[view.index()]
+                .set_block(at, leaf(block, rights, 0))
+                .map_err(|NoMemory| Stage2Error::NoMemory { at })?;
+        }
         self.pages += (BLOCK / PAGE) as usize;
         Ok(Some(block + (at.get() & (BLOCK - 1) & !(PAGE - 1))))
     }
 
     fn unmap(&mut self, at: GuestPhys) -> bool {
-        let Some(leaf) = self.original(at).filter(|leaf| leaf.0 & OWNED != 0) else {
-            return false;
-        };
-        // The page has a table of its own in the first view, so that nothing has to be split or made there.
-        if self.first.set_page(at, Leaf::NONE).is_err() || self.forget_second(at).is_err() {
+        let leaf = self.original(at);
+        if leaf.0 & OWNED == 0 || self.install(at, Leaf::NONE).is_err() {
             return false;
         }
-        self.originals.remove(&page_of(at));
-        self.changed.remove(&page_of(at));
         self.pages -= 1;
         // SAFETY: the page came from `alloc_pages(1)` in `map`; its entries are gone and no TLB holds it any more.
         unsafe { heap::free_pages(leaf.machine(), 1) };
@@ -264,105 +284,96 @@ impl Tables {
     }
 
     /// Returns what the guest believes to be at `at`.
-    fn original(&self, at: GuestPhys) -> Option<Leaf> {
-        self.originals
-            .get(&page_of(at))
-            .copied()
-            .or_else(|| self.first.find(at).page())
+    fn original(&self, at: GuestPhys) -> Leaf {
+        match self.touched.get(&page_of(at)) {
+            Some(touched) => touched.original,
+            None => self.views[View::Main.index()].find(at),
+        }
     }
 
-    fn fill_second(&mut self, at: GuestPhys) -> Result<bool, Stage2Error> {
-        let no_memory = |NoMemory| Stage2Error::NoMemory { at };
-        if self.second.find(at) != Found::Nothing {
-            return Ok(true);
+    /// Makes `original` what the guest believes to be at `at`, and what follows from that in all views.
+    fn install(&mut self, at: GuestPhys, original: Leaf) -> Result<(), Stage2Error> {
+        if let Some(touched) = self.touched.get_mut(&page_of(at)) {
+            touched.original = original;
         }
-        if let Found::Block { block, .. } = self.first.find(at)
-            && self.second.takes_block(at)
-        {
-            return self.second.set_block(at, block).map_err(no_memory);
-        }
-        let Some(leaf) = self.original(at) else {
-            return Ok(false);
+        View::ALL
+            .into_iter()
+            .try_for_each(|view| self.show(view, at, original))
+    }
+
+    /// Brings the entry of the page at `at` in `view` in line with what the guest believes and with what was changed.
+    fn show(&mut self, view: View, at: GuestPhys, original: Leaf) -> Result<(), Stage2Error> {
+        let touched = self.touched.get(&page_of(at));
+        let change = touched.and_then(|touched| touched.changes[view.index()]);
+        // Only the main view's entry of a page that was never touched says who owns the page.
+        let owned = match (view, touched) {
+            (View::Main, None) => original.0 & OWNED,
+            _ => 0,
         };
-        self.second
-            .set_page(at, Leaf(leaf.0 & !OWNED))
-            .map_err(no_memory)?;
-        Ok(true)
+        let shown = match change {
+            _ if !original.is_valid() => Leaf::NONE,
+            None => leaf(original.machine(), untouched_rights(view), owned),
+            Some(change) => {
+                let machine = match change.content {
+                    Content::Guest => original.machine(),
+                    Content::Machine(page) => page,
+                };
+                leaf(machine, change.rights, 0)
+            }
+        };
+        self.views[view.index()]
+            .set_page(at, shown)
+            .map_err(|NoMemory| Stage2Error::NoMemory { at })
     }
 
-    /// Takes the page at `at` out of the second view, which maps it again when somebody comes along.
-    fn forget_second(&mut self, at: GuestPhys) -> Result<(), Stage2Error> {
-        if self.second.find(at) != Found::Nothing {
-            self.second
-                .set_page(at, Leaf::NONE)
-                .map_err(|NoMemory| Stage2Error::NoMemory { at })?;
-        }
-        Ok(())
-    }
-
-    fn set_page(
+    fn change(
         &mut self,
         view: View,
         at: GuestPhys,
-        content: Content,
-        rights: Rights,
+        change: Option<Change>,
     ) -> Result<(), Stage2Error> {
-        let original = self.original(at).ok_or(Stage2Error::NotMapped { at })?;
-        let machine = match content {
-            Content::Guest => original.machine(),
-            Content::Machine(page) => page,
-        };
-        let leaf = Leaf(machine | PAGE_DESCRIPTOR | attributes(rights));
-        let tree = match view {
-            View::First => &mut self.first,
-            View::Second => &mut self.second,
-        };
-        tree.set_page(at, leaf)
-            .map_err(|NoMemory| Stage2Error::NoMemory { at })?;
-        match view {
-            View::First => {
-                self.originals.entry(page_of(at)).or_insert(original);
+        let original = self.original(at);
+        let page = page_of(at);
+        if !self.touched.contains_key(&page) {
+            if change.is_none() {
+                return Ok(());
             }
-            View::Second => {
-                self.changed.insert(page_of(at));
+            if !original.is_valid() {
+                return Err(Stage2Error::NotMapped { at });
             }
+            for tree in &mut self.views {
+                tree.prepare(at)
+                    .map_err(|NoMemory| Stage2Error::NoMemory { at })?;
+            }
+            let changes = [None; VIEWS];
+            self.touched.insert(page, Touched { original, changes });
         }
-        Ok(())
-    }
-
-    fn reset_page(&mut self, view: View, at: GuestPhys) -> Result<(), Stage2Error> {
-        match view {
-            View::First => {
-                if let Some(&original) = self.originals.get(&page_of(at)) {
-                    self.first
-                        .set_page(at, original)
-                        .map_err(|NoMemory| Stage2Error::NoMemory { at })?;
-                    self.originals.remove(&page_of(at));
-                }
-            }
-            View::Second => {
-                if self.changed.remove(&page_of(at)) {
-                    self.forget_second(at)?;
-                }
-            }
+        if let Some(touched) = self.touched.get_mut(&page) {
+            touched.changes[view.index()] = change;
         }
-        Ok(())
+        self.show(view, at, original)
     }
 }
 
 impl Drop for Tables {
     fn drop(&mut self) {
-        self.first.invalidate_all();
-        self.second.invalidate_all();
+        // No CPU has the VM loaded any more.
+        for view in &self.views {
+            view.invalidate_all();
+        }
         let free = |leaf: Leaf| {
             if leaf.0 & OWNED != 0 {
-                // SAFETY: the page came from `alloc_pages(1)` in `map`; no CPU has the VM loaded, and no TLB holds it.
+                // SAFETY: the page came from `alloc_pages(1)` in `map`, and neither a CPU nor a TLB knows it any more.
                 unsafe { heap::free_pages(leaf.machine(), 1) };
             }
         };
-        // The first view's entry of a page that differs does not own anything.
-        self.first.for_each_page(free);
-        self.originals.values().copied().for_each(free);
+        let touched = core::mem::take(&mut self.touched);
+        self.views[View::Main.index()].for_each_page(|at, leaf| {
+            if !touched.contains_key(&at) {
+                free(leaf);
+            }
+        });
+        touched.values().for_each(|touched| free(touched.original));
         for block in self.blocks.drain(..) {
             // SAFETY: as above, for `alloc_block` in `map_block`.
             unsafe { heap::free_block(block) };
@@ -374,8 +385,17 @@ fn page_of(at: GuestPhys) -> u64 {
     at.get() & !(PAGE - 1)
 }
 
-fn attributes(rights: Rights) -> u64 {
-    WRITE_BACK | INNER_SHAREABLE | ACCESSED | rights.0
+/// Returns what the guest may do with pages of `view` that nobody has changed.
+fn untouched_rights(view: View) -> Rights {
+    match view {
+        View::Main | View::Original => Rights::ALL,
+        View::Window => Rights::READ_WRITE,
+    }
+}
+
+fn leaf(machine: u64, rights: Rights, owned: u64) -> Leaf {
+    let attributes = WRITE_BACK | INNER_SHAREABLE | ACCESSED;
+    Leaf(machine | PAGE_DESCRIPTOR | attributes | rights.0 | owned)
 }
 
 /// A page of a VM, by its address in the machine's memory.
@@ -394,36 +414,4 @@ impl MappedPage {
             Self::New(at) | Self::Old(at) => at,
         }
     }
-}
-
-/// Sets the executing CPU's stage 2 up: 39 bits, starting at level 1, 4 KiB pages, cacheable walks.
-pub(crate) fn init_cpu() {
-    const RES1: u64 = 1 << 31;
-    const LEVEL_1: u64 = 1 << 6;
-    const WRITE_BACK_WALKS: u64 = 1 << 10 | 1 << 8;
-    const INNER_SHAREABLE_WALKS: u64 = 3 << 12;
-    let size = ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange).min(5);
-    VTCR_EL2.set(
-        RES1 | size << 16
-            | INNER_SHAREABLE_WALKS
-            | WRITE_BACK_WALKS
-            | LEVEL_1
-            | (64 - ADDRESS_BITS),
-    );
-    VTTBR_EL2.set(0);
-    // SAFETY: nothing of any VM is in use on this CPU yet.
-    unsafe {
-        asm!(
-            "isb",
-            "tlbi vmalls12e1",
-            "dsb nsh",
-            "isb",
-            options(nostack, preserves_flags)
-        )
-    }
-}
-
-/// Returns what stage 2 of the executing CPU is set to.
-pub(crate) fn control() -> u64 {
-    VTCR_EL2.get()
 }

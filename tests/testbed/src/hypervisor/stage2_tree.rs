@@ -6,7 +6,7 @@ use core::arch::asm;
 use aarch64_cpu::registers::{Readable, VTTBR_EL2, Writeable};
 use axebpf::platform::GuestPhys;
 
-use super::{heap, stage2::ADDRESS_BITS, sysreg};
+use super::{heap, stage2_control::ADDRESS_BITS, sysreg};
 
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 4096;
@@ -43,32 +43,6 @@ impl Leaf {
     }
 }
 
-/// What a tree says about an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// A page.
-    Page(Leaf),
-    /// A block; the entry of the page in it is this.
-    Block {
-        /// The block's own entry.
-        block: Leaf,
-        /// What a page of it would have.
-        page: Leaf,
-    },
-    /// Nothing.
-    Nothing,
-}
-
-impl Found {
-    /// Returns the entry of the page, whatever it is mapped by.
-    pub(crate) fn page(self) -> Option<Leaf> {
-        match self {
-            Self::Page(leaf) | Self::Block { page: leaf, .. } => Some(leaf),
-            Self::Nothing => None,
-        }
-    }
-}
-
 /// There is no memory left for a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoMemory;
@@ -96,29 +70,25 @@ impl Tree {
         self.vttbr
     }
 
-    /// Returns what maps `at`.
-    pub(crate) fn find(&self, at: GuestPhys) -> Found {
+    /// Returns the entry of the page at `at`, or what it would be where a block maps it.
+    pub(crate) fn find(&self, at: GuestPhys) -> Leaf {
         if at.get() >> ADDRESS_BITS != 0 {
-            return Found::Nothing;
+            return Leaf::NONE;
         }
         let mut table = self.root;
-        for level in [1, 2, 3] {
+        for level in [1, 2] {
             let entry = read_entry(slot(table, at, level));
             if entry & VALID == 0 {
-                return Found::Nothing;
-            }
-            if level == 3 {
-                return Found::Page(Leaf(entry));
+                return Leaf::NONE;
             }
             if entry & NOT_BLOCK == 0 {
                 let block = Leaf(entry);
                 let offset = at.get() & (BLOCK - 1) & !(PAGE - 1);
-                let page = block.as_page(block.machine() + offset);
-                return Found::Block { block, page };
+                return block.as_page(block.machine() + offset);
             }
             table = entry & ADDRESS;
         }
-        Found::Nothing
+        Leaf(read_entry(slot(table, at, 3)))
     }
 
     /// Returns the page's entry of `at`, and makes the tables that lead there. A block in the way is split.
@@ -173,10 +143,18 @@ impl Tree {
         Ok(table)
     }
 
-    /// Makes `leaf` the entry of the page at `at`, by way of no entry if there was one, and returns the old one.
-    pub(crate) fn set_page(&mut self, at: GuestPhys, leaf: Leaf) -> Result<Leaf, NoMemory> {
+    /// Gives the page at `at` an entry of its own, so that [`set_page`](Self::set_page) needs no memory.
+    pub(crate) fn prepare(&mut self, at: GuestPhys) -> Result<(), NoMemory> {
+        self.page_slot(at).map(drop)
+    }
+
+    /// Makes `leaf` the entry of the page at `at`, by way of no entry if there was one.
+    pub(crate) fn set_page(&mut self, at: GuestPhys, leaf: Leaf) -> Result<(), NoMemory> {
         let entry = self.page_slot(at)?;
         let old = Leaf(read_entry(entry));
+        if old == leaf {
+            return Ok(());
+        }
         if old.is_valid() {
             write_entry(entry, 0);
             self.invalidate(at);
@@ -184,18 +162,15 @@ impl Tree {
         write_entry(entry, leaf.0);
         // The walker of the vCPU that touches the page must see the entry; no TLB holds an invalid one.
         sysreg::data_barrier();
-        Ok(old)
+        Ok(())
     }
 
-    /// Makes the block around `at` map `leaf`, unless something is mapped there, which the result tells.
-    pub(crate) fn set_block(&mut self, at: GuestPhys, leaf: Leaf) -> Result<bool, NoMemory> {
+    /// Makes the block around `at` map `leaf`. Nothing is mapped there, as [`takes_block`](Self::takes_block) has said.
+    pub(crate) fn set_block(&mut self, at: GuestPhys, leaf: Leaf) -> Result<(), NoMemory> {
         let entry = self.block_slot(at)?;
-        if read_entry(entry) & VALID != 0 {
-            return Ok(false);
-        }
         write_entry(entry, leaf.0 & !NOT_BLOCK);
         sysreg::data_barrier();
-        Ok(true)
+        Ok(())
     }
 
     /// Tells whether a block could be mapped around `at`: whether there is no table of pages.
@@ -204,15 +179,15 @@ impl Tree {
         top & VALID == 0 || read_entry(slot(top & ADDRESS, at, 2)) & VALID == 0
     }
 
-    /// Calls `visit` with the entry of each page that has one of its own.
-    pub(crate) fn for_each_page(&self, mut visit: impl FnMut(Leaf)) {
-        for top in entries(self.root).filter(|top| top & VALID != 0) {
-            let tables = entries(top & ADDRESS).filter(|entry| entry & 3 == NOT_BLOCK | VALID);
-            for table in tables {
-                entries(table & ADDRESS)
-                    .map(Leaf)
-                    .filter(|leaf| leaf.is_valid())
-                    .for_each(&mut visit);
+    /// Calls `visit` with the address and the entry of each page that has one of its own.
+    pub(crate) fn for_each_page(&self, mut visit: impl FnMut(u64, Leaf)) {
+        for (top_index, top) in entries(self.root) {
+            for (index, table) in entries(top & ADDRESS).filter(|(_, entry)| entry & NOT_BLOCK != 0)
+            {
+                for (page_index, page) in entries(table & ADDRESS) {
+                    let at = (top_index * ENTRIES + index) * BLOCK + page_index * PAGE;
+                    visit(at, Leaf(page));
+                }
             }
         }
     }
@@ -276,8 +251,11 @@ impl Drop for Tree {
     }
 }
 
-fn entries(table: u64) -> impl Iterator<Item = u64> {
-    (0..ENTRIES).map(move |index| read_entry((table + index * 8) as *mut u64))
+/// Returns the valid entries of a table with their numbers.
+fn entries(table: u64) -> impl Iterator<Item = (u64, u64)> {
+    (0..ENTRIES)
+        .map(move |index| (index, read_entry((table + index * 8) as *mut u64)))
+        .filter(|(_, entry)| entry & VALID != 0)
 }
 
 fn slot(table: u64, at: GuestPhys, level: u64) -> *mut u64 {

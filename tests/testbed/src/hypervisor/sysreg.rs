@@ -46,6 +46,12 @@ pub(crate) fn data_barrier() {
     unsafe { asm!("dsb ish", options(nostack, preserves_flags)) }
 }
 
+/// Orders all earlier memory accesses, and maintenance of caches and TLBs, before all later ones.
+pub(crate) fn full_barrier() {
+    // SAFETY: a barrier has no other effect.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
+}
+
 /// Synchronises the context of the executing CPU.
 pub(crate) fn context_barrier() {
     // SAFETY: a barrier has no other effect.

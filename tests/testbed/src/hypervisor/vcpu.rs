@@ -3,7 +3,7 @@
 use alloc::sync::{Arc, Weak};
 use core::{
     cell::UnsafeCell,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
 };
 
 use aarch64_cpu::registers::{
@@ -11,6 +11,7 @@ use aarch64_cpu::registers::{
     Writeable,
 };
 use axebpf::platform::{CpuId, Vcpu as VcpuName, VcpuId, VmId};
+use axebpf::probe::kprobe::{Outcome, ProbedGuest, Syndrome};
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
@@ -18,7 +19,9 @@ use super::{
     debug_registers::DebugRegisters,
     distributor::{Distributor, FIRST_SHARED},
     exit::Exit,
-    gic, irq,
+    gic,
+    guest_vcpu::LoadedVcpu,
+    irq,
     lock::Lock,
     percpu,
     redistributor::Redistributor,
@@ -37,6 +40,12 @@ pub(crate) const TIMER_INTERRUPT: u32 = 27;
 /// Virtual interrupts have numbers below this.
 const INTERRUPT_LIMIT: u32 = 64;
 
+/// That a vCPU was in its guest, and how often it had left it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inside {
+    exits: u64,
+}
+
 /// One virtual CPU.
 pub(crate) struct Vcpu {
     name: VcpuName,
@@ -54,6 +63,14 @@ pub(crate) struct Vcpu {
     registers: UnsafeCell<Registers>,
     banked: UnsafeCell<Banked>,
     debug: UnsafeCell<DebugRegisters>,
+    /// The view of the memory in which the vCPU runs, by its number.
+    view: AtomicU32,
+    /// Whether virtual interrupts are kept from the guest.
+    holding: AtomicBool,
+    /// Whether the CPU may be in the guest.
+    in_guest: AtomicBool,
+    /// How often the guest was left.
+    exits: AtomicU64,
 }
 
 // SAFETY: everything but the two cells synchronises itself. `registers` is accessed by the vCPU's own task alone, and `banked` by
@@ -82,6 +99,10 @@ impl Vcpu {
             registers: UnsafeCell::new(Registers::default()),
             banked: UnsafeCell::new(Banked::default()),
             debug: UnsafeCell::new(DebugRegisters::default()),
+            view: AtomicU32::new(View::Main as u32),
+            holding: AtomicBool::new(false),
+            in_guest: AtomicBool::new(false),
+            exits: AtomicU64::new(0),
         }
     }
 
@@ -164,6 +185,8 @@ impl Vcpu {
         *self.banked() = Banked::at_reset();
         *self.debug() = DebugRegisters::at_reset();
         self.interrupts.take_pending(u64::MAX);
+        self.view.store(View::Main as u32, Ordering::Relaxed);
+        self.holding.store(false, Ordering::Relaxed);
         self.ending.store(false, Ordering::Release);
     }
 
@@ -177,7 +200,7 @@ impl Vcpu {
         clippy::mut_from_ref,
         reason = "the registers belong to the one task that runs the vCPU"
     )]
-    fn registers(&self) -> &mut Registers {
+    pub(crate) fn registers(&self) -> &mut Registers {
         // SAFETY: the vCPU's own task calls this, or nobody else while it has none, from functions that do not keep the reference
         // across a call of another one of them.
         unsafe { &mut *self.registers.get() }
@@ -251,7 +274,7 @@ impl Vcpu {
 
     /// Puts the vCPU on the executing CPU. The scheduler calls this with interrupts masked.
     pub(crate) fn load(&self) {
-        VTTBR_EL2.set(self.stage2.vttbr(View::First));
+        VTTBR_EL2.set(self.stage2.vttbr(self.view()));
         VMPIDR_EL2.set(1 << 31 | u64::from(self.name.vcpu.get()));
         CNTVOFF_EL2.set(self.counter_offset);
         let banked = self.banked();
@@ -274,25 +297,59 @@ impl Vcpu {
         self.change_state(VcpuState::Running, VcpuState::Ready);
     }
 
-    /// Runs the guest until it leaves. Handles interrupts that made it leave.
-    pub(crate) fn run(&self) -> Exit {
+    /// Runs the guest until it leaves. Handles interrupts that made it leave, and lets `probes` handle what is theirs.
+    pub(crate) fn run(&self, probes: &ProbedGuest) -> Exit {
         let daif = sysreg::mask_interrupts();
-        self.flush_interrupts();
+        let room = self.flush_interrupts();
+        probes.prepare_entry(&mut LoadedVcpu(self));
+        vgic::set_control(room, self.delivery());
+        self.trace_entry();
+        let mut exit = self.enter();
+        percpu::this().set_exit_reason(exit.reason());
+        self.trace_exit(exit);
+        match exit {
+            Exit::Interrupt => irq::handle_pending(Some(self.name)),
+            Exit::Synchronous(esr) => {
+                let (far, hpfar) = (self.registers().far, self.registers().hpfar);
+                let syndrome = Syndrome { esr, far, hpfar };
+                if probes.handle_exit(&mut LoadedVcpu(self), &syndrome) == Outcome::Handled {
+                    exit = Exit::Probe;
+                }
+            }
+            _ => {}
+        }
+        sysreg::restore_interrupts(daif);
+        exit
+    }
+
+    /// Goes to the guest and returns why it was left.
+    fn enter(&self) -> Exit {
+        let registers = self.registers();
+        self.in_guest.store(true, Ordering::Relaxed);
+        // Who changes what the guest sees and then looks at the flag sees it, or the guest sees the change.
+        fence(Ordering::SeqCst);
+        // SAFETY: interrupts are masked, and the task that executes this has its vCPU loaded.
+        let kind = unsafe { world::enter(registers) };
+        self.in_guest.store(false, Ordering::Release);
+        self.exits.fetch_add(1, Ordering::Release);
+        match kind {
+            world::SYNCHRONOUS => Exit::Synchronous(registers.esr),
+            world::INTERRUPT => Exit::Interrupt,
+            _ => Exit::SystemError,
+        }
+    }
+
+    fn trace_entry(&self) {
         let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
         trace!(vmm::vcpu_run_enter {
             vm_id,
             vcpu_id,
             pc: self.pc()
         });
-        let registers = self.registers();
-        // SAFETY: interrupts are masked, and the task that executes this has its vCPU loaded.
-        let kind = unsafe { world::enter(registers) };
-        let exit = match kind {
-            world::SYNCHRONOUS => Exit::Synchronous(registers.esr),
-            world::INTERRUPT => Exit::Interrupt,
-            _ => Exit::SystemError,
-        };
-        percpu::this().set_exit_reason(exit.reason());
+    }
+
+    fn trace_exit(&self, exit: Exit) {
+        let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
         trace!(vmm::vcpu_run_exit {
             vm_id,
             vcpu_id,
@@ -310,15 +367,66 @@ impl Vcpu {
                 0
             },
         });
-        if exit == Exit::Interrupt {
-            irq::handle_pending(Some(self.name));
+    }
+
+    /// Interrupts the CPU that has the vCPU in its guest, and takes note of how often that was left.
+    pub(crate) fn send_out(&self) -> Option<Inside> {
+        if !self.in_guest.load(Ordering::Acquire) || self.cpu == percpu::id() {
+            return None;
         }
-        sysreg::restore_interrupts(daif);
-        exit
+        let exits = self.exits.load(Ordering::Acquire);
+        gic::send_untraced(self.cpu, gic::SGI_RESCHEDULE);
+        Some(Inside { exits })
+    }
+
+    /// Waits until the vCPU that was [sent out](Self::send_out) has left its guest.
+    pub(crate) fn wait_until_out(&self, inside: Inside) {
+        while self.in_guest.load(Ordering::Acquire)
+            && self.exits.load(Ordering::Acquire) == inside.exits
+        {
+            // Another CPU may wait for this one to answer.
+            axebpf::hit::text::answer();
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Returns the view of the memory in which the vCPU runs.
+    fn view(&self) -> View {
+        View::from_number(self.view.load(Ordering::Relaxed))
+    }
+
+    /// Makes the loaded vCPU run in `view`. Only its own task may call this.
+    pub(crate) fn set_view(&self, view: View) {
+        self.view.store(view as u32, Ordering::Relaxed);
+        VTTBR_EL2.set(self.stage2.vttbr(view));
+        sysreg::context_barrier();
+    }
+
+    /// Keeps virtual interrupts from the guest until [`release_interrupts`](Self::release_interrupts).
+    pub(crate) fn hold_interrupts(&self) {
+        self.holding.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends [`hold_interrupts`](Self::hold_interrupts).
+    pub(crate) fn release_interrupts(&self) {
+        self.holding.store(false, Ordering::Relaxed);
+    }
+
+    fn delivery(&self) -> vgic::Delivery {
+        if self.holding.load(Ordering::Relaxed) {
+            vgic::Delivery::Held
+        } else {
+            vgic::Delivery::On
+        }
+    }
+
+    /// Returns the vCPU's name.
+    pub(crate) fn name(&self) -> VcpuName {
+        self.name
     }
 
     /// Moves pending interrupts to list registers, as many as there are.
-    fn flush_interrupts(&self) {
+    fn flush_interrupts(&self) -> vgic::Room {
         let asserted = self.distributor.asserted_for(self.name.vcpu.get());
         let lines = u64::from(asserted) << FIRST_SHARED;
         vgic::withdraw(lines);
@@ -337,7 +445,7 @@ impl Vcpu {
             }
             room = room.and(queued);
         }
-        vgic::ask_for_exit(room);
+        room
     }
 
     fn enabled(&self) -> u64 {

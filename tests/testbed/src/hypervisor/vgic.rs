@@ -97,12 +97,27 @@ pub(crate) fn withdraw(held: u64) {
     }
 }
 
-/// Sees to it that the guest is left when list registers become free, if there was no room for all interrupts.
-pub(crate) fn ask_for_exit(room: Room) {
-    match room {
-        Room::Left => ICH_HCR_EL2.write(ICH_HCR_EL2::En::SET),
-        Room::None => ICH_HCR_EL2.write(ICH_HCR_EL2::En::SET + ICH_HCR_EL2::UIE::SET),
-    }
+/// Whether the guest takes virtual interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It does.
+    On,
+    /// They stay in the list registers.
+    Held,
+}
+
+/// Switches delivery to the loaded vCPU, and sees to it that the guest is left when list registers become free, if there was no
+/// room for all interrupts.
+pub(crate) fn set_control(room: Room, delivery: Delivery) {
+    let enable = match delivery {
+        Delivery::On => ICH_HCR_EL2::En::SET,
+        Delivery::Held => ICH_HCR_EL2::En::CLEAR,
+    };
+    let tell = match room {
+        Room::Left => ICH_HCR_EL2::UIE::CLEAR,
+        Room::None => ICH_HCR_EL2::UIE::SET,
+    };
+    ICH_HCR_EL2.write(enable + tell);
 }
 
 /// Handles the maintenance interrupt: frees what the guest has ended, which takes the interrupt back.
@@ -113,7 +128,7 @@ pub(crate) fn handle_maintenance() {
             write_list(index, 0);
         }
     }
-    ask_for_exit(Room::Left);
+    ICH_HCR_EL2.write(ICH_HCR_EL2::En::SET);
 }
 
 /// Returns the list register of `interrupt`, if it has one.

@@ -8,6 +8,7 @@ use core::{
 
 use aarch64_cpu::registers::{CNTPCT_EL0, Readable};
 use axebpf::platform::{CpuId, GuestPhys, Vcpu as VcpuName, VcpuId, VmId};
+use axebpf::probe::kprobe::ProbedGuest;
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
     distributor::{AtReset, Distributor, Line},
     exit,
     guest_console::GuestConsole,
+    guest_machine::ProbedMachine,
     lock::Lock,
     percpu,
     pl011::{self, Pl011},
@@ -43,6 +45,7 @@ pub(crate) struct Vm {
     uart: Lock<Pl011>,
     console: Lock<GuestConsole>,
     vcpus: Vec<Arc<Vcpu>>,
+    probes: ProbedGuest,
     live: AtomicU32,
     checks: Checks,
     stop_reason: AtomicU32,
@@ -64,7 +67,7 @@ impl Vm {
         let distributor = Arc::new(Distributor::new(at_reset));
         let vcpu_count = config.vcpus;
         let offset = CNTPCT_EL0.get();
-        let vcpus = (0..config.vcpus)
+        let vcpus: Vec<Arc<Vcpu>> = (0..config.vcpus)
             .map(|number| {
                 let name = VcpuName {
                     vm: id,
@@ -75,8 +78,10 @@ impl Vm {
                 Arc::new(Vcpu::new(name, cpu, stage2, distributor, offset))
             })
             .collect();
+        let machine = ProbedMachine::new(id, stage2.clone(), vcpus.clone());
         let vm = Arc::new(Self {
             id,
+            probes: ProbedGuest::new(Arc::new(machine)),
             config,
             state: AtomicU32::new(VmState::Stopped as u32),
             stage2,
@@ -142,6 +147,11 @@ impl Vm {
     /// Returns the emulated device.
     pub(crate) fn device(&self) -> &Lock<Device> {
         &self.device
+    }
+
+    /// Returns the probes on the guest.
+    pub(crate) fn probes(&self) -> &ProbedGuest {
+        &self.probes
     }
 
     /// Returns the description that the VM was made from.
@@ -374,7 +384,7 @@ impl Vm {
 fn run_vcpu(vm: &Vm, vcpu: &Vcpu) {
     vcpu.set_state(VcpuState::Running);
     while !vm.is_stopping() && !vcpu.is_ending() {
-        let reason = vcpu.run();
+        let reason = vcpu.run(vm.probes());
         exit::handle(vm, vcpu, reason);
         sched::preempt();
     }

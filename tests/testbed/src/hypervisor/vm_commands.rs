@@ -8,6 +8,7 @@ use super::{
     config,
     console::println,
     guest_console::Show,
+    guest_probes::{self, ProbeCommandError},
     guest_session, payload, sched, timer,
     vm::Vm,
     vm_error::VmError,
@@ -19,7 +20,8 @@ use super::{
 const PATIENCE_NS: u64 = 2_000_000_000;
 
 /// What there is to type.
-pub(crate) const USAGE: &str = "vm list | create [linux] [vcpus N] | boot ID | shutdown ID | destroy ID | log ID | console ID | mute ID | show ID | type ID TEXT";
+pub(crate) const USAGE: &str = "vm list | create [linux] [vcpus N] | boot ID | shutdown ID | destroy ID | log ID | console ID | mute ID | show ID | type ID TEXT | \
+     syms ID | probe ID [ret:]SYMBOL[+OFFSET]|ADDRESS [MODE] | probes ID | unprobe ID [LINK]";
 
 /// Runs one command and tells whether it succeeded. `words` are those behind `vm`.
 pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
@@ -41,6 +43,19 @@ pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
         ("destroy", Some(id), [_]) => vms::destroy(id),
         ("log", Some(id), [_]) => find(id).map(|vm| guest_session::print_log(&vm)),
         ("console", Some(id), [_]) => find(id).map(|vm| guest_session::talk(&vm)),
+        ("syms", Some(id), [_]) => probe_command(id, guest_probes::print_symbols),
+        ("probe", Some(id), [_, place]) => {
+            probe_command(id, |vm| guest_probes::attach(vm, place, None))
+        }
+        ("probe", Some(id), [_, place, mode]) => {
+            probe_command(id, |vm| guest_probes::attach(vm, place, Some(mode)))
+        }
+        ("probes", Some(id), [_]) => probe_command(id, guest_probes::print),
+        ("unprobe", Some(id), [_]) => probe_command(id, |vm| guest_probes::detach(vm, None)),
+        ("unprobe", Some(id), [_, link]) => {
+            let link = link.parse().unwrap_or(0);
+            probe_command(id, |vm| guest_probes::detach(vm, Some(link)))
+        }
         ("mute", Some(id), [_]) => show(id, Show::Nothing),
         ("show", Some(id), [_]) => show(id, Show::Lines),
         _ => return usage(),
@@ -52,7 +67,7 @@ pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
 }
 
 fn usage() -> bool {
-    println!("usage: {USAGE}");
+    println!("usage: vm {USAGE}");
     false
 }
 
@@ -99,6 +114,18 @@ fn create(creation: Creation) -> Result<(), VmError> {
     };
     let vm = vms::create_with(description, creation.vcpus)?;
     println!("created VM {}", vm.id());
+    Ok(())
+}
+
+/// Runs a command about the probes on a VM's guest.
+fn probe_command(
+    id: VmId,
+    run: impl FnOnce(&Vm) -> Result<(), ProbeCommandError>,
+) -> Result<(), VmError> {
+    let vm = find(id)?;
+    if let Err(error) = run(&vm) {
+        println!("error: {error}");
+    }
     Ok(())
 }
 

@@ -1,0 +1,300 @@
+//! What probes on a guest ask of its VM, answered by this hypervisor.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::arch::asm;
+
+use axebpf::platform::{GuestPhys, VmId};
+use axebpf::probe::kprobe::{
+    Backing, Capabilities, GuestMachine, GuestMemory, GuestMemoryFault, GuestText, KickVcpus,
+    PageAccess, ShadowPage, ShadowPages, Stage2 as ProbeStage2, Stage2Error as ProbeStage2Error,
+    View as ProbeView, WriteGuest,
+};
+
+use super::{
+    cache, heap, id_registers,
+    stage2::{Content, PAGE, Rights, Stage2, Stage2Error, View},
+    sysreg,
+    vcpu::Vcpu,
+};
+
+/// The part of a VM that probes deal with. It outlives the VM if they do.
+pub(crate) struct ProbedMachine {
+    vm: VmId,
+    stage2: Arc<Stage2>,
+    vcpus: Vec<Arc<Vcpu>>,
+}
+
+impl ProbedMachine {
+    /// Takes the memory and the vCPUs of VM `vm`.
+    pub(crate) fn new(vm: VmId, stage2: Arc<Stage2>, vcpus: Vec<Arc<Vcpu>>) -> Self {
+        Self { vm, stage2, vcpus }
+    }
+
+    /// Calls `work` with each piece of `len` bytes from `at` that lies in one page: its address in the machine's memory, which stays
+    /// for as long, and its place among the bytes.
+    fn pieces(
+        &self,
+        at: GuestPhys,
+        len: usize,
+        mut work: impl FnMut(u64, core::ops::Range<usize>),
+    ) -> Result<(), GuestMemoryFault> {
+        let mut done = 0;
+        while done < len {
+            let here = GuestPhys::new(at.get().wrapping_add(done as u64));
+            let offset = here.get() % PAGE;
+            let count = (len - done).min((PAGE - offset) as usize);
+            self.stage2
+                .with_page(here, |page| work(page + offset, done..done + count))
+                .map_err(|_| GuestMemoryFault { at: here })?;
+            done += count;
+        }
+        Ok(())
+    }
+}
+
+impl GuestMemory for ProbedMachine {
+    fn read_guest(&self, at: GuestPhys, bytes: &mut [u8]) -> Result<(), GuestMemoryFault> {
+        self.pieces(at, bytes.len(), |from, part| {
+            // SAFETY: the range lies in one page of the guest's memory, which stays as long as this runs.
+            unsafe { read_volatile(from, &mut bytes[part]) }
+        })
+    }
+}
+
+impl WriteGuest for ProbedMachine {
+    fn write_guest(&self, at: GuestPhys, bytes: &[u8]) -> Result<(), GuestMemoryFault> {
+        self.pieces(at, bytes.len(), |to, part| {
+            // SAFETY: as in `read_guest`; nothing of EL2 but these functions accesses the guest's memory.
+            unsafe { write_volatile(to, &bytes[part]) }
+        })
+    }
+}
+
+impl GuestText for ProbedMachine {
+    fn write_text(&self, at: GuestPhys, word: u32) -> Result<(), GuestMemoryFault> {
+        self.pieces(at, 4, |to, _| write_instruction(to, word))
+    }
+}
+
+impl ProbeStage2 for ProbedMachine {
+    fn map_page(
+        &self,
+        view: ProbeView,
+        page: GuestPhys,
+        backing: Backing,
+        access: PageAccess,
+    ) -> Result<(), ProbeStage2Error> {
+        let own = view_of(view).ok_or(ProbeStage2Error::NoView { view })?;
+        let result = match (backing, access) {
+            // What this means in the view for single pages is that the page is executable there.
+            (Backing::Guest, PageAccess::All) if own != View::Window => {
+                self.stage2.reset_page(own, page)
+            }
+            _ => self
+                .stage2
+                .set_page(own, page, content_of(backing), rights_of(access)),
+        };
+        result.map_err(error_of)
+    }
+}
+
+impl ShadowPages for ProbedMachine {
+    fn create_shadow(&self, page: GuestPhys) -> Result<ShadowPage, ProbeStage2Error> {
+        let shadow = heap::alloc_pages(1).ok_or(ProbeStage2Error::Exhausted { page })?;
+        let copied = self.stage2.with_page(page, |from| {
+            // SAFETY: both are whole pages, and the new one belongs to nobody else.
+            unsafe {
+                core::ptr::copy_nonoverlapping(from as *const u8, shadow as *mut u8, PAGE as usize)
+            };
+        });
+        if let Err(error) = copied {
+            // SAFETY: the page was allocated above, and nobody has seen it.
+            unsafe { heap::free_pages(shadow, 1) };
+            return Err(error_of(error));
+        }
+        cache::clean(shadow..shadow + PAGE);
+        Ok(ShadowPage(shadow))
+    }
+
+    fn write_shadow(&self, shadow: ShadowPage, offset: u32, word: u32) {
+        write_instruction(shadow.0 + u64::from(offset & 0xffc), word);
+    }
+
+    fn read_shadow(&self, shadow: ShadowPage, offset: u32) -> u32 {
+        let at = shadow.0 + u64::from(offset & 0xffc);
+        // SAFETY: the number is one that `create_shadow` returned, the address of a page that is not freed yet; the offset is
+        // aligned and within.
+        unsafe { (at as *const u32).read_volatile() }
+    }
+
+    fn free_shadow(&self, shadow: ShadowPage) {
+        // SAFETY: the page came from `alloc_pages(1)` in `create_shadow`, and the caller says that no view maps it any more.
+        unsafe { heap::free_pages(shadow.0, 1) };
+    }
+}
+
+impl KickVcpus for ProbedMachine {
+    fn kick_out(&self) {
+        // What was changed is seen by who enters from here on; who was in the guest before is sent for.
+        sysreg::full_barrier();
+        for vcpu in &self.vcpus {
+            if let Some(inside) = vcpu.send_out() {
+                vcpu.wait_until_out(inside);
+            }
+        }
+    }
+}
+
+impl GuestMachine for ProbedMachine {
+    fn vm(&self) -> VmId {
+        self.vm
+    }
+
+    fn vcpu_limit(&self) -> u32 {
+        self.vcpus.len() as u32
+    }
+
+    fn vcpu_capabilities(&self) -> Capabilities {
+        Capabilities::VCPU
+    }
+
+    fn has_branch_targets(&self) -> bool {
+        id_registers::has_branch_targets()
+    }
+
+    fn write_guest(&self) -> Option<&dyn WriteGuest> {
+        Some(self)
+    }
+
+    fn guest_text(&self) -> Option<&dyn GuestText> {
+        Some(self)
+    }
+
+    fn stage2(&self) -> Option<&dyn ProbeStage2> {
+        Some(self)
+    }
+
+    fn has_view(&self, view: ProbeView) -> bool {
+        view_of(view).is_some()
+    }
+
+    fn shadow_pages(&self) -> Option<&dyn ShadowPages> {
+        Some(self)
+    }
+
+    fn kick_vcpus(&self) -> Option<&dyn KickVcpus> {
+        Some(self)
+    }
+}
+
+/// Returns this hypervisor's name of a view, if it has it.
+pub(crate) fn view_of(view: ProbeView) -> Option<View> {
+    match view {
+        ProbeView::Main => Some(View::Main),
+        ProbeView::Original => Some(View::Original),
+        ProbeView::Window => Some(View::Window),
+        _ => None,
+    }
+}
+
+fn content_of(backing: Backing) -> Content {
+    match backing {
+        Backing::Guest => Content::Guest,
+        Backing::Shadow(ShadowPage(machine)) => Content::Machine(machine),
+    }
+}
+
+fn rights_of(access: PageAccess) -> Rights {
+    match access {
+        PageAccess::All => Rights::ALL,
+        PageAccess::ReadWrite => Rights::READ_WRITE,
+        PageAccess::ReadExecute => Rights::READ_EXECUTE,
+        PageAccess::ExecuteOnly => Rights::EXECUTE,
+        PageAccess::None => Rights::NONE,
+    }
+}
+
+fn error_of(error: Stage2Error) -> ProbeStage2Error {
+    match error {
+        Stage2Error::NoMemory { at } => ProbeStage2Error::Exhausted { page: at },
+        Stage2Error::NotMapped { at } => ProbeStage2Error::NoMemory { page: at },
+    }
+}
+
+/// Returns how many bytes can be accessed at once at `at`, of which `left` are wanted.
+fn unit(at: u64, left: usize) -> usize {
+    [8, 4, 2, 1]
+        .into_iter()
+        .find(|&size| at.is_multiple_of(size as u64) && size <= left)
+        .unwrap_or(1)
+}
+
+/// Copies from memory that a guest may be writing, each aligned group of up to 8 bytes at once.
+///
+/// # Safety
+///
+/// The memory is mapped, and stays so.
+unsafe fn read_volatile(from: u64, bytes: &mut [u8]) {
+    let mut done = 0;
+    while done < bytes.len() {
+        let at = from + done as u64;
+        let size = unit(at, bytes.len() - done);
+        // SAFETY: the address is aligned for the size, and the caller says that the memory is there.
+        let value = unsafe {
+            match size {
+                8 => (at as *const u64).read_volatile(),
+                4 => (at as *const u32).read_volatile().into(),
+                2 => (at as *const u16).read_volatile().into(),
+                _ => (at as *const u8).read_volatile().into(),
+            }
+        };
+        bytes[done..done + size].copy_from_slice(&value.to_le_bytes()[..size]);
+        done += size;
+    }
+}
+
+/// Copies to memory that a guest may be reading, each aligned group of up to 8 bytes at once.
+///
+/// # Safety
+///
+/// The memory is mapped and stays so, and nothing of EL2 relies on what is in it.
+unsafe fn write_volatile(to: u64, bytes: &[u8]) {
+    let mut done = 0;
+    while done < bytes.len() {
+        let at = to + done as u64;
+        let size = unit(at, bytes.len() - done);
+        let mut word = [0; 8];
+        word[..size].copy_from_slice(&bytes[done..done + size]);
+        let value = u64::from_le_bytes(word);
+        // SAFETY: the address is aligned for the size, and the caller says that the memory is there.
+        unsafe {
+            match size {
+                8 => (at as *mut u64).write_volatile(value),
+                4 => (at as *mut u32).write_volatile(value as u32),
+                2 => (at as *mut u16).write_volatile(value as u16),
+                _ => (at as *mut u8).write_volatile(value as u8),
+            }
+        }
+        done += size;
+    }
+}
+
+/// Stores an instruction of a guest and makes it visible to the fetches of all CPUs, also to those of a vCPU with its caches off
+/// (ARM ARM B2.7.4.2).
+fn write_instruction(to: u64, word: u32) {
+    // SAFETY: `to` is aligned and in a page of the guest's or in a shadow of one, which stays as long as this runs. Stores and cache
+    // maintenance are the sequence that the architecture asks for.
+    unsafe {
+        asm!(
+            "str {word:w}, [{to}]",
+            "dc cvac, {to}",
+            "dsb ish",
+            "ic ialluis",
+            "dsb ish",
+            "isb",
+            word = in(reg) word,
+            to = in(reg) to,
+            options(nostack, preserves_flags)
+        )
+    }
+}

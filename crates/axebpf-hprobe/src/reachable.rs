@@ -101,6 +101,7 @@ fn branch_target(word: u32, at: u64) -> Option<HostVirt> {
         | Insn::BranchLink { offset }
         | Insn::BranchCond { offset, .. }
         | Insn::CompareBranch { offset, .. }
+        | Insn::CompareTwo { offset, .. }
         | Insn::TestBranch { offset, .. },
     )) = classify(word)
     else {

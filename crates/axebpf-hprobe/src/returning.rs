@@ -136,6 +136,10 @@ pub(crate) fn trampoline(regs: &mut PtRegs) -> Break {
     }
     // This may be the trampoline again, for the next call that has ended here.
     regs.pc = instance.return_address;
+    if regs.regs[LR] == trampoline.get() {
+        // As the function leaves it that returns to where it was called from.
+        regs.regs[LR] = instance.return_address;
+    }
     Break::Handled
 }
 

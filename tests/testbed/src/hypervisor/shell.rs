@@ -13,15 +13,15 @@ use axebpf::{
 use super::{
     bench,
     console::{Console, println},
-    image, line,
+    hprobe_commands, image, line,
     platform::PLATFORM,
-    power, sched, stress,
+    power, sched, stress, stress_hprobe,
     task::Task,
     timer, tracing, uart, vm_commands,
 };
 
 /// The testbed's own commands, with what they do.
-const OWN: [(&str, &str); 7] = [
+const OWN: [(&str, &str); 9] = [
     ("vm", vm_commands::USAGE),
     ("sched", "lists the tasks of each CPU"),
     (
@@ -30,7 +30,15 @@ const OWN: [(&str, &str); 7] = [
     ),
     (
         "stress",
-        "SECONDS: attaches, detaches and fires on two CPUs at once",
+        "[hprobe] SECONDS: attaches, detaches and fires on two CPUs at once",
+    ),
+    (
+        "hprobe-try",
+        "SYMBOL[+OFFSET]: counts the hits of a probe for a moment",
+    ),
+    (
+        "hprobe-sweep",
+        "probes all functions, one after the other and then all at once",
     ),
     (
         "peek",
@@ -98,7 +106,9 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
         Some("bench") => bench::run()
             .map_err(|error| println!("error: {error}"))
             .is_ok(),
-        Some("stress") => stress::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(5)),
+        Some("stress") => stress(words),
+        Some("hprobe-try") => hprobe_commands::try_name(words.next()),
+        Some("hprobe-sweep") => hprobe_commands::sweep(),
         Some("peek") => peek(words.next()),
         Some("panic") => crash(words.next()),
         Some("exit") => power::off(),
@@ -110,6 +120,16 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
             done
         }
     }
+}
+
+/// Runs the stress that the words name, for as long as they say.
+fn stress<'w>(words: impl Iterator<Item = &'w str>) -> bool {
+    let mut words = words.peekable();
+    let run = match words.next_if_eq(&"hprobe") {
+        Some(_) => stress_hprobe::run,
+        None => stress::run,
+    };
+    run(words.next().and_then(|word| word.parse().ok()).unwrap_or(5))
 }
 
 /// Ends the hypervisor as a bug would.

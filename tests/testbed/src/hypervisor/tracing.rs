@@ -9,6 +9,7 @@ use spin::Once;
 
 use super::{
     console::println,
+    hprobe,
     platform::{PLATFORM, TestbedPlatform},
 };
 
@@ -42,7 +43,7 @@ pub(crate) fn init() {
     };
     match SYMBOLS.open() {
         Ok(table) => {
-            SYMBOL_TABLE.call_once(|| table);
+            hprobe::init(SYMBOL_TABLE.call_once(|| table));
         }
         Err(error) => println!("no symbols: {error}"),
     }

@@ -2,33 +2,33 @@
 //!
 //! Exceptions from a guest end [`world::enter`](super::world::enter); exceptions of EL2 itself save all that a
 //! handler could change, system registers included, so that neither an interrupt nor a nested fault shows in what it interrupted.
+//! What they return to is what the frame says then, the stack pointer included: a probe changes it.
 
-use core::{arch::global_asm, fmt::Write, mem::offset_of};
+use core::{arch::global_asm, fmt::Write, mem::offset_of, ops::Range, ptr::addr_of};
 
 use aarch64_cpu::registers::{VBAR_EL2, Writeable};
-use axebpf::platform::arch;
+use axebpf::{
+    platform::arch,
+    probe::hprobe::{Break, PtRegs, handle_break, handle_fault},
+};
 
 use super::{irq, panic, percpu, power, sched, sysreg, tracing};
 
 /// What an exception of EL2 interrupted.
 #[repr(C, align(16))]
 pub(crate) struct Frame {
-    x: [u64; 31],
-    sp: u64,
-    elr: u64,
-    spsr: u64,
+    regs: PtRegs,
     esr: u64,
     far: u64,
     hpfar: u64,
     par: u64,
 }
 
-const SYNCHRONOUS: u64 = 0;
+/// The kinds of exceptions that are none of [`handle_synchronous`].
 const INTERRUPT: u64 = 1;
-const SYSTEM_ERROR: u64 = 2;
 
-/// Bytes below the interrupted stack pointer that stay untouched by a synchronous exception's frame. An instruction that
-/// is stepped over may store there: `STP` of two vector registers reaches the farthest.
+/// Bytes below the interrupted stack pointer that stay untouched by an exception's frame. An instruction that a probe
+/// displaces may store there: `STP` of two vector registers reaches the farthest.
 const RED_ZONE: usize = 1024;
 
 /// How far an exception moves the stack pointer, which stays aligned.
@@ -104,8 +104,11 @@ global_asm!(
     "mrs x3, par_el1",
     "stp x2, x3, [sp, #{hpfar}]",
     "mov x0, sp",
-    "bl {handle}",
-    "ldp x2, x3, [sp, #{hpfar}]",
+    "cbnz x1, 1f",
+    "bl {synchronous}",
+    "b 2f",
+    "1: bl {other}",
+    "2: ldp x2, x3, [sp, #{hpfar}]",
     "msr hpfar_el2, x2",
     "msr par_el1, x3",
     "ldp x2, x3, [sp, #{esr}]",
@@ -114,62 +117,85 @@ global_asm!(
     "ldp x2, x3, [sp, #{elr}]",
     "msr elr_el2, x2",
     "msr spsr_el2, x3",
-    "ldp x2, x3, [sp, #16]",
-    "ldp x4, x5, [sp, #32]",
-    "ldp x6, x7, [sp, #48]",
-    "ldp x8, x9, [sp, #64]",
-    "ldp x10, x11, [sp, #80]",
-    "ldp x12, x13, [sp, #96]",
-    "ldp x14, x15, [sp, #112]",
-    "ldp x16, x17, [sp, #128]",
-    "ldp x18, x19, [sp, #144]",
-    "ldp x20, x21, [sp, #160]",
-    "ldp x22, x23, [sp, #176]",
-    "ldp x24, x25, [sp, #192]",
-    "ldp x26, x27, [sp, #208]",
-    "ldp x28, x29, [sp, #224]",
-    "ldr x30, [sp, #240]",
-    "ldp x0, x1, [sp]",
-    "add sp, sp, #{room}",
+    // The frame may lie on either side of the new stack pointer. Everything is masked until the end, so that nothing is
+    // stored there meanwhile.
+    "mov x0, sp",
+    "ldr x1, [x0, #{sp}]",
+    "mov sp, x1",
+    "ldp x2, x3, [x0, #16]",
+    "ldp x4, x5, [x0, #32]",
+    "ldp x6, x7, [x0, #48]",
+    "ldp x8, x9, [x0, #64]",
+    "ldp x10, x11, [x0, #80]",
+    "ldp x12, x13, [x0, #96]",
+    "ldp x14, x15, [x0, #112]",
+    "ldp x16, x17, [x0, #128]",
+    "ldp x18, x19, [x0, #144]",
+    "ldp x20, x21, [x0, #160]",
+    "ldp x22, x23, [x0, #176]",
+    "ldp x24, x25, [x0, #192]",
+    "ldp x26, x27, [x0, #208]",
+    "ldp x28, x29, [x0, #224]",
+    "ldr x30, [x0, #240]",
+    "ldp x0, x1, [x0]",
     "eret",
+    ".global vectors_end",
+    "vectors_end:",
     room = const ROOM,
-    sp = const offset_of!(Frame, sp),
-    elr = const offset_of!(Frame, elr),
+    sp = const offset_of!(Frame, regs.sp),
+    elr = const offset_of!(Frame, regs.pc),
     esr = const offset_of!(Frame, esr),
     hpfar = const offset_of!(Frame, hpfar),
-    handle = sym handle,
+    synchronous = sym handle_synchronous,
+    other = sym handle_other,
 );
 
 unsafe extern "C" {
     static vectors: u8;
+    static vectors_end: u8;
+}
+
+/// Returns where the code lies that enters and leaves exceptions.
+pub(crate) fn text() -> Range<u64> {
+    addr_of!(vectors) as u64..addr_of!(vectors_end) as u64
 }
 
 /// Makes the executing CPU use the vector table.
 pub(crate) fn init_cpu() {
-    VBAR_EL2.set(core::ptr::addr_of!(vectors) as u64);
+    VBAR_EL2.set(addr_of!(vectors) as u64);
     sysreg::context_barrier();
 }
 
-extern "C" fn handle(frame: &mut Frame, kind: u64) {
-    match kind {
-        INTERRUPT => {
-            irq::handle_pending(None);
-            sched::preempt();
-        }
-        SYNCHRONOUS => handle_synchronous(frame),
-        _ => die(frame, kind),
+extern "C" fn handle_other(frame: &mut Frame, kind: u64) {
+    if kind == INTERRUPT {
+        irq::handle_pending(None);
+        sched::preempt();
+    } else {
+        handle_fault(&mut frame.regs);
+        die(frame, "SError or FIQ");
     }
 }
 
-/// Handles what EL2 itself did: a read of memory that is not there, in code that expects it, goes on behind it.
-fn handle_synchronous(frame: &mut Frame) {
+/// Handles what EL2 itself did: a probe that fired, or a read of memory that is not there, in code that expects it.
+///
+/// No probe may be on what this executes before it knows that it was not a probe, so it is on none of it.
+extern "C" fn handle_synchronous(frame: &mut Frame) {
     const DATA_ABORT: u64 = 0x25;
-    let fixup = (class(frame.esr) == DATA_ABORT)
-        .then(|| arch::fault_fixup(frame.elr))
+    const BREAK: u64 = 0x3c;
+    let class = class(frame.esr);
+    if class == BREAK {
+        if handle_break(&mut frame.regs, frame.esr) == Break::Handled {
+            return;
+        }
+    } else {
+        handle_fault(&mut frame.regs);
+    }
+    let fixup = (class == DATA_ABORT)
+        .then(|| arch::fault_fixup(frame.regs.pc))
         .flatten();
     match fixup {
-        Some(next) => frame.elr = next,
-        None => die(frame, SYNCHRONOUS),
+        Some(next) => frame.regs.pc = next,
+        None => die(frame, "exception"),
     }
 }
 
@@ -179,13 +205,11 @@ fn class(esr: u64) -> u64 {
 }
 
 /// Reports an exception that should not have been, and switches the machine off.
-fn die(frame: &Frame, kind: u64) -> ! {
+///
+/// Not inlined, so that where it is called from says nothing about where it may be probed.
+#[inline(never)]
+fn die(frame: &Frame, what: &str) -> ! {
     panic::begin();
-    let what = if kind == SYSTEM_ERROR {
-        "SError or FIQ"
-    } else {
-        "exception"
-    };
     let mut out = panic::LastWords;
     let _ = writeln!(out, "\nunexpected {what} at EL2, cpu {}", percpu::id());
     let _ = writeln!(
@@ -199,9 +223,9 @@ fn die(frame: &Frame, kind: u64) -> ! {
     let _ = writeln!(
         out,
         "  elr {:#018x}  spsr {:#x}  sp {:#018x}",
-        frame.elr, frame.spsr, frame.sp
+        frame.regs.pc, frame.regs.pstate, frame.regs.sp
     );
-    for (number, value) in frame.x.iter().enumerate() {
+    for (number, value) in frame.regs.regs.iter().enumerate() {
         let end = if number % 3 == 2 || number == 30 {
             "\n"
         } else {
@@ -209,7 +233,7 @@ fn die(frame: &Frame, kind: u64) -> ! {
         };
         let _ = write!(out, "  x{number:<2} {value:#018x}{end}");
     }
-    for (register, address) in [("elr", frame.elr), ("lr", frame.x[30])] {
+    for (register, address) in [("elr", frame.regs.pc), ("lr", frame.regs.return_address())] {
         if let Some(place) = tracing::symbols().and_then(|table| table.lookup_address(address)) {
             let _ = writeln!(out, "  {register} is {place}");
         }

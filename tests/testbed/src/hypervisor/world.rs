@@ -1,6 +1,6 @@
 //! The switch between EL2 and a guest: entering looks like a function call that returns when the guest is left.
 
-use core::{arch::global_asm, mem::offset_of};
+use core::{arch::global_asm, mem::offset_of, ops::Range, ptr::addr_of};
 
 /// The registers of a vCPU that EL2 itself uses while the guest does not run, and why the guest was left.
 #[derive(Default)]
@@ -32,6 +32,13 @@ unsafe extern "C" {
     ///
     /// Interrupts are masked, and the vCPU's system registers and stage 2 are loaded.
     fn enter_guest(registers: *mut Registers) -> u64;
+    static world_end: u8;
+}
+
+/// Returns where the code of the switch lies, which needs the registers that an exception overwrites.
+pub(crate) fn text() -> Range<u64> {
+    let start: unsafe extern "C" fn(*mut Registers) -> u64 = enter_guest;
+    start as usize as u64..addr_of!(world_end) as u64
 }
 
 global_asm!(
@@ -108,6 +115,8 @@ global_asm!(
     "ldp x29, x30, [sp, #96]",
     "add sp, sp, #112",
     "ret",
+    ".global world_end",
+    "world_end:",
     pc = const offset_of!(Registers, pc),
     pstate = const offset_of!(Registers, pstate),
     esr = const offset_of!(Registers, esr),

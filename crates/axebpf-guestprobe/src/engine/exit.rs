@@ -129,13 +129,15 @@ impl ProbedGuest {
             .then(|| self.page_of_abort(vcpu, abort, &regs))
             .flatten()
             .and_then(|page| armed.page(page));
+        let is_of_window = page.is_some_and(|page| page.mode == ProbeMode::Stage2Fault);
+        if abort.kind == AccessKind::Fetch && slot.view == View::Window && !is_of_window {
+            // The guest has left the pages that are executable there, perhaps for one with points of another mode.
+            let view = self.home(vcpu, slot);
+            slot.set_view(vcpu, view);
+            return Outcome::Handled;
+        }
         let outcome = match page {
             Some(page) => self.page_fault(vcpu, slot, abort, &regs, armed, page),
-            None if abort.kind == AccessKind::Fetch && slot.view == View::Window => {
-                let view = self.home(vcpu, slot);
-                slot.set_view(vcpu, view);
-                return Outcome::Handled;
-            }
             None => Outcome::NotOurs,
         };
         // The hit is over before the trap begins one of its own.

@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use axebpf_hprobe::{HprobeError, ProbeKind, ProbePoint};
 use axebpf_platform::HostVirt;
-use axebpf_symbols::{Glob, Symbol, SymbolTable};
+use axebpf_symbols::{Glob, Symbol, SymbolTable, nearest};
 
 use super::Functions;
 use crate::Error;
@@ -153,6 +153,19 @@ fn distinct<'a>(symbols: impl Iterator<Item = Symbol<'a>>) -> Vec<Symbol<'a>> {
     found
 }
 
+/// Returns functions whose names end in a part that is similar to `last`, the likeliest first.
+fn similar_last_parts(symbols: &SymbolTable<'_>, last: &str, limit: usize) -> Vec<String> {
+    let functions = symbols.iter().filter(Symbol::is_code);
+    let names: Vec<String> = functions.map(|symbol| symbol.demangled()).collect();
+    let parts = names.iter().filter_map(|name| name.rsplit("::").next());
+    let near = nearest(last, parts, limit);
+    let ends_in = |part: &String| {
+        let end = format!("::{part}");
+        names.iter().find(|name| name.ends_with(&end)).cloned()
+    };
+    near.iter().filter_map(ends_in).collect()
+}
+
 /// Says that there is no such function, and which ones there are: first those that are called so in some module, then
 /// those with similar names. A function that the compiler has inlined everywhere is not there, either.
 fn missing(symbols: &SymbolTable<'_>, name: &str) -> Error {
@@ -165,7 +178,8 @@ fn missing(symbols: &SymbolTable<'_>, name: &str) -> Error {
         let named = symbols.matching(&glob).filter(Symbol::is_code);
         near.extend(named.map(|symbol| symbol.demangled()).take(NEAR));
     }
-    for name in symbols.suggest(name, NEAR) {
+    let similar = symbols.suggest(name, NEAR).into_iter();
+    for name in similar.chain(similar_last_parts(symbols, last, NEAR)) {
         if near.len() < NEAR && !near.contains(&name) {
             near.push(name);
         }

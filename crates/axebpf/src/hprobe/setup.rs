@@ -149,6 +149,9 @@ impl HprobeSetup {
         }
         let ends = self.ends()?;
         let function_at = |at: HostVirt| self.function_at(at, &ends);
+        // Called through a pointer, so that nothing else leads there.
+        let store = self.store.map(|store| HostVirt::new(store as usize as u64));
+        blacklist.protect_reachable(store, &function_at, platform, Protection::HitPath)?;
         let own = self.closed.iter().map(|closed| Closed {
             glob: closed.glob.as_str(),
             why: closed.why,

@@ -3,12 +3,11 @@
 use alloc::{
     format,
     string::{String, ToString},
-    vec,
     vec::Vec,
 };
 use core::fmt::Write;
 
-use axebpf_hprobe::{Displaced, Execution, PointInfo, PointLink, ProbeKind};
+use axebpf_hprobe::{Displaced, Execution, HprobeError, PointInfo, PointLink, ProbeKind};
 use axebpf_platform::HostVirt;
 use axebpf_symbols::{Glob, Symbol, SymbolTable};
 
@@ -17,7 +16,7 @@ use super::{
     args::Args,
     command::Command,
     complaint::{Complaint, counted, shortened},
-    table::{Align, Table},
+    table::{LINE_WIDTH, wrap},
 };
 use crate::{
     Error, ProbeType, Target,
@@ -66,15 +65,7 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     args.end()?;
     let symbols = functions()?.symbols();
     let probed = axebpf_hprobe::list().map_err(Error::from)?;
-    let mut table = Table::new(&[
-        ("ADDRESS", Align::Left),
-        ("KIND", Align::Left),
-        ("STEP", Align::Left),
-        ("LINKS", Align::Right),
-        ("HITS", Align::Right),
-        ("MISSED", Align::Right),
-        ("PLACE", Align::Left),
-    ]);
+    let mut shown = 0;
     for point in &probed {
         if glob
             .as_ref()
@@ -82,37 +73,60 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         {
             continue;
         }
+        if shown == 0 {
+            session.io.write(HEAD);
+        }
+        shown += 1;
         for kind in [ProbeKind::Entry, ProbeKind::Return] {
-            table_row(&mut table, symbols, point, kind);
+            write_point(session, symbols, point, kind)?;
+        }
+        if session.io.interrupted() {
+            return Ok(());
         }
     }
-    if table.is_empty() {
+    if shown == 0 {
         session
             .io
             .write("nothing is probed; `link attach PROGRAM hprobe:FUNCTION` probes\n");
-        return Ok(());
     }
-    table.write(&mut session.out())?;
     Ok(())
 }
 
-fn table_row(table: &mut Table, symbols: &SymbolTable<'_>, point: &PointInfo, kind: ProbeKind) {
+/// What is above the places. Their names, which are long, have lines of their own.
+const HEAD: &str = "ADDRESS             KIND    STEP       LINKS        HITS      MISSED\n";
+
+fn write_point(
+    session: &mut Session<'_>,
+    symbols: &SymbolTable<'_>,
+    point: &PointInfo,
+    kind: ProbeKind,
+) -> CommandResult {
     let links = point.links.iter().filter(|link| link.point.kind() == kind);
     let links: Vec<&PointLink> = links.collect();
     if links.is_empty() {
-        return;
+        return Ok(());
     }
     let hits: u64 = links.iter().map(|link| link.hits).sum();
     let missed: u64 = links.iter().map(|link| link.missed).sum();
-    table.row(vec![
+    let mut out = session.out();
+    writeln!(
+        out,
+        "{:<18}  {:<6}  {:<9}  {:>5}  {hits:>10}  {missed:>10}",
         point.at.to_string(),
-        kind_name(kind).into(),
-        step_name(&point.execution).into(),
-        links.len().to_string(),
-        hits.to_string(),
-        missed.to_string(),
-        place(symbols, point.at),
-    ]);
+        kind_name(kind),
+        step_name(&point.execution),
+        links.len()
+    )?;
+    write_indented(&mut out, &place(symbols, point.at))
+}
+
+/// Writes text that may be long, in lines of its own.
+fn write_indented(out: &mut dyn Write, text: &str) -> CommandResult {
+    const INDENT: &str = "    ";
+    for line in wrap(text, LINE_WIDTH - INDENT.len()) {
+        writeln!(out, "{INDENT}{}", line.trim_end())?;
+    }
+    Ok(())
 }
 
 fn check(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
@@ -145,7 +159,7 @@ fn check(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     )?;
     let rows = left_out
         .iter()
-        .map(|left_out| (left_out.function, left_out.why.to_string()));
+        .map(|left_out| (left_out.function, reason(&left_out.why)));
     write_reasons(session, symbols, rows.collect(), limit)
 }
 
@@ -155,17 +169,17 @@ fn can_be(
     displaced: &Displaced,
 ) -> CommandResult {
     let at = displaced.point.at();
+    let mut out = session.out();
     writeln!(
-        session.out(),
-        "{} at {at} can be probed: {:#010x} is {}",
-        place(symbols, at),
+        out,
+        "{at} can be probed: {:#010x} is {}",
         displaced.word,
         match displaced.execution {
             Execution::Simulate(_) => "simulated",
             _ => "executed in a slot",
         }
     )?;
-    Ok(())
+    write_indented(&mut out, &place(symbols, at))
 }
 
 fn blacklist(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
@@ -181,8 +195,7 @@ fn blacklist(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let mut closed: Vec<(HostVirt, String)> = Vec::new();
     for symbol in all.iter().filter(|symbol| symbol.is_code()) {
         let at = HostVirt::new(symbol.address());
-        if let Err(axebpf_hprobe::HprobeError::Protected { why, .. }) =
-            functions.blacklist().check(at)
+        if let Err(HprobeError::Protected { why, .. }) = functions.blacklist().check(at)
             && closed.last().is_none_or(|(last, _)| *last != at)
         {
             closed.push((at, why.to_string()));
@@ -206,13 +219,23 @@ fn write_reasons(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut out = session.out();
     for (at, why) in rows.iter().take(limit) {
-        writeln!(out, "{at}  {}", place(symbols, *at))?;
-        writeln!(out, "    {why}")?;
+        writeln!(out, "{at}: {why}")?;
+        write_indented(&mut out, &place(symbols, *at))?;
     }
     if rows.len() > limit {
         writeln!(out, "({} more: --limit N shows others)", rows.len() - limit)?;
     }
     Ok(())
+}
+
+/// Returns why a place cannot be probed, without saying again where it is.
+fn reason(why: &HprobeError) -> String {
+    match why {
+        HprobeError::Protected { why, .. } => why.to_string(),
+        HprobeError::Refused { word, why, .. } => format!("{word:#010x}: {why}"),
+        HprobeError::InExclusiveSequence { .. } => "in an exclusive sequence".into(),
+        other => other.to_string(),
+    }
 }
 
 /// Reads what is to be checked; a target without a kind is an entry.

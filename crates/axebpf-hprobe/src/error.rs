@@ -5,14 +5,14 @@ use axebpf_hit::{FenceError, HitError};
 use axebpf_platform::{ExecError, HostVirt, ReadFault};
 use thiserror::Error;
 
-use crate::Protection;
+use crate::{ForeignRefusal, Protection};
 
 /// Says why a place cannot be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HprobeError {
     /// The place is not the start of an instruction.
-    #[error("{at} is no multiple of 4, and so no instruction")]
+    #[error("{at} is not aligned as an instruction is")]
     Misaligned {
         /// The place.
         at: HostVirt,
@@ -55,6 +55,14 @@ pub enum HprobeError {
         word: u32,
         /// Why it cannot be displaced.
         why: Refusal,
+    },
+    /// The instruction, of an architecture other than aarch64, cannot be displaced.
+    #[error("the instruction at {at} cannot be probed: {why}")]
+    ForeignRefused {
+        /// The place.
+        at: HostVirt,
+        /// Why it cannot be displaced.
+        why: ForeignRefusal,
     },
     /// A range ends before it starts.
     #[error("the range from {start} to {end} is the wrong way round")]

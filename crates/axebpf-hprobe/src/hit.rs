@@ -96,9 +96,9 @@ fn miss(regs: &mut PtRegs) -> Break {
     }
 }
 
-impl Subscription {
+impl<R> Subscription<R> {
     /// Calls the handler.
-    pub(crate) fn fire(&self, regs: &PtRegs, guard: &HitGuard, entered: Option<Entered>) {
+    pub(crate) fn fire(&self, regs: &R, guard: &HitGuard, entered: Option<Entered>) {
         self.count();
         self.handler.hit(&HprobeHit {
             guard,

@@ -31,6 +31,9 @@ pub fn inspect(
     blacklist: &Blacklist,
 ) -> Result<Displaced, HprobeError> {
     let at = point.at();
+    if !at.is_aligned(4) {
+        return Err(HprobeError::Misaligned { at });
+    }
     blacklist.check(at)?;
     let mut bytes = [0; 4];
     memory.read_memory(at, &mut bytes)?;

@@ -70,11 +70,35 @@ mod blacklist;
 mod config;
 mod error;
 mod exclusive;
+#[cfg(all(
+    feature = "kprobe",
+    not(loom),
+    any(
+        target_arch = "x86_64",
+        target_arch = "riscv64",
+        target_arch = "loongarch64"
+    )
+))]
+mod foreign;
+mod foreign_refusal;
 mod handler;
 mod hit;
 mod inspect;
 mod link;
 mod lock;
+#[cfg(any(
+    target_arch = "aarch64",
+    all(
+        feature = "kprobe",
+        not(loom),
+        any(
+            target_arch = "x86_64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64"
+        )
+    )
+))]
+pub mod native;
 mod point;
 mod reachable;
 mod registry;
@@ -89,6 +113,7 @@ pub use axebpf_a64::{BranchTargets, Execution, MemoryFault, PtRegs};
 pub use blacklist::{Blacklist, Protection};
 pub use config::{Config, StoreFn};
 pub use error::HprobeError;
+pub use foreign_refusal::ForeignRefusal;
 pub use handler::{Entered, HprobeHandler, HprobeHit};
 pub use hit::{handle_break, handle_fault};
 pub use inspect::{Displaced, inspect};

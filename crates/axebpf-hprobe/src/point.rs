@@ -34,6 +34,23 @@ impl ProbePoint {
         Self::new(function, at, ProbeKind::Entry)
     }
 
+    /// Names the instruction `offset` bytes into the function that starts at `function`, on an architecture whose
+    /// instructions are of several lengths, so that one can be anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`HprobeError::OffsetOverflow`] if nothing can be there.
+    pub fn entry_unaligned(function: HostVirt, offset: u64) -> Result<Self, HprobeError> {
+        let at = function
+            .checked_add(offset)
+            .ok_or(HprobeError::OffsetOverflow { function, offset })?;
+        Ok(Self {
+            function,
+            at,
+            kind: ProbeKind::Entry,
+        })
+    }
+
     /// Names the return of the function that starts at `function`.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use axebpf_a64::{BranchTargets, Execution};
+use axebpf_a64::{BranchTargets, Execution, PtRegs};
 use axebpf_hit::Snapshot;
 
 use crate::config::StoreFn;
@@ -46,13 +46,13 @@ pub(crate) struct Point {
 }
 
 /// One link at one point.
-pub(crate) struct Subscription {
+pub(crate) struct Subscription<R = PtRegs> {
     /// Its number, which no other subscription ever has.
     pub(crate) id: LinkId,
     /// The link that it belongs to.
     pub(crate) link: LinkId,
     pub(crate) point: ProbePoint,
-    pub(crate) handler: Arc<dyn HprobeHandler>,
+    pub(crate) handler: Arc<dyn HprobeHandler<R>>,
     /// Shared by the subscriptions of the link.
     pub(crate) active: Arc<MaxActive>,
     pub(crate) hits: AtomicU64,
@@ -80,7 +80,7 @@ impl Point {
     }
 }
 
-impl Subscription {
+impl<R> Subscription<R> {
     pub(crate) fn is(&self, kind: ProbeKind) -> bool {
         self.point.kind() == kind
     }
@@ -94,7 +94,7 @@ impl Subscription {
     }
 }
 
-impl fmt::Debug for Subscription {
+impl<R> fmt::Debug for Subscription<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
             .field("id", &self.id)

@@ -199,10 +199,8 @@ fn what_is_not_text_is_not_written() {
     let nowhere = HostVirt::new(0x1000);
     assert_eq!(HOST.check_text(nowhere, 4), not_text(nowhere));
     // SAFETY: Nothing can be there.
-    assert_eq!(
-        unsafe { HOST.write_text(nowhere, &[0; 4]) },
-        not_text(nowhere)
-    );
+    let written = unsafe { HOST.write_text(nowhere, &[0; 4]) };
+    assert_eq!(written, not_text(nowhere));
     let last = HostVirt::new(u64::MAX - 3);
     // SAFETY: Nothing can be there.
     assert_eq!(unsafe { HOST.write_text(last, &[0; 4]) }, not_text(last));

@@ -21,6 +21,11 @@ pub(crate) fn init(symbols: &'static SymbolTable<'static>) {
             "axebpf_testbed::hypervisor::vectors::handle_synchronous",
             Protection::HitPath,
         )
+        // Called by its address, which is no call that could be followed.
+        .close_reachable(
+            "axebpf_testbed::hypervisor::hprobe::store",
+            Protection::HitPath,
+        )
         .never_reached("axebpf_testbed::hypervisor::vectors::die")
         .with_branch_targets(branch_targets())
         .with_store(store)

@@ -5,6 +5,7 @@
 
 mod asm;
 mod assorted;
+mod faults;
 mod hidden;
 mod lifecycle;
 mod machine;

@@ -129,6 +129,15 @@ impl ModelVcpu {
         })
     }
 
+    /// Hands a debug exception on to the guest.
+    pub(crate) fn deliver(&mut self, syndrome: &Syndrome) {
+        let mut parts = Parts {
+            capabilities: Capabilities::all(),
+            vcpu: self,
+        };
+        deliver_brk(&mut parts, syndrome);
+    }
+
     /// Enters the vector for interrupts, as the processor does.
     fn take_interrupt(&mut self) {
         let spsr = self.regs.pstate | if self.is_stepping { 1 << 21 } else { 0 };

@@ -219,7 +219,14 @@ fn write_reasons(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut out = session.out();
     for (at, why) in rows.iter().take(limit) {
-        writeln!(out, "{at}: {why}")?;
+        let reason = format!("{at}: {why}");
+        let mut lines = wrap(&reason, LINE_WIDTH).into_iter();
+        if let Some(first) = lines.next() {
+            writeln!(out, "{}", first.trim_end())?;
+        }
+        for line in lines {
+            write_indented(&mut out, line)?;
+        }
         write_indented(&mut out, &place(symbols, *at))?;
     }
     if rows.len() > limit {

@@ -88,6 +88,11 @@ impl Layout {
         order
     }
 
+    /// Tells whether there are addresses that are shown by their names.
+    pub(crate) fn has_names(&self) -> bool {
+        self.0.iter().any(|field| field.style == Style::Symbol)
+    }
+
     /// Writes `bytes` as this layout says, addresses in hex.
     pub(crate) fn show(&self, bytes: &[u8]) -> String {
         self.show_named(bytes, &|_| None)

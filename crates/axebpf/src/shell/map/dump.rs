@@ -106,6 +106,9 @@ fn rows(
         row.push(sum.map_or_else(|| "-".into(), |sum| sum.to_string()));
     }
     row.push(subject.show_entry(entry));
+    if subject.key.has_names() {
+        row.rotate_left(1);
+    }
     Ok(vec![row])
 }
 
@@ -130,14 +133,20 @@ fn new_table(session: &Session<'_>, subject: &Subject) -> Table {
         }
         _ => {}
     }
-    if subject.map.kind().is_per_cpu() {
-        Table::new(&[
+    match (subject.map.kind().is_per_cpu(), subject.key.has_names()) {
+        (true, false) => Table::new(&[
             ("KEY", Align::Right),
             ("SUM", Align::Right),
             ("CPU=VALUE", Align::Left),
-        ])
-    } else {
-        Table::new(&[("KEY", Align::Right), ("VALUE", Align::Left)])
+        ]),
+        (false, false) => Table::new(&[("KEY", Align::Right), ("VALUE", Align::Left)]),
+        // Names are long, and the last column is the one that gives way.
+        (true, true) => Table::new(&[
+            ("SUM", Align::Right),
+            ("CPU=VALUE", Align::Left),
+            ("KEY", Align::Left),
+        ]),
+        (false, true) => Table::new(&[("VALUE", Align::Right), ("KEY", Align::Left)]),
     }
 }
 

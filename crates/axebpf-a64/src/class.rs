@@ -52,7 +52,8 @@ pub enum Refusal {
     /// It accesses `ELR`, `SPSR`, `ESR`, `FAR` or `HPFAR`, which the trap of the probe itself overwrites.
     #[error("it accesses a register that the trap of a probe overwrites")]
     TrapRegister,
-    /// It writes a register on which the trap path depends, such as `VBAR_EL2`, `SP_EL1`, `SCTLR_EL2`, `TTBR0_EL2`.
+    /// It writes a register on which the trap path depends, such as `VBAR_EL2`, `SP_EL1`, `SCTLR_EL2`, `TTBR0_EL2`,
+    /// `TPIDR_EL2`.
     #[error("it writes a register on which taking a trap depends")]
     TrapControl,
     /// It is a cache, TLB or address-translation operation, or another system instruction.

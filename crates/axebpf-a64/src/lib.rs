@@ -18,7 +18,7 @@
 //! | `PACIASP` and the other hints of pointer authentication, `WFE`, `WFI`, `SEV`, `CSDB`, barriers | out of line |
 //! | vector and floating-point instructions of Armv8.0, with scalar FP16, FHM, FRINTTS, AES and SHA | out of line |
 //! | `MRS` of what identifies and controls the processor, of `TPIDR_*`, `PAR_EL1`, `ICC_*`, `ICH_*` | out of line |
-//! | `MSR` of `TPIDR_*`, `SP_EL0`, `FPCR`, `PAR_EL1`, `ICC_*`, `ICH_*`, `VTTBR_EL2`, `*_EL12` | out of line |
+//! | `MSR` of `TPIDR_EL0`, `TPIDR_EL1`, `SP_EL0`, `FPCR`, `PAR_EL1`, `ICC_*`, `ICH_*`, `VTTBR_EL2`, `*_EL12` | out of line |
 //! | `MRS` and `MSR` of counters and timers | out of line |
 //! | everything else | refused, with a [`Refusal`] to tell the user |
 //!

@@ -87,12 +87,11 @@ const STATE: [(u32, StateField); 10] = [
 ];
 
 /// Registers that can be read and written, which no hit changes and no trap depends on.
-const FREE: [u32; 12] = [
-    // TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1, TPIDR_EL2, SP_EL0, FPCR, FPSR.
+const FREE: [u32; 11] = [
+    // TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1, SP_EL0, FPCR, FPSR.
     name([3, 3, 13, 0, 2]),
     name([3, 3, 13, 0, 3]),
     name([3, 0, 13, 0, 4]),
-    name([3, 4, 13, 0, 2]),
     name([3, 0, 4, 1, 0]),
     name([3, 3, 4, 4, 0]),
     name([3, 3, 4, 4, 1]),
@@ -104,6 +103,9 @@ const FREE: [u32; 12] = [
     name([3, 4, 0, 0, 5]),
     name([3, 4, 2, 1, 0]),
 ];
+
+/// By what this holds, hypervisors know on which CPU they are, and the trap behind a displaced instruction has to know.
+const TPIDR_EL2: u32 = name([3, 4, 13, 0, 2]);
 
 /// Classifies accesses to system registers.
 fn system_register(word: Word) -> Verdict {
@@ -133,6 +135,7 @@ fn system_register(word: Word) -> Verdict {
         // Counters and timers, but no counters of performance.
         14 if crm < 8 => Ok(Execution::OutOfLine),
         0..=4 | 10 | 12 if !is_read => Err(Refusal::TrapControl),
+        _ if !is_read && register == TPIDR_EL2 => Err(Refusal::TrapControl),
         _ => Err(Refusal::SystemRegister),
     }
 }

@@ -73,14 +73,22 @@ pub(crate) fn end(regs: &mut PtRegs, cpu: CpuId) -> Break {
     }
 }
 
-/// Makes a fault in a slot one of the displaced instruction in its place.
+/// Makes an exception in a slot one of the displaced instruction in its place, or of the one behind it if that has been
+/// executed: a system error may come on the way on.
 pub(crate) fn fault(regs: &mut PtRegs, cpu: CpuId) {
-    let btype = STEPS
-        .get(cpu.index())
-        .map_or(0, |step| step.pstate.load(Ordering::Relaxed) & BTYPE);
-    if let Some(at) = leave(regs, cpu) {
+    let Some(step) = STEPS.get(cpu.index()) else {
+        return;
+    };
+    let offset = regs.pc.wrapping_sub(step.slot.load(Ordering::Relaxed));
+    let btype = step.pstate.load(Ordering::Relaxed) & BTYPE;
+    let Some(at) = leave(regs, cpu) else {
+        return;
+    };
+    if offset.is_multiple_of(MASKED_HALF) {
         regs.pc = at;
         regs.pstate = regs.pstate & !BTYPE | btype;
+    } else {
+        regs.pc = at.wrapping_add(4);
     }
 }
 

@@ -269,3 +269,21 @@ fn a_fault_in_a_slot_is_one_of_the_displaced_instruction() {
     let interrupts = MACHINE.mask();
     MACHINE.restore(interrupts);
 }
+
+#[test]
+fn an_exception_on_the_way_out_of_a_slot_finds_the_instruction_executed() {
+    let _claim = claim(&FUNCTION);
+    let _link = probe(&[entry(12)]).unwrap();
+    // With interrupts open, and with interrupts masked, where the way on is another.
+    for pstate in [0, 0xc0] {
+        let mut running = Running::enter(41);
+        running.regs.pstate = pstate;
+        for _ in 0..5 {
+            assert_eq!(running.step(), None);
+        }
+        let mut regs = running.regs;
+        assert!(regs.pc > BASE + 4096, "{:#x}", regs.pc);
+        axebpf_hprobe::handle_fault(&mut regs);
+        assert_eq!((regs.pc, regs.pstate), (ENTRY + 16, pstate));
+    }
+}

@@ -6,22 +6,21 @@ use core::ops::Range;
 use axebpf_a64::exclusive_sequence;
 use axebpf_platform::{HostVirt, ReadFault, ReadMemory};
 
-use crate::ProbePoint;
-
 /// How many bytes before and after a place are looked at, which is as far as `axebpf-a64` looks.
 const REACH: u64 = 4 * 64;
 
-/// Returns the load-exclusive to whose sequence the instruction of `point` belongs, if there is one.
+/// Returns the load-exclusive to whose sequence the instruction at `at` belongs, if there is one.
+///
+/// What is before the function is looked at, too: where a function starts is what somebody says, and a label within
+/// a sequence may be taken for a function. The way from one function into the next is not a way of the program, and has
+/// an end.
 pub(crate) fn sequence_at(
     text: &Range<HostVirt>,
-    point: &ProbePoint,
+    at: HostVirt,
     memory: &(impl ReadMemory + ?Sized),
 ) -> Result<Option<HostVirt>, ReadFault> {
-    let (at, function) = (point.at().get(), point.function().get());
-    let start = at
-        .saturating_sub(REACH)
-        .max(function.min(at))
-        .max(text.start.get() & !3);
+    let at = at.get();
+    let start = at.saturating_sub(REACH).max(text.start.get() & !3);
     let end = at.saturating_add(REACH + 4).min(text.end.get());
     let mut bytes = [0; 2 * REACH as usize + 4];
     let bytes = &mut bytes[..(end.saturating_sub(start) & !3) as usize];

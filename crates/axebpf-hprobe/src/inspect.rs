@@ -40,7 +40,7 @@ pub fn inspect(
     // Instructions are little-endian whatever data is (ARM ARM B2.8.1).
     let word = u32::from_le_bytes(bytes);
     let execution = classify(word).map_err(|why| HprobeError::Refused { at, word, why })?;
-    if let Some(load) = sequence_at(blacklist.text(), point, memory)? {
+    if let Some(load) = sequence_at(blacklist.text(), at, memory)? {
         return Err(HprobeError::InExclusiveSequence { at, load });
     }
     if let Execution::Simulate(insn) = execution {

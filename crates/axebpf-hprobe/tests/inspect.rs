@@ -139,3 +139,30 @@ fn memory_that_is_not_there_is_an_error() {
     let error = inspect(&point, &MOCK, &blacklist).unwrap_err();
     assert!(matches!(error, HprobeError::Unreadable(fault) if fault.addr == nowhere));
 }
+
+#[test]
+fn a_sequence_that_began_before_a_place_without_a_symbol_is_found() {
+    // nop; ldxr x8, [x0]; add x8, x8, x1; stxr w9, x8, [x0]; cbnz w9, 1b; ret
+    static LOOP: [u32; 6] = [
+        0xd503_201f,
+        0xc85f_7c08,
+        0x8b01_0108,
+        0xc809_7c08,
+        0x35ff_ffa9,
+        0xd65f_03c0,
+    ];
+    let text = HostVirt::new(LOOP.as_ptr() as u64);
+    let at = |offset| text.checked_add(offset).unwrap();
+    let blacklist = Blacklist::new(text..at(24)).unwrap();
+    // Nobody knows where the function starts, so it is said to start there, or at a label between.
+    for (function, offset) in [(at(8), 0), (text, 8)] {
+        let point = ProbePoint::entry(function, offset).unwrap();
+        let refused = HprobeError::InExclusiveSequence {
+            at: at(8),
+            load: at(4),
+        };
+        assert_eq!(inspect(&point, &MOCK, &blacklist), Err(refused));
+    }
+    let behind = ProbePoint::entry(at(16), 0).unwrap();
+    assert!(inspect(&behind, &MOCK, &blacklist).is_ok());
+}

@@ -4,6 +4,7 @@
  * The kernel's command line says how often (`rounds=N`, 1 by default) and what comes then (`then=off`, which is the default,
  * `then=shell` or `then=repeat`): the kernel hands words that it does not know itself to this program, as its environment.
  */
+#include "debug.h"
 #include "kernel.h"
 #include "workload.h"
 
@@ -59,7 +60,6 @@ void print_hex(u64 value)
 	print(digits);
 }
 
-/* What the compiler may call for. */
 void *memset(void *to, int value, u64 len)
 {
 	for (volatile u8 *at = to; len--; at++)
@@ -148,8 +148,13 @@ _Noreturn void start(u64 *stack)
 	char **arguments = (char **)&stack[1];
 	char **environment = arguments + count + 1;
 
+	/* `/init child N` is for the workload; `/init work` and `/init debug` are for whoever is at the shell. */
 	if (count == 3 && arguments[1][0] == 'c')
 		leave(run_child(number(arguments[2])));
+	if (count == 2 && arguments[1][0] == 'w')
+		leave(run_workload());
+	if (count == 2 && arguments[1][0] == 'd')
+		leave(run_debugger());
 	const char *then = setting(environment, "then", "off");
 	u64 rounds = number(setting(environment, "rounds", "1"));
 	int failed = 0;

@@ -14,7 +14,7 @@ use crate::{
     workspace,
 };
 
-const SOURCES: [&str; 2] = ["init.c", "workload.c"];
+const SOURCES: [&str; 3] = ["init.c", "workload.c", "debug.c"];
 
 /// The names under which busybox is there.
 const APPLETS: [&str; 24] = [

@@ -1,6 +1,6 @@
 //! `vm probe`, `vm probes`, `vm unprobe` and `vm syms`: probes on a guest's kernel whose handlers only count.
 
-use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc};
+use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec};
 
 use axebpf::{
     platform::{CpuId, GuestPhys, GuestVirt, VmId},
@@ -97,6 +97,56 @@ pub(crate) fn attach(vm: &Vm, place: &str, mode: Option<&str>) -> Result<(), Pro
     Ok(())
 }
 
+/// Attaches a probe to each of `count` functions of the guest's kernel, spread evenly over it from one that `seed` chooses, and says
+/// how many of them cannot be probed.
+pub(crate) fn attach_many(
+    vm: &Vm,
+    count: usize,
+    seed: usize,
+    mode: Option<&str>,
+) -> Result<(), ProbeCommandError> {
+    let probes = vm.probes();
+    let mode = mode_of(probes, mode.unwrap_or("auto"))?;
+    let stage1 = probes.stage1().ok_or(ProbeCommandError::NoKernel)?;
+    let symbols = symbols(vm)?;
+    let functions: Vec<_> = symbols.iter().filter(|symbol| symbol.is_code()).collect();
+    let stride = (functions.len() / count.max(1)).max(1);
+    let mut refused: BTreeMap<String, usize> = BTreeMap::new();
+    let mut attached = 0;
+    for function in functions
+        .iter()
+        .skip(seed % stride)
+        .step_by(stride)
+        .take(count)
+    {
+        let at = GuestVirt::new(function.address());
+        let link = GuestProbe::new(vm.id(), at, ProbeKind::Entry, mode)
+            .and_then(|probe| probes.attach(&stage1, &probe, Arc::new(Count)));
+        match link {
+            Ok(_) => attached += 1,
+            Err(error) => *refused.entry(reason(&error)).or_default() += 1,
+        }
+    }
+    println!(
+        "{attached} of {} functions are probed, {mode}",
+        functions.len()
+    );
+    for (reason, count) in refused {
+        println!("  {count} refused: {reason}");
+    }
+    Ok(())
+}
+
+/// Returns what an error says, without the addresses in it.
+fn reason(error: &GuestProbeError) -> String {
+    let text = format!("{error}");
+    let words: Vec<&str> = text
+        .split(' ')
+        .filter(|word| !word.contains("0x"))
+        .collect();
+    words.join(" ")
+}
+
 fn mode_of(probes: &ProbedGuest, name: &str) -> Result<ProbeMode, ProbeCommandError> {
     match name {
         "auto" => Ok(probes
@@ -139,8 +189,14 @@ pub(crate) fn print(vm: &Vm) -> Result<(), ProbeCommandError> {
         "{:>4} {:>12} {:>12} {:>8}  STATE",
         "LINK", "HITS", "RETIRED", "MISSED"
     );
-    for link in probes.links() {
+    // With many, only those that have something to tell.
+    let links = probes.links();
+    let shown = |hits| links.len() <= 32 || hits != 0;
+    for &link in &links {
         let counts = probes.counts(link)?;
+        if !shown(counts.hits) {
+            continue;
+        }
         println!(
             "{:>4} {:>12} {:>12} {:>8}  {:?}",
             link.get(),
@@ -158,8 +214,12 @@ pub(crate) fn print(vm: &Vm) -> Result<(), ProbeCommandError> {
 pub(crate) fn detach(vm: &Vm, number: Option<u64>) -> Result<(), ProbeCommandError> {
     let probes = vm.probes();
     let chosen = |link: &GuestLinkId| number.is_none_or(|number| link.get() == number);
-    for link in probes.links().into_iter().filter(chosen) {
+    let links: Vec<GuestLinkId> = probes.links().into_iter().filter(chosen).collect();
+    for &link in &links {
         let counts = probes.detach(link)?;
+        if links.len() > 32 && counts.hits == 0 {
+            continue;
+        }
         println!(
             "link {}: {} hits, {} retired, {} missed",
             link.get(),

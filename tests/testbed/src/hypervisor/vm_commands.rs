@@ -21,7 +21,8 @@ const PATIENCE_NS: u64 = 2_000_000_000;
 
 /// What there is to type.
 pub(crate) const USAGE: &str = "vm list | create [linux] [vcpus N] | boot ID | shutdown ID | destroy ID | log ID | console ID | mute ID | show ID | type ID TEXT | \
-     syms ID | probe ID [ret:]SYMBOL[+OFFSET]|ADDRESS [MODE] | probes ID | unprobe ID [LINK]";
+     syms ID | probe ID [ret:]SYMBOL[+OFFSET]|ADDRESS [MODE] | probe-many ID COUNT SEED [MODE] | \
+     probes ID | unprobe ID [LINK]";
 
 /// Runs one command and tells whether it succeeded. `words` are those behind `vm`.
 pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
@@ -49,6 +50,12 @@ pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
         }
         ("probe", Some(id), [_, place, mode]) => {
             probe_command(id, |vm| guest_probes::attach(vm, place, Some(mode)))
+        }
+        ("probe-many", Some(id), [_, count, seed, mode @ ..]) => {
+            let number = |text: &str| text.parse().unwrap_or(0);
+            let (count, seed) = (number(count), number(seed));
+            let mode = mode.first().copied();
+            probe_command(id, |vm| guest_probes::attach_many(vm, count, seed, mode))
         }
         ("probes", Some(id), [_]) => probe_command(id, guest_probes::print),
         ("unprobe", Some(id), [_]) => probe_command(id, |vm| guest_probes::detach(vm, None)),

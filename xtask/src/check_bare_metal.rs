@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     process::{run as run_command, say},
-    toolchain::BARE_METAL,
+    toolchain::{BARE_METAL, FOREIGN},
     tools::{self, Tool},
     workspace,
 };
@@ -14,7 +14,7 @@ use crate::{
 /// Builds and lints everything that runs on the bare machine, for which the host's compiler sees no code.
 ///
 /// That is the libraries with all features, `axhal` in a build of its own because it needs unstable Rust, the testbed
-/// and its guest. Warnings are errors.
+/// and its guest; and the probes of riscv64 and loongarch64. Warnings are errors.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
@@ -36,11 +36,14 @@ const AXHAL: [&str; 4] = [
     "precompiled-ebpf,guest-kprobe,axhal",
 ];
 
+/// The probes of other architectures than aarch64.
+const FOREIGN_PROBES: [&str; 4] = ["-p", "axebpf-hprobe", "--features", "kprobe"];
+
 pub(crate) fn run(_args: &Args) -> Result<()> {
     tools::ensure(&Tool::IMAGE)?;
     tools::ensure(&[Tool::BareMetalClippy])?;
     say("building the libraries");
-    run_command(cargo("build")?.args(LIBRARIES).arg("--release"))?;
+    run_command(cargo("build", BARE_METAL)?.args(LIBRARIES).arg("--release"))?;
     say("linting the libraries");
     lint(&LIBRARIES)?;
     say("linting the libraries on ax-hal");
@@ -48,16 +51,27 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
     say("linting the testbed and its guest");
     // Apart: both need the same crate with features that exclude each other.
     lint(&["-p", "axebpf-testbed"])?;
-    lint(&["-p", "axebpf-guest"])
+    lint(&["-p", "axebpf-guest"])?;
+    for target in FOREIGN {
+        say(format!("linting the probes of {target}"));
+        lint_for(target, &FOREIGN_PROBES)?;
+    }
+    Ok(())
 }
 
 /// Lints the selected packages, and fails on a warning in the crates of this workspace.
 fn lint(select: &[&str]) -> Result<()> {
-    run_command(cargo("clippy")?.args(select).args(["--", "-D", "warnings"]))
+    lint_for(BARE_METAL, select)
 }
 
-fn cargo(subcommand: &str) -> Result<Command> {
-    let mut cargo = tools::toolchain(BARE_METAL)?.cargo(subcommand);
+/// Does so for `target`.
+fn lint_for(target: &'static str, select: &[&str]) -> Result<()> {
+    let mut clippy = cargo("clippy", target)?;
+    run_command(clippy.args(select).args(["--", "-D", "warnings"]))
+}
+
+fn cargo(subcommand: &str, target: &'static str) -> Result<Command> {
+    let mut cargo = tools::toolchain(target)?.cargo(subcommand);
     cargo.current_dir(workspace::root()).arg("--locked");
     cargo
         .arg("--target-dir")

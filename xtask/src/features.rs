@@ -3,7 +3,7 @@
 /// What the host's checks are built with, beyond the default features. `axhal` cannot be: it needs a bare aarch64
 /// machine, for which `cargo xtask check-bare-metal` checks it.
 pub(crate) const HOST: &str = "axebpf/precompiled-ebpf,axebpf/guest-kprobe,axebpf-platform/mock,\
-     axebpf-symbols/encode,axebpf-vm/rbpf";
+     axebpf-hprobe/kprobe,axebpf-symbols/encode,axebpf-vm/rbpf";
 
 /// The adapters to other tracepoint crates, which change how tracepoints work on the host.
 pub(crate) const ADAPTERS: &str = "axebpf-tp/static-keys,axebpf-tp/ktracepoint";

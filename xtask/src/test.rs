@@ -31,7 +31,11 @@ pub(crate) struct Args {
 }
 
 /// The packages whose protocols loom explores, and the option that selects the tests that do.
-const LOOM: [[&str; 2]; 2] = [["axebpf-hit", "--test=loom"], ["axebpf-maps", "--lib"]];
+const LOOM: [[&str; 2]; 3] = [
+    ["axebpf-hit", "--test=loom"],
+    ["axebpf-hprobe", "--test=loom"],
+    ["axebpf-maps", "--lib"],
+];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut stages = Vec::new();

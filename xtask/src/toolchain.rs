@@ -15,6 +15,12 @@ use crate::process::output;
 /// The target of the hypervisor and its guest.
 pub(crate) const BARE_METAL: &str = "aarch64-unknown-none-softfloat";
 
+/// The other targets that probes are built for.
+pub(crate) const FOREIGN: [&str; 2] = [
+    "riscv64gc-unknown-none-elf",
+    "loongarch64-unknown-none-softfloat",
+];
+
 /// The target of eBPF programs.
 pub(crate) const EBPF: &str = "bpfel-unknown-none";
 

@@ -1,4 +1,5 @@
-//! Whatever a guest has in its registers and tables, a walk ends after five reads, and a read of memory gives bytes or a fault.
+//! Whatever a guest has in its registers and tables, a walk ends after five reads, and a read of memory gives bytes
+//! or a fault.
 #![no_main]
 
 use std::cell::Cell;

@@ -33,15 +33,15 @@ impl<'a> GuestContext<'a> {
         &self.stage1
     }
 
-    /// Returns where the guest's current task is: `SP_EL0`, in which an arm64 Linux keeps it while its kernel runs. The first few
-    /// instructions of each entry to the kernel have something else there.
+    /// Returns where the guest's current task is: `SP_EL0`, in which an arm64 Linux keeps it while its kernel runs.
+    /// The first few instructions of each entry to the kernel have something else there.
     #[must_use]
     pub fn task(&self) -> GuestVirt {
         self.task
     }
 
-    /// Copies `bytes.len()` bytes from the guest's virtual address `at`, of its kernel or of the program that runs. Reads memory alone,
-    /// never a device.
+    /// Copies `bytes.len()` bytes from the guest's virtual address `at`, of its kernel or of the program that runs.
+    /// Reads memory alone, never a device.
     ///
     /// # Errors
     ///
@@ -53,9 +53,9 @@ impl<'a> GuestContext<'a> {
 
     /// Writes the addresses of the calls that led to `regs` to `trace`, innermost first, and returns how many they are.
     ///
-    /// The first is the program counter itself. At the first instruction of a function the next is in the link register, which
-    /// `entry` says; the others are found through the chain of frame pointers (AAPCS64 6.4.6), without
-    /// authentication codes. The chain ends where it does not lead up the stack, so this ends too.
+    /// The first is the program counter itself. At the first instruction of a function the next is in the link
+    /// register, which `entry` says; the others are found through the chain of frame pointers (AAPCS64 6.4.6),
+    /// without authentication codes. The chain ends where it does not lead up the stack, so this ends too.
     pub fn stack(&self, regs: &PtRegs, entry: StackStart, trace: &mut [u64]) -> usize {
         let mut found = 0;
         let mut push = |address: u64| match trace.get_mut(found) {

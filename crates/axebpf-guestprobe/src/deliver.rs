@@ -42,12 +42,13 @@ pub(crate) fn is_kernel(pstate: u64) -> bool {
     pstate & (EL_MASK | AARCH32) == EL1
 }
 
-/// Delivers a debug exception to the guest that came to EL2 only because of `MDCR_EL2.TDE`: `BRK`, a software step, a breakpoint or
-/// a watchpoint that is the guest's own.
+/// Delivers a debug exception to the guest that came to EL2 only because of `MDCR_EL2.TDE`: `BRK`, a software step, a
+/// breakpoint or a watchpoint that is the guest's own.
 ///
-/// For exits of which [`handle_exit`](crate::ProbedGuest::handle_exit) said [`NotOurs`](crate::Outcome::NotOurs). The guest's kernel
-/// finds in its registers what it would have found without a hypervisor (ARM ARM D1.3.5), and goes on at its vector. Anything
-/// else in `syndrome` than a debug exception is not known here and is delivered as it is, too.
+/// For exits of which [`handle_exit`](crate::ProbedGuest::handle_exit) said [`NotOurs`](crate::Outcome::NotOurs). The
+/// guest's kernel finds in its registers what it would have found without a hypervisor (ARM ARM D1.3.5), and goes on
+/// at its vector. Anything else in `syndrome` than a debug exception is not known here and is delivered as it is,
+/// too.
 pub fn deliver_brk(vcpu: &mut dyn GuestVcpu, syndrome: &Syndrome) {
     let class = syndrome.esr >> 26 & 0x3f;
     let from_kernel = is_kernel(vcpu.regs().pstate);

@@ -13,13 +13,13 @@ pub(crate) enum Way {
 
 /// Returns how `word` can be executed.
 ///
-/// A step executes it where it belongs, so what depends on its place or on system registers is possible, other than for a
-/// probe of the hypervisor. Not possible is what a step itself disturbs.
+/// A step executes it where it belongs, so what depends on its place or on system registers is possible, other than
+/// for a probe of the hypervisor. Not possible is what a step itself disturbs.
 ///
 /// # Errors
 ///
-/// [`Refusal`] for what neither can be simulated nor stepped: exclusives, whose monitor a step clears, and what takes or
-/// returns from exceptions.
+/// [`Refusal`] for what neither can be simulated nor stepped: exclusives, whose monitor a step clears, and what takes
+/// or returns from exceptions.
 pub(crate) fn way(word: u32) -> Result<Way, Refusal> {
     match classify(word) {
         Ok(Execution::Simulate(insn)) => Ok(Way::Simulate(insn)),

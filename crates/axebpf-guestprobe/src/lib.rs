@@ -5,18 +5,18 @@
 //!
 //! # How it fits together
 //!
-//! - The hypervisor implements the traits of what it can do ([`GuestMachine`], [`GuestVcpu`] and those that they hand out), and
-//!   keeps a [`ProbedGuest`] beside each virtual machine. It calls [`ProbedGuest::handle_exit`] at synchronous exits
-//!   before it looks at them itself, and [`ProbedGuest::prepare_entry`] before each entry.
+//! - The hypervisor implements the traits of what it can do ([`GuestMachine`], [`GuestVcpu`] and those that they hand
+//!   out), and keeps a [`ProbedGuest`] beside each virtual machine. It calls [`ProbedGuest::handle_exit`] at
+//!   synchronous exits before it looks at them itself, and [`ProbedGuest::prepare_entry`] before each entry.
 //! - [`ProbedGuest::attach`] makes an instruction trap, in one of the ways of [`ProbeMode`], and hands each hit to a
 //!   [`GuestProbeHandler`]. [`Capabilities::mode`] says which modes the hypervisor allows, and what the others lack.
-//! - The displaced instruction is simulated by `axebpf-a64` on the vCPU's registers and on the guest's memory; what cannot
-//!   be simulated, or faults when it is, the guest executes itself in one step, in a stage-2 view of its own in which
-//!   there are no probes. Text is never restored for a step.
-//! - [`Stage1`] walks the guest's tables through [`GuestMemory`]. A walk reads at most one descriptor per level, whatever the guest
-//!   put there, and says where and why it ends ([`WalkFault`]).
-//! - [`KernelScan`] finds the symbols and the type information of a Linux guest in its memory, so that nobody has to provide a
-//!   file.
+//! - The displaced instruction is simulated by `axebpf-a64` on the vCPU's registers and on the guest's memory; what
+//!   cannot be simulated, or faults when it is, the guest executes itself in one step, in a stage-2 view of its own
+//!   in which there are no probes. Text is never restored for a step.
+//! - [`Stage1`] walks the guest's tables through [`GuestMemory`]. A walk reads at most one descriptor per level,
+//!   whatever the guest put there, and says where and why it ends ([`WalkFault`]).
+//! - [`KernelScan`] finds the symbols and the type information of a Linux guest in its memory, so that nobody has to
+//!   provide a file.
 //!
 //! # What each mode can miss
 //!
@@ -27,7 +27,8 @@
 //! | `HVC` | what runs after the guest has overwritten the trap |
 //! | stage-2 fault | executions that are reached from within the same page |
 //!
-//! In hidden pages, load-exclusive loops that read the page in which they are themselves do not end; no compiler makes them.
+//! In hidden pages, load-exclusive loops that read the page in which they are themselves do not end; no compiler
+//! makes them.
 //!
 //! # Examples
 //!

@@ -134,8 +134,8 @@ impl Stage1 {
         self.tcr_bit(HA)
     }
 
-    /// Returns `at` without a pointer authentication code: with all bits above those that are translated equal to bit 55,
-    /// which chooses the range and is never part of a code (ARM ARM D8.10).
+    /// Returns `at` without a pointer authentication code: with all bits above those that are translated equal to bit
+    /// 55, which chooses the range and is never part of a code (ARM ARM D8.10).
     #[must_use]
     pub fn without_authentication(&self, at: GuestVirt) -> GuestVirt {
         let is_upper = at.get() >> RANGE_BIT & 1 != 0;

@@ -1,5 +1,5 @@
-//! The walk for every granule and size of addresses, against tables that are built from the address-splitting tables of the ARM ARM
-//! (D8.2, tables "Translation table entry address bits") and not from anything that the walk computes.
+//! The walk for every granule and size of addresses, against tables that are built from the address-splitting tables
+//! of the ARM ARM (D8.2, tables "Translation table entry address bits") and not from anything that the walk computes.
 
 use std::cell::Cell;
 use std::collections::HashMap;

@@ -11,8 +11,8 @@
 //! to see only what has passed; it does the search by name. Names and addresses are never looked up in a
 //! probe hit.
 //!
-//! [`KernelSymbols`] are those of a Linux kernel, from the text of `/proc/kallsyms` or from the compressed tables that the kernel
-//! carries.
+//! [`KernelSymbols`] are those of a Linux kernel, from the text of `/proc/kallsyms` or from the compressed tables
+//! that the kernel carries.
 //!
 //! [`Glob`] is the pattern language of all of axebpf. It matches in linear time and without allocating.
 //!

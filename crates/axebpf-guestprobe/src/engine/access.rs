@@ -19,11 +19,13 @@ pub(super) struct KernelMemory<'a> {
     pub(super) pstate: u64,
     /// Pages that the guest must not reach behind the probes' back.
     pub(super) armed: &'a Armed,
+    /// What the last access wanted.
+    pub(super) last: Direction,
 }
 
 /// What an access does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
     Read,
     Write,
 }
@@ -66,6 +68,7 @@ impl KernelMemory<'_> {
 
 impl Memory for KernelMemory<'_> {
     fn read(&mut self, addr: u64, bytes: &mut [u8]) -> Result<(), MemoryFault> {
+        self.last = Direction::Read;
         let mut done = 0;
         for (at, len) in self.pieces(addr, bytes.len(), Direction::Read)? {
             if len > 0 {
@@ -79,6 +82,7 @@ impl Memory for KernelMemory<'_> {
     }
 
     fn write(&mut self, addr: u64, bytes: &[u8]) -> Result<(), MemoryFault> {
+        self.last = Direction::Write;
         let fault = MemoryFault { addr };
         let machine = self.machine.write_guest().ok_or(fault)?;
         let pieces = self.pieces(addr, bytes.len(), Direction::Write)?;
@@ -113,13 +117,7 @@ const EXTERNAL: u64 = 0b01_0000;
 const PERMISSION: u64 = 0b00_1100;
 
 /// Returns the exception that the guest's kernel takes when an instruction of its own ends in `error`.
-///
-/// `is_store` tells whether it is one that writes memory.
-pub(super) fn exception_of(
-    error: &SimulateError,
-    memory: &KernelMemory<'_>,
-    kind: Store,
-) -> Exception {
+pub(super) fn exception_of(error: &SimulateError, memory: &KernelMemory<'_>) -> Exception {
     match error {
         SimulateError::StackAlignment { .. } => Exception {
             esr: SP_ALIGNMENT << 26 | IL,
@@ -131,7 +129,10 @@ pub(super) fn exception_of(
         },
         SimulateError::Memory(fault) => {
             let status = status_of(memory, fault.addr);
-            let wnr = if kind == Store::Yes { WNR } else { 0 };
+            let wnr = match memory.last {
+                Direction::Write => WNR,
+                Direction::Read => 0,
+            };
             Exception {
                 esr: DATA_ABORT << 26 | IL | wnr | status,
                 far: Some(fault.addr),
@@ -142,13 +143,6 @@ pub(super) fn exception_of(
             far: None,
         },
     }
-}
-
-/// Whether an instruction writes memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Store {
-    Yes,
-    No,
 }
 
 /// Returns the fault status of an access to `addr` that is not possible.
@@ -170,7 +164,8 @@ fn status_of(memory: &KernelMemory<'_>, addr: u64) -> u64 {
     }
 }
 
-/// Returns the fault status for `level`: `zero` for level 0, with numbers for others behind it, and `minus_one` for level -1.
+/// Returns the fault status for `level`: `zero` for level 0, with numbers for others behind it, and `minus_one` for
+/// level -1.
 fn on_level(zero: u64, minus_one: u64, level: i8) -> u64 {
     u64::try_from(level).map_or(minus_one, |level| zero | level)
 }

@@ -1,91 +1,39 @@
 //! Attaching and detaching.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use axebpf_a64::{Refusal, exclusive_sequence};
+use axebpf_a64::exclusive_sequence;
 use axebpf_platform::{GuestPhys, GuestVirt};
 
 use super::guest::ProbedGuest;
 use super::page::{Page, page_of};
-use super::point::{Armed, Counters, GuestCounts, GuestLinkId, Link, Point, Subscribed, count};
+use super::point::{Counters, GuestCounts, GuestLinkId, Link, Point, Subscribed};
 use super::returns::Returns;
-use super::sites::Site;
+use super::state::State;
 use crate::displace::{self, Way, is_landing_pad};
 use crate::{Access, GuestProbe, GuestProbeError, GuestProbeHandler, ProbeKind, ProbeMode, Stage1};
 
 /// How far before and behind a place exclusives are looked for, in instructions.
 const REACH: u64 = 64;
 
-/// What management knows.
-#[derive(Default)]
-pub(super) struct State {
-    next_link: u64,
-    links: BTreeMap<GuestLinkId, Arc<Link>>,
-    points: BTreeMap<GuestVirt, Subscribed>,
-    pages: BTreeMap<GuestPhys, Arc<Page>>,
-}
-
-/// Whether a link sees anything at present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LinkState {
-    /// The probed instruction traps.
-    Armed,
-    /// The guest is writing the page of the instruction, or has put an instruction there that cannot be displaced. It is
-    /// armed again as soon as the guest executes something from the page and this is over.
-    Suspended {
-        /// The instruction that is there, as far as it is known.
-        word: u32,
-        /// Why it cannot be displaced, if that is the reason.
-        why: Option<Refusal>,
-    },
-}
-
 /// An instruction that is to trap.
 #[derive(Clone, Copy)]
-struct Place {
-    at: GuestVirt,
-    phys: GuestPhys,
-    word: u32,
-    mode: ProbeMode,
-}
-
-impl State {
-    /// Returns the points.
-    pub(super) fn armed_points(&self) -> impl Iterator<Item = &Point> {
-        self.points.values().map(|subscribed| &*subscribed.point)
-    }
-
-    /// Returns the pages that are not the guest's alone.
-    pub(super) fn prepared_pages(&self) -> impl Iterator<Item = &Page> {
-        self.pages.values().map(|page| &**page)
-    }
-
-    /// Returns what hits are to read.
-    fn armed(&self) -> Armed {
-        Armed {
-            points: self.points.values().cloned().collect(),
-            pages: self.pages.values().cloned().collect(),
-            returns: self
-                .links
-                .values()
-                .filter(|link| link.returns.is_some())
-                .cloned()
-                .collect(),
-        }
-    }
+pub(super) struct Place {
+    pub(super) at: GuestVirt,
+    pub(super) phys: GuestPhys,
+    pub(super) word: u32,
+    pub(super) mode: ProbeMode,
 }
 
 impl ProbedGuest {
     /// Attaches `handler` to `probe` in a guest that translates addresses with `stage1`; see
     /// [`stage1()`](Self::stage1).
     ///
-    /// When it returns, executions that begin are hits. A place may have any number of links; all probes in one 4 KiB page
-    /// have one mode.
+    /// When it returns, executions that begin are hits. A place may have any number of links; all probes in one 4 KiB
+    /// page have one mode.
     ///
     /// # Errors
     ///
@@ -123,7 +71,7 @@ impl ProbedGuest {
     }
 
     /// Finds the instruction of `probe`, and whether it can be displaced.
-    fn place_of(
+    pub(super) fn place_of(
         &self,
         state: &State,
         stage1: &Stage1,
@@ -154,7 +102,7 @@ impl ProbedGuest {
     }
 
     /// Checks that an instruction can be displaced in its mode.
-    fn check(&self, state: &State, place: Place) -> Result<(), GuestProbeError> {
+    pub(super) fn check(&self, state: &State, place: Place) -> Result<(), GuestProbeError> {
         let Place { at, word, mode, .. } = place;
         let way = displace::way(word).map_err(|why| GuestProbeError::Refused { at, word, why })?;
         if way == Way::Step && !self.capabilities.can_step(mode) {
@@ -196,7 +144,7 @@ impl ProbedGuest {
     }
 
     /// Adds `link`, or a return site, at `place`.
-    fn add(
+    pub(super) fn add(
         &self,
         state: &mut State,
         place: Place,
@@ -280,7 +228,11 @@ impl ProbedGuest {
     }
 
     /// Removes the point at `at`, and its page if it was the last one.
-    fn remove_point(&self, state: &mut State, at: GuestVirt) -> Result<(), GuestProbeError> {
+    pub(super) fn remove_point(
+        &self,
+        state: &mut State,
+        at: GuestVirt,
+    ) -> Result<(), GuestProbeError> {
         let Some(subscribed) = state.points.get(&at).cloned() else {
             return Ok(());
         };
@@ -289,7 +241,8 @@ impl ProbedGuest {
             let _lock = self.text.lock();
             self.text_of().disarm(point)?;
         }
-        // Nobody traps there any more; who has trapped already finds the point until here, and tries again from here on.
+        // Nobody traps there any more; who has trapped already finds the point until here, and tries again from here
+        // on.
         state.points.remove(&at);
         self.publish(state)?;
         let is_last = !state
@@ -302,13 +255,13 @@ impl ProbedGuest {
         Ok(())
     }
 
-    /// Detaches a link. When it returns, its handler does not run any more and will not, and what was patched for it alone is
-    /// as it was.
+    /// Detaches a link. When it returns, its handler does not run any more and will not, and what was patched for it
+    /// alone is as it was.
     ///
     /// # Errors
     ///
-    /// [`GuestProbeError::NoLink`] if there is none, and whatever the hypervisor answers when text or mappings are changed. The
-    /// handler is detached even then, but the instruction may still trap, without any other effect.
+    /// [`GuestProbeError::NoLink`] if there is none, and whatever the hypervisor answers when text or mappings are
+    /// changed. The handler is detached even then, but the instruction may still trap, without any other effect.
     pub fn detach(&self, id: GuestLinkId) -> Result<GuestCounts, GuestProbeError> {
         let mut state = self.state.lock();
         let link = state
@@ -346,156 +299,5 @@ impl ProbedGuest {
             .into_iter()
             .try_for_each(|at| self.remove_point(state, at))?;
         self.publish(state)
-    }
-
-    /// Returns the numbers of all links, in the order in which they were attached.
-    #[must_use]
-    pub fn links(&self) -> Vec<GuestLinkId> {
-        self.state.lock().links.keys().copied().collect()
-    }
-
-    /// Returns what has happened at a link.
-    ///
-    /// # Errors
-    ///
-    /// [`GuestProbeError::NoLink`] if there is none.
-    pub fn counts(&self, id: GuestLinkId) -> Result<GuestCounts, GuestProbeError> {
-        let state = self.state.lock();
-        let link = state.links.get(&id).ok_or(GuestProbeError::NoLink { id })?;
-        Ok(link.counters.read())
-    }
-
-    /// Tells whether a link sees anything at present.
-    ///
-    /// # Errors
-    ///
-    /// [`GuestProbeError::NoLink`] if there is none.
-    pub fn link_state(&self, id: GuestLinkId) -> Result<LinkState, GuestProbeError> {
-        let state = self.state.lock();
-        let link = state.links.get(&id).ok_or(GuestProbeError::NoLink { id })?;
-        let point = state.points.get(&link.probe.at());
-        Ok(match point {
-            Some(subscribed) if subscribed.point.is_armed() && self.is_there(&subscribed.point) => {
-                LinkState::Armed
-            }
-            Some(subscribed) => {
-                let word = subscribed.point.word();
-                LinkState::Suspended {
-                    word,
-                    why: displace::way(word).err(),
-                }
-            }
-            None => LinkState::Suspended { word: 0, why: None },
-        })
-    }
-
-    /// Tells whether a trap in the guest's own memory is still there.
-    fn is_there(&self, point: &Point) -> bool {
-        let mode = point.page.mode;
-        if !matches!(mode, ProbeMode::Brk | ProbeMode::Hvc) {
-            return true;
-        }
-        let mut bytes = [0; 4];
-        self.machine.read_guest(point.phys, &mut bytes).is_ok()
-            && u32::from_le_bytes(bytes) == super::page::trap_word(mode)
-    }
-
-    /// Takes all traps out of the guest and gives its pages back, and keeps the links.
-    ///
-    /// Called in management before the guest is started anew, while none of its vCPUs runs; call [`reset_vcpu`](Self::reset_vcpu) for
-    /// each, too. The links see nothing until [`arm_all`](Self::arm_all).
-    ///
-    /// # Errors
-    ///
-    /// [`GuestProbeError`] if the hypervisor cannot change text or mappings. What could not be taken out is still there.
-    pub fn disarm_all(&self) -> Result<(), GuestProbeError> {
-        let mut state = self.state.lock();
-        while self.sites.next().is_some() {}
-        let places: Vec<_> = state.points.keys().copied().collect();
-        places
-            .into_iter()
-            .try_for_each(|at| self.remove_point(&mut state, at))
-    }
-
-    /// Arms the links whose place has no trap, in a guest that translates addresses with `stage1`, and returns how many.
-    ///
-    /// For a guest that has been started anew, and whose kernel is where it was.
-    ///
-    /// # Errors
-    ///
-    /// [`GuestProbeError`] for the first link that cannot be armed. It and those behind it see nothing; try again.
-    pub fn arm_all(&self, stage1: &Stage1) -> Result<usize, GuestProbeError> {
-        let mut state = self.state.lock();
-        let waiting: Vec<_> = state
-            .links
-            .values()
-            .filter(|link| {
-                let known = state.points.get(&link.probe.at());
-                !known.is_some_and(|known| known.links.iter().any(|other| other.id == link.id))
-            })
-            .cloned()
-            .collect();
-        let count = waiting.len();
-        for link in waiting {
-            let place = self.place_of(&state, stage1, &link.probe)?;
-            self.add(&mut state, place, Some(link))?;
-        }
-        Ok(count)
-    }
-
-    /// Tells whether [`run_deferred`](Self::run_deferred) has anything to do. May be called anywhere.
-    #[must_use]
-    pub fn has_deferred(&self) -> bool {
-        !self.sites.is_empty()
-    }
-
-    /// Arms the return sites that hits have asked for since the last call, and returns how many.
-    ///
-    /// Called in management, again and again for as long as there are probes on returns: once every few milliseconds. Calls that
-    /// return to a site before it is armed count as missed.
-    ///
-    /// # Errors
-    ///
-    /// [`GuestProbeError`] for the first site that could not be armed. The others are tried at the next call; a site that
-    /// cannot be armed is asked for again by the next call that would return to it.
-    pub fn run_deferred(&self) -> Result<usize, GuestProbeError> {
-        let mut armed = 0;
-        while let Some(site) = self.sites.next() {
-            let mut state = self.state.lock();
-            // The link may be gone.
-            if !state.links.values().any(|link| link.returns.is_some()) {
-                continue;
-            }
-            if let Err(error) = self.add_site(&mut state, site) {
-                count(&self.statistics.errors);
-                return Err(error);
-            }
-            armed += 1;
-        }
-        Ok(armed)
-    }
-
-    /// Arms a return site.
-    fn add_site(&self, state: &mut State, site: Site) -> Result<(), GuestProbeError> {
-        let Site { at, phys, mode } = site;
-        let page = state.pages.get(&page_of(phys));
-        // A site lies in another function, whose page may have a mode already.
-        let mode = page.map_or(mode, |page| page.mode);
-        let word = match state.points.get(&at) {
-            Some(known) => known.point.word(),
-            None => {
-                let mut bytes = [0; 4];
-                self.machine.read_guest(phys, &mut bytes)?;
-                u32::from_le_bytes(bytes)
-            }
-        };
-        let place = Place {
-            at,
-            phys,
-            word,
-            mode,
-        };
-        self.check(state, place)?;
-        self.add(state, place, None)
     }
 }

@@ -18,10 +18,10 @@ use core::sync::atomic::Ordering;
 impl ProbedGuest {
     /// Handles a synchronous exit of `vcpu`, before the hypervisor looks at it.
     ///
-    /// Called on the CPU that has the vCPU loaded, with interrupts masked, for every synchronous exit, or at least for those of
-    /// the exception classes 0x16, 0x20, 0x24, 0x32 and 0x3c. On [`Outcome::Handled`] the guest is entered again, by way of
-    /// [`prepare_entry`](Self::prepare_entry), without anything else being done about the exit. Nothing
-    /// here waits but for other vCPUs to leave the guest.
+    /// Called on the CPU that has the vCPU loaded, with interrupts masked, for every synchronous exit, or at least
+    /// for those of the exception classes 0x16, 0x20, 0x24, 0x32 and 0x3c. On [`Outcome::Handled`] the guest is
+    /// entered again, by way of [`prepare_entry`](Self::prepare_entry), without anything else being done about the
+    /// exit. Nothing here waits but for other vCPUs to leave the guest.
     pub fn handle_exit(&self, vcpu: &mut dyn GuestVcpu, syndrome: &Syndrome) -> Outcome {
         let Some(exit) = syndrome.exit().filter(|_| self.is_active()) else {
             return Outcome::NotOurs;
@@ -62,8 +62,8 @@ impl ProbedGuest {
     /// Makes `vcpu` ready to enter the guest.
     ///
     /// Called before each entry, after all handling of the exit, on the CPU that has the vCPU loaded, with interrupts
-    /// masked. It notices what the hypervisor has done to a vCPU that was being stepped: an instruction that it has emulated
-    /// is executed.
+    /// masked. It notices what the hypervisor has done to a vCPU that was being stepped: an instruction that it has
+    /// emulated is executed.
     pub fn prepare_entry(&self, vcpu: &mut dyn GuestVcpu) {
         if !self.is_active() {
             return self.observe(vcpu);
@@ -85,8 +85,8 @@ impl ProbedGuest {
         slot.changes_at_entry = self.changes.load(Ordering::Acquire);
     }
 
-    /// Forgets what is known of a vCPU. Called when it is reset, before it enters the guest again: the hypervisor has put its
-    /// registers, its view ([`View::Main`]) and its interrupts to what they are at reset.
+    /// Forgets what is known of a vCPU. Called when it is reset, before it enters the guest again: the hypervisor has
+    /// put its registers, its view ([`View::Main`]) and its interrupts to what they are at reset.
     pub fn reset_vcpu(&self, vcpu: VcpuId) {
         if let Some(slot) = self.slots.get(vcpu.index()) {
             *slot.lock() = Slot::new();

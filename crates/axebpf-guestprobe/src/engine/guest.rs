@@ -7,11 +7,11 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use axebpf_hit::Snapshot;
 use spin::Mutex;
 
-use super::attach::State;
 use super::page::Text;
 use super::point::Armed;
 use super::sites::Sites;
 use super::slot::Slot;
+use super::state::State;
 use crate::Stage1;
 use crate::context::stage1_of;
 use crate::deliver::is_kernel;
@@ -19,12 +19,13 @@ use crate::integration::{Capabilities, GuestMachine, GuestVcpu};
 
 /// The probes of one virtual machine. The hypervisor keeps one beside each VM, and calls it at exits and entries.
 ///
-/// Management ([`attach`](Self::attach), [`detach`](Self::detach), [`run_deferred`](Self::run_deferred)) is called from a task
-/// with interrupts open; exits and entries ([`handle_exit`](Self::handle_exit), [`prepare_entry`](Self::prepare_entry)) on the CPU
-/// that has the vCPU loaded, with interrupts masked. They may be called at the same time.
+/// Management ([`attach`](Self::attach), [`detach`](Self::detach), [`run_deferred`](Self::run_deferred)) is called
+/// from a task with interrupts open; exits and entries ([`handle_exit`](Self::handle_exit),
+/// [`prepare_entry`](Self::prepare_entry)) on the CPU that has the vCPU loaded, with interrupts masked. They may be
+/// called at the same time.
 ///
-/// It holds the machine for as long as it lives. Where the machine is the hypervisor's VM itself, which holds this, put a weak
-/// reference in between.
+/// It holds the machine for as long as it lives. Where the machine is the hypervisor's VM itself, which holds this,
+/// put a weak reference in between.
 pub struct ProbedGuest {
     pub(super) machine: Arc<dyn GuestMachine>,
     pub(super) capabilities: Capabilities,
@@ -115,8 +116,8 @@ impl ProbedGuest {
         self.capabilities
     }
 
-    /// Returns how the guest's kernel translated addresses when a vCPU last entered it, or `None` as long as that never happened
-    /// with translation enabled.
+    /// Returns how the guest's kernel translated addresses when a vCPU last entered it, or `None` as long as that
+    /// never happened with translation enabled.
     ///
     /// Linux with page table isolation uses other tables for a few instructions at each kernel entry; if an address is
     /// not mapped that should be, ask again later.
@@ -169,8 +170,8 @@ impl ProbedGuest {
 
 impl Drop for ProbedGuest {
     fn drop(&mut self) {
-        // Nobody enters or leaves the guest through this any more. What fails here leaves a trap behind, as it would if it
-        // had failed at a detach; there is nobody left to tell.
+        // Nobody enters or leaves the guest through this any more. What fails here leaves a trap behind, as it would
+        // if it had failed at a detach; there is nobody left to tell.
         let state = core::mem::take(self.state.get_mut());
         let text = self.text_of();
         for point in state.armed_points() {

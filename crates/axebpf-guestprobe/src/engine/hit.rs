@@ -4,7 +4,7 @@ use axebpf_a64::{BranchTargets, Insn, PtRegs, simulate};
 use axebpf_hit::HitGuard;
 use axebpf_platform::GuestVirt;
 
-use super::access::{KernelMemory, Store, exception_of};
+use super::access::{Direction, KernelMemory, exception_of};
 use super::guest::ProbedGuest;
 use super::page::trap_word;
 use super::point::{Armed, Link, Subscribed, count};
@@ -12,7 +12,7 @@ use super::returns::{Call, Noted};
 use super::sites::Site;
 use super::slot::{Purpose, Slot, Step};
 use crate::context::stage1_of;
-use crate::deliver;
+use crate::deliver::{self, Exception};
 use crate::displace::{self, Way};
 use crate::integration::{GuestVcpu, Outcome};
 use crate::{Access, GuestContext, GuestProbeHit, ProbeMode};
@@ -103,13 +103,7 @@ impl ProbedGuest {
                 sp: regs.sp,
                 task,
             };
-            for link in &armed.returns {
-                if link.returns.as_ref().is_some_and(|r| r.take(returning)) {
-                    count(&link.counters.hits);
-                    count(&link.counters.retired);
-                    hit(link);
-                }
-            }
+            returned(armed, returning).for_each(hit);
         }
         for link in &subscribed.links {
             match &link.returns {
@@ -159,44 +153,44 @@ impl ProbedGuest {
         subscribed: &Subscribed,
     ) {
         let point = &*subscribed.point;
-        let can_step = self.capabilities.can_step(point.page.mode);
-        let Ok(way) = displace::way(point.word()) else {
-            // It was replaced while this vCPU was on its way here; it finds what is there now.
-            return vcpu.set_regs(regs);
-        };
-        let mut next = *regs;
-        let error = match way {
-            Way::Simulate(insn) => {
-                let mut memory = self.memory_of(vcpu, armed, regs.pstate);
-                let targets = self.branch_targets(vcpu, regs, insn);
-                match simulate(insn, &mut next, &mut memory, targets) {
-                    Ok(()) => {
-                        retire(subscribed);
-                        return vcpu.set_regs(&next);
-                    }
-                    Err(error) => Some(exception_of(&error, &memory, store_of(insn))),
+        let exception = match displace::way(point.word()) {
+            Ok(Way::Simulate(insn)) => match self.simulate(vcpu, regs, armed, insn) {
+                Ok(next) => {
+                    retire(subscribed);
+                    return vcpu.set_regs(&next);
                 }
-            }
-            Way::Step => None,
+                Err(exception) => Some(exception),
+            },
+            Ok(Way::Step) => None,
+            // It was replaced while this vCPU was on its way here; it finds what is there now.
+            Err(_) => return vcpu.set_regs(regs),
         };
         vcpu.set_regs(regs);
-        match error {
-            // The guest takes its faults itself, where it can.
-            Some(exception) if !can_step => deliver::take(vcpu, exception),
-            _ if can_step => {
-                count(&self.statistics.steps);
-                let purpose = Purpose::Displaced(point.at);
-                slot.begin(
-                    vcpu,
-                    Step {
-                        at: regs.pc,
-                        purpose,
-                    },
-                );
-            }
-            // What the guest wrote there while it was being armed; it is noticed when that page is closed.
-            _ => {}
+        if self.capabilities.can_step(point.page.mode) {
+            // The guest takes its faults itself.
+            count(&self.statistics.steps);
+            let purpose = Purpose::Displaced(point.at);
+            let at = regs.pc;
+            slot.begin(vcpu, Step { at, purpose });
+        } else if let Some(exception) = exception {
+            deliver::take(vcpu, exception);
         }
+    }
+
+    /// Simulates `insn` and returns the registers after it, or the exception that it ends in.
+    fn simulate(
+        &self,
+        vcpu: &dyn GuestVcpu,
+        regs: &PtRegs,
+        armed: &Armed,
+        insn: Insn,
+    ) -> Result<PtRegs, Exception> {
+        let mut next = *regs;
+        let mut memory = self.memory_of(vcpu, armed, regs.pstate);
+        let targets = self.branch_targets(vcpu, regs, insn);
+        simulate(insn, &mut next, &mut memory, targets)
+            .map(|()| next)
+            .map_err(|error| exception_of(&error, &memory))
     }
 
     /// Returns the guest's memory as its kernel sees it on `vcpu`.
@@ -211,6 +205,7 @@ impl ProbedGuest {
             stage1: stage1_of(vcpu),
             pstate,
             armed,
+            last: Direction::Read,
         }
     }
 
@@ -230,6 +225,19 @@ impl ProbedGuest {
     }
 }
 
+/// Counts a return, and returns the links that wait for it.
+fn returned(armed: &Armed, returning: Call) -> impl Iterator<Item = &Link> {
+    armed
+        .returns
+        .iter()
+        .map(|link| &**link)
+        .filter(move |link| link.returns.as_ref().is_some_and(|r| r.take(returning)))
+        .inspect(|link| {
+            count(&link.counters.hits);
+            count(&link.counters.retired);
+        })
+}
+
 /// Counts a completed execution.
 pub(super) fn retire(subscribed: &Subscribed) {
     for link in subscribed
@@ -238,13 +246,5 @@ pub(super) fn retire(subscribed: &Subscribed) {
         .filter(|link| link.returns.is_none())
     {
         count(&link.counters.retired);
-    }
-}
-
-/// Tells whether `insn` writes memory.
-fn store_of(insn: Insn) -> Store {
-    match insn {
-        Insn::LoadLiteral { .. } => Store::No,
-        _ => Store::Yes,
     }
 }

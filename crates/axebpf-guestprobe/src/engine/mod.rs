@@ -1,20 +1,24 @@
 //! The probes of one virtual machine.
 //!
-//! `guest` holds them together; `attach` is management; `exit` and `hit` are what happens on behalf of a vCPU. `page` changes text
-//! and mappings, `point` is what hits read, `slot` is what is remembered of a vCPU, `returns` of a call, and `sites` of the
-//! places to which calls return. `access` is the guest's memory as a simulated instruction sees it.
+//! `guest` holds them together; `attach`, `deferred` and `links` are management, on what `state` holds; `exit` and
+//! `hit` are what happens on behalf of a vCPU. `page` changes text and mappings, `point` is what hits read, `slot` is
+//! what is remembered of a vCPU, `returns` of a call, and `sites` of the places to which calls return. `access` is
+//! the guest's memory as a simulated instruction sees it.
 
 mod access;
 mod attach;
+mod deferred;
 mod exit;
 mod guest;
 mod hit;
+mod links;
 mod page;
 mod point;
 mod returns;
 mod sites;
 mod slot;
+mod state;
 
-pub use attach::LinkState;
 pub use guest::{GuestStatistics, ProbedGuest};
+pub use links::LinkState;
 pub use point::{GuestCounts, GuestLinkId};

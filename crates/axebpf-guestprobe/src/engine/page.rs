@@ -149,8 +149,8 @@ impl Text<'_> {
         self.map(View::Main, page, backing, access)
     }
 
-    /// Keeps vCPUs from the text of `page`: fetches fault until [`show`](Self::show), and each vCPU has synchronised its
-    /// context since.
+    /// Keeps vCPUs from the text of `page`: fetches fault until [`show`](Self::show), and each vCPU has synchronised
+    /// its context since.
     fn block(&self, page: &Page) -> Result<(), Stage2Error> {
         let access = match page.mode {
             ProbeMode::HiddenBrk => PageAccess::None,

@@ -8,8 +8,8 @@ use spin::Mutex;
 use super::returns::try_lock;
 use crate::ProbeMode;
 
-/// How many sites can wait. A call whose site finds no room is missed like those before it was armed, and the next one asks
-/// again.
+/// How many sites can wait. A call whose site finds no room is missed like those before it was armed, and the next
+/// one asks again.
 const WAITING: usize = 64;
 
 /// A place to which a probed function returns.

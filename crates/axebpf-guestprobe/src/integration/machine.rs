@@ -7,9 +7,9 @@ use crate::{Capabilities, GuestMemory, GuestMemoryFault};
 
 /// One of the stage-2 translations of a virtual machine, each with tables and a VMID of its own.
 ///
-/// All of them map the same guest-physical addresses to the same memory with all rights, as far as the hypervisor itself
-/// gives them, except where [`Stage2::map_page`] has said otherwise for one of them. What the hypervisor maps or
-/// unmaps later, it maps or unmaps in all views.
+/// All of them map the same guest-physical addresses to the same memory with all rights, as far as the hypervisor
+/// itself gives them, except where [`Stage2::map_page`] has said otherwise for one of them. What the hypervisor maps
+/// or unmaps later, it maps or unmaps in all views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum View {
@@ -78,8 +78,8 @@ pub enum Stage2Error {
 pub trait WriteGuest {
     /// Copies `bytes` (at most 16, within one page) to the guest-physical address `at`, in the guest's own memory.
     ///
-    /// An aligned group of up to 8 bytes must be written at once. Called in exits. Memory that the hypervisor provides on
-    /// first touch is provided, or the write fails and the guest's own access touches it.
+    /// An aligned group of up to 8 bytes must be written at once. Called in exits. Memory that the hypervisor
+    /// provides on first touch is provided, or the write fails and the guest's own access touches it.
     ///
     /// # Errors
     ///
@@ -89,12 +89,13 @@ pub trait WriteGuest {
 
 /// Writes a guest's text in its own memory, where the guest can see it.
 pub trait GuestText {
-    /// Stores the instruction `word` at `at`, which is a multiple of 4, and makes it visible to the fetches of all vCPUs.
+    /// Stores the instruction `word` at `at`, which is a multiple of 4, and makes it visible to the fetches of all
+    /// vCPUs.
     ///
-    /// Instructions are little-endian. The store is a single one of 32 bits. After it: `DC CVAU` (or `DC CVAC` if a vCPU may fetch
-    /// with its MMU off), `DSB ISH`, `IC IALLUIS` (or `IC IVAU` where the instruction cache is physically tagged), `DSB ISH`
-    /// (ARM ARM B2.7.4.2). No vCPU executes the page during the call: the caller has made it not executable and kicked
-    /// the vCPUs out. Called in management and in exits.
+    /// Instructions are little-endian. The store is a single one of 32 bits. After it: `DC CVAU` (or `DC CVAC` if a
+    /// vCPU may fetch with its MMU off), `DSB ISH`, `IC IALLUIS` (or `IC IVAU` where the instruction cache is
+    /// physically tagged), `DSB ISH` (ARM ARM B2.7.4.2). No vCPU executes the page during the call: the caller has
+    /// made it not executable and kicked the vCPUs out. Called in management and in exits.
     ///
     /// # Errors
     ///
@@ -106,12 +107,12 @@ pub trait GuestText {
 pub trait Stage2 {
     /// Makes `view` map the 4 KiB page at `page` to `backing`, with the rights `access`.
     ///
-    /// Splits a block if it has to. Replaces the entry with break-before-make, invalidates the TLBs of all CPUs for this
-    /// page under the VMID of the view (`TLBI IPAS2E1IS`, `DSB ISH`, `TLBI VMALLE1IS`, `DSB ISH`, with that `VTTBR_EL2` loaded for
-    /// the moment), and returns only when this is complete: no later fetch or access uses what was mapped before. A vCPU
-    /// that meets the entry in between faults and is to be resumed as if nothing had been. The change outlives whatever
-    /// else the hypervisor does with the page. [`Backing::Guest`] with what the view has normally ends it: [`PageAccess::All`], or
-    /// [`PageAccess::ReadWrite`] in [`View::Window`].
+    /// Splits a block if it has to. Replaces the entry with break-before-make, invalidates the TLBs of all CPUs for
+    /// this page under the VMID of the view (`TLBI IPAS2E1IS`, `DSB ISH`, `TLBI VMALLE1IS`, `DSB ISH`, with that
+    /// `VTTBR_EL2` loaded for the moment), and returns only when this is complete: no later fetch or access uses what
+    /// was mapped before. A vCPU that meets the entry in between faults and is to be resumed as if nothing had been.
+    /// The change outlives whatever else the hypervisor does with the page. [`Backing::Guest`] with what the view has
+    /// normally ends it: [`PageAccess::All`], or [`PageAccess::ReadWrite`] in [`View::Window`].
     ///
     /// Called in management and in exits, on any CPU, whether or not it has a vCPU of this VM loaded.
     ///
@@ -137,8 +138,8 @@ pub trait ShadowPages {
     /// [`Stage2Error`] if the guest has no page there or there is no memory left.
     fn create_shadow(&self, page: GuestPhys) -> Result<ShadowPage, Stage2Error>;
 
-    /// Stores the instruction `word` at byte `offset` (below 4096, a multiple of 4) of a copy, with the cache maintenance of
-    /// [`GuestText::write_text`]. No vCPU executes the copy. Called in management and in exits.
+    /// Stores the instruction `word` at byte `offset` (below 4096, a multiple of 4) of a copy, with the cache
+    /// maintenance of [`GuestText::write_text`]. No vCPU executes the copy. Called in management and in exits.
     fn write_shadow(&self, shadow: ShadowPage, offset: u32, word: u32);
 
     /// Returns the instruction at byte `offset` of a copy.
@@ -152,10 +153,11 @@ pub trait ShadowPages {
 pub trait KickVcpus {
     /// Returns when each vCPU that was in the guest at the time of the call has left it at least once.
     ///
-    /// It may have entered it again; entering is a context synchronisation. A vCPU that is not in the guest is not waited
-    /// for, whatever it does at EL2, so two CPUs that call this for each other's vCPUs at once both return. That takes one
-    /// flag and one counter per vCPU, and an interrupt to the CPUs of those that are in the guest; the store that
-    /// says "in the guest" is followed by a full barrier before the guest is entered. Called in management and in exits.
+    /// It may have entered it again; entering is a context synchronisation. A vCPU that is not in the guest is not
+    /// waited for, whatever it does at EL2, so two CPUs that call this for each other's vCPUs at once both return.
+    /// That takes one flag and one counter per vCPU, and an interrupt to the CPUs of those that are in the guest; the
+    /// store that says "in the guest" is followed by a full barrier before the guest is entered. Called in management
+    /// and in exits.
     fn kick_out(&self);
 }
 

@@ -1,9 +1,9 @@
 //! What a hypervisor offers so that its guests can be probed: small traits, one capability each.
 //!
-//! Two objects carry them. [`GuestMachine`] is one virtual machine, which probes keep for as long as they are attached.
-//! [`GuestVcpu`] is one vCPU that has left the guest and is still loaded on the executing CPU; it is borrowed for one call.
-//! Each has the capabilities that every hypervisor has as supertraits and hands out the others through a method that
-//! answers `None` unless the hypervisor says otherwise.
+//! Two objects carry them. [`GuestMachine`] is one virtual machine, which probes keep for as long as they are
+//! attached. [`GuestVcpu`] is one vCPU that has left the guest and is still loaded on the executing CPU; it is
+//! borrowed for one call. Each has the capabilities that every hypervisor has as supertraits and hands out the others
+//! through a method that answers `None` unless the hypervisor says otherwise.
 //!
 //! | trait | of | what for |
 //! |---|---|---|
@@ -23,13 +23,14 @@
 //!
 //! # Who calls when, with what locks
 //!
-//! *In an exit*, on the CPU on which the vCPU is loaded, with interrupts masked, `handle_exit` and `prepare_entry` call every
-//! trait of the vCPU, and of the VM all but the allocation of shadow pages. They may be called on several CPUs at once, for
-//! different vCPUs of one VM. So these functions must not allocate, log, wait for a lock that is held with
-//! interrupts open, or wait for a vCPU in any way other than [`KickVcpus::kick_out`]. They must not be hprobed.
+//! *In an exit*, on the CPU on which the vCPU is loaded, with interrupts masked, `handle_exit` and `prepare_entry`
+//! call every trait of the vCPU, and of the VM all but the allocation of shadow pages. They may be called on several
+//! CPUs at once, for different vCPUs of one VM. So these functions must not allocate, log, wait for a lock that is
+//! held with interrupts open, or wait for a vCPU in any way other than [`KickVcpus::kick_out`]. They must not be
+//! hprobed.
 //!
-//! *In management* (attaching, detaching, deferred work), from a task with interrupts open and no lock held that an exit may
-//! want, the traits of the VM are called, never those of a vCPU.
+//! *In management* (attaching, detaching, deferred work), from a task with interrupts open and no lock held that an
+//! exit may want, the traits of the VM are called, never those of a vCPU.
 
 mod capability;
 mod machine;

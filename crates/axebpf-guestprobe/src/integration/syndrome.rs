@@ -19,8 +19,8 @@ pub struct Syndrome {
 pub enum Outcome {
     /// It was theirs. The guest goes on as the vCPU's registers now say.
     Handled,
-    /// It is the hypervisor's, or the guest's: see [`deliver_brk`](crate::deliver_brk) for `BRK` and steps that come to EL2 only
-    /// because of `MDCR_EL2.TDE`.
+    /// It is the hypervisor's, or the guest's: see [`deliver_brk`](crate::deliver_brk) for `BRK` and steps that come
+    /// to EL2 only because of `MDCR_EL2.TDE`.
     NotOurs,
 }
 

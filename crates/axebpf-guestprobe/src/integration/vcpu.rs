@@ -35,11 +35,13 @@ pub trait VcpuRegisters {
     /// Returns which vCPU this is.
     fn name(&self) -> Vcpu;
 
-    /// Returns the general registers, the stack pointer that the interrupted code uses (`SP_EL0` or `SP_EL1`, by the low five bits of
-    /// its processor state), the address at which it goes on (`ELR_EL2`), and its processor state (`SPSR_EL2`).
+    /// Returns the general registers, the stack pointer that the interrupted code uses (`SP_EL0` or `SP_EL1`, by the
+    /// low five bits of its processor state), the address at which it goes on (`ELR_EL2`), and its processor state
+    /// (`SPSR_EL2`).
     fn regs(&self) -> PtRegs;
 
-    /// Makes the guest go on with `regs`. The processor state is written first: it decides which stack pointer is meant.
+    /// Makes the guest go on with `regs`. The processor state is written first: it decides which stack pointer is
+    /// meant.
     fn set_regs(&mut self, regs: &PtRegs);
 
     /// Returns where the guest goes on, which [`regs`](Self::regs) has too. Called for every entry.
@@ -63,9 +65,9 @@ pub trait VcpuRegisters {
 pub trait SingleStep {
     /// From the next entry on, has the guest execute one instruction and leave with exception class 0x32.
     ///
-    /// `MDCR_EL2.TDE` and `MDSCR_EL1.SS` are set and `SPSR_EL2.SS` is set at the next entry; the OS lock is clear. It stays so over
-    /// exits and entries until [`end_step`](Self::end_step): the processor clears `SPSR_EL2.SS` when it has executed the
-    /// instruction, and keeps it when the instruction has to be tried again.
+    /// `MDCR_EL2.TDE` and `MDSCR_EL1.SS` are set and `SPSR_EL2.SS` is set at the next entry; the OS lock is clear. It
+    /// stays so over exits and entries until [`end_step`](Self::end_step): the processor clears `SPSR_EL2.SS` when it
+    /// has executed the instruction, and keeps it when the instruction has to be tried again.
     fn begin_step(&mut self);
 
     /// Puts the state back that the guest had: its `MDSCR_EL1`, and `SPSR_EL2.SS` clear.
@@ -80,8 +82,8 @@ pub trait SwitchView {
 
 /// Keeps virtual interrupts from a vCPU.
 pub trait HoldInterrupts {
-    /// Makes the guest take no virtual interrupt from the next entry on, without it being visible to the guest: with a vGIC,
-    /// `ICH_HCR_EL2.En` is clear. None is lost.
+    /// Makes the guest take no virtual interrupt from the next entry on, without it being visible to the guest: with
+    /// a vGIC, `ICH_HCR_EL2.En` is clear. None is lost.
     fn hold_interrupts(&mut self);
 
     /// Ends [`hold_interrupts`](Self::hold_interrupts).
@@ -90,14 +92,15 @@ pub trait HoldInterrupts {
 
 /// Tells what a guest does with its own debug registers.
 pub trait GuestDebug {
-    /// Tells whether the guest's own `MDSCR_EL1` has `SS`, `KDE` or `MDE` set, so that the vCPU runs with its own debug registers
-    /// and without `MDCR_EL2.TDE`. Probes that need that bit are suspended on this vCPU for as long.
+    /// Tells whether the guest's own `MDSCR_EL1` has `SS`, `KDE` or `MDE` set, so that the vCPU runs with its own
+    /// debug registers and without `MDCR_EL2.TDE`. Probes that need that bit are suspended on this vCPU for as long.
     fn debugs_itself(&self) -> bool;
 }
 
 /// A vCPU that has left the guest and is still loaded on the executing CPU.
 ///
-/// What the methods hand out is what [`GuestMachine::vcpu_capabilities`](crate::GuestMachine::vcpu_capabilities) promised.
+/// What the methods hand out is what [`GuestMachine::vcpu_capabilities`](crate::GuestMachine::vcpu_capabilities)
+/// promised.
 pub trait GuestVcpu: VcpuRegisters {
     /// Returns the way to step it, if there is one.
     fn single_step(&mut self) -> Option<&mut dyn SingleStep> {

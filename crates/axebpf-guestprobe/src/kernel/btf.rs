@@ -52,8 +52,8 @@ fn starts_in(page: &[u8; 4096]) -> [Option<u16>; CANDIDATES] {
     starts
 }
 
-/// Returns the length of the type information at `at`, if its header is what Linux's builds write: first types, then strings,
-/// right behind the header.
+/// Returns the length of the type information at `at`, if its header is what Linux's builds write: first types, then
+/// strings, right behind the header.
 fn length_at<M: GuestMemory + ?Sized>(window: &mut Window<'_, M>, at: u64) -> Option<u64> {
     let mut fields = [0; 5];
     for (index, field) in (1..).zip(&mut fields) {

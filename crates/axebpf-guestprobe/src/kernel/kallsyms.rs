@@ -1,8 +1,8 @@
 //! Finding the compressed symbol tables of a kernel (`scripts/kallsyms.c` of Linux).
 //!
-//! Up to Linux 6.3 their order is: offsets, base, number, names, markers, (from 6.2 on: order by name,) tokens, index of
-//! tokens. Later it is: number, names, markers, tokens, index of tokens, offsets, base, order by name. Each starts at a
-//! multiple of 8.
+//! Up to Linux 6.3 their order is: offsets, base, number, names, markers, (from 6.2 on: order by name,) tokens, index
+//! of tokens. Later it is: number, names, markers, tokens, index of tokens, offsets, base, order by name. Each starts
+//! at a multiple of 8.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -78,8 +78,8 @@ fn find_names<M: GuestMemory + ?Sized>(
     None
 }
 
-/// Returns the length of the names at `start`, if there are `count` of them, with markers that agree and with the tokens behind
-/// them.
+/// Returns the length of the names at `start`, if there are `count` of them, with markers that agree and with the
+/// tokens behind them.
 fn names_at<M: GuestMemory + ?Sized>(
     window: &mut Window<'_, M>,
     start: u64,

@@ -75,8 +75,8 @@ pub enum KernelScanError {
 
 /// A search for what a Linux kernel knows of itself in the physical memory of a guest.
 ///
-/// Nothing that is found is trusted: each search reads every byte of its range a bounded number of times, whatever is there. It
-/// allocates and takes long (tens of megabytes are read), so it belongs into management.
+/// Nothing that is found is trusted: each search reads every byte of its range a bounded number of times, whatever is
+/// there. It allocates and takes long (tens of megabytes are read), so it belongs into management.
 #[derive(Clone, Debug)]
 pub struct KernelScan<'a, M: ?Sized> {
     memory: &'a M,
@@ -105,8 +105,8 @@ impl<'a, M: GuestMemory + ?Sized> KernelScan<'a, M> {
         })
     }
 
-    /// Searches up to 64 MiB in both directions from where the kernel's text has `at`, such as `VBAR_EL1`: a kernel image is in one
-    /// piece in physical memory.
+    /// Searches up to 64 MiB in both directions from where the kernel's text has `at`, such as `VBAR_EL1`: a kernel
+    /// image is in one piece in physical memory.
     ///
     /// # Errors
     ///
@@ -118,8 +118,8 @@ impl<'a, M: GuestMemory + ?Sized> KernelScan<'a, M> {
         Self::new(memory, GuestPhys::new(start)..GuestPhys::new(end))
     }
 
-    /// Finds and copies the kernel's own compressed symbol tables (`kallsyms`), in the orders in which Linux 5.x, 6.x up to 6.3, and
-    /// later ones have them.
+    /// Finds and copies the kernel's own compressed symbol tables (`kallsyms`), in the orders in which Linux 5.x, 6.x
+    /// up to 6.3, and later ones have them.
     ///
     /// [`CompressedSymbols::base`] is what the kernel has there: where it runs, once it has relocated itself; often 0
     /// before. Kernels without `CONFIG_KALLSYMS_BASE_RELATIVE` are not known here.

@@ -49,8 +49,8 @@ pub(super) fn find<M: GuestMemory + ?Sized>(
     None
 }
 
-/// Returns where in a page two neighbouring digits are, each with a zero behind it. Looks at one place in 16, because the
-/// ten of them cover at least one wherever they are.
+/// Returns where in a page two neighbouring digits are, each with a zero behind it. Looks at one place in 16, because
+/// the ten of them cover at least one wherever they are.
 fn hints_in(page: &[u8; 4096]) -> Vec<u16> {
     let is_digit = |byte: u8| byte.is_ascii_digit();
     page.chunks_exact(16)

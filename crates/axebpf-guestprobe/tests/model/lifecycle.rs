@@ -121,6 +121,31 @@ fn links_outlive_a_restart_of_the_guest() {
     }
 }
 
+#[test]
+fn pages_of_all_modes_lie_side_by_side() {
+    // Each function returns to, or calls, one in a page of another mode.
+    for (mode, other) in MODES
+        .iter()
+        .flat_map(|mode| MODES.map(|other| (*mode, other)))
+    {
+        let model = Model::new(2, 13, 3);
+        load(&model, 2);
+        let (callee, _) = attach(&model, MIX, ProbeKind::Entry, mode).unwrap();
+        let (caller, _) = attach(&model, MAIN + 4, ProbeKind::Entry, other).unwrap();
+        let before = executed(&model, 2, MAIN + 4);
+        model.run();
+        assert_eq!(results(&model, 2), expected(2), "{mode} {other}");
+        let times = executed(&model, 2, MAIN + 4) - before;
+        assert!(times > 100);
+        if other != ProbeMode::Stage2Fault {
+            assert_eq!(model.probes.counts(caller).unwrap().hits, times);
+        }
+        model.probes.detach(callee).unwrap();
+        model.probes.detach(caller).unwrap();
+        assert!(model.is_clean());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 

@@ -1,7 +1,7 @@
 //! Probes in a simulated guest: several vCPUs that execute A64 instructions out of memory behind a model of stage 2.
 //!
-//! The model is as unkind as the architecture allows: a vCPU executes instructions that it has fetched before for as long as
-//! it has not left the guest, and the others run at every step that management takes.
+//! The model is as unkind as the architecture allows: a vCPU executes instructions that it has fetched before for as
+//! long as it has not left the guest, and the others run at every step that management takes.
 
 mod asm;
 mod assorted;

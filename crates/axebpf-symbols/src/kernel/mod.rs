@@ -17,8 +17,9 @@ use tables::Tokens;
 /// The symbols of a Linux kernel.
 ///
 /// They come from text ([`from_text`](Self::from_text)) or from the kernel's own compressed tables
-/// ([`from_compressed`](Self::from_compressed)). Names stay compressed, so 100,000 symbols take about two megabytes. Looking up an
-/// address is a search by halves; looking up a name goes through all of them. Nothing here is for a probe hit.
+/// ([`from_compressed`](Self::from_compressed)). Names stay compressed, so 100,000 symbols take about two megabytes.
+/// Looking up an address is a search by halves; looking up a name goes through all of them. Nothing here is for a
+/// probe hit.
 ///
 /// # Examples
 ///
@@ -181,8 +182,8 @@ impl KernelSymbols {
         self.addresses.get(next).map_or(0, |next| next - address)
     }
 
-    /// Finds the symbol in which `address` lies: the last one that does not start behind it. Of several that start there it is
-    /// the first of the kind that `nm` shows as global, or the first.
+    /// Finds the symbol in which `address` lies: the last one that does not start behind it. Of several that start
+    /// there it is the first of the kind that `nm` shows as global, or the first.
     #[must_use]
     pub fn lookup_address(&self, address: u64) -> Option<KernelLocation<'_>> {
         let after = self.addresses.partition_point(|&start| start <= address);

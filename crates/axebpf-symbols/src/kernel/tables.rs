@@ -66,7 +66,8 @@ impl Tokens {
     }
 }
 
-/// Returns how many tokens `record` has, and how many bytes say so: one, or two from Linux 6.1 on if the highest bit is set.
+/// Returns how many tokens `record` has, and how many bytes say so: one, or two from Linux 6.1 on if the highest bit
+/// is set.
 pub(super) fn length(record: &[u8]) -> Option<(usize, usize)> {
     let low = usize::from(*record.first()?);
     if low & 0x80 == 0 {
@@ -115,23 +116,11 @@ impl KernelSymbols {
         let mut start = 0;
         let mut expanded = Vec::new();
         for (index, &offset) in offsets.iter().enumerate() {
-            let truncated = KernelSymbolError::Truncated {
-                what: "name",
-                index,
-            };
-            let record = names.get(start..).ok_or(truncated.clone())?;
             expanded.clear();
-            let (len, header) = length(record).ok_or(truncated.clone())?;
-            tokens.expand(record, &mut expanded).ok_or(truncated)?;
-            if expanded.is_empty() || expanded.len() > MAX_NAME {
-                return Err(KernelSymbolError::BadName {
-                    index,
-                    len: expanded.len() + 1,
-                    limit: MAX_NAME,
-                });
-            }
+            let record = names.get(start..).unwrap_or_default();
+            let len = checked(record, index, &tokens, &mut expanded)?;
             order.push((base.wrapping_add(u64::from(offset)), start as u32));
-            start += header + len;
+            start += len;
         }
         // They are in order already, except in a kernel that means harm or wraps around.
         order.sort_by_key(|&(address, _)| address);
@@ -143,4 +132,27 @@ impl KernelSymbols {
             ..Self::default()
         })
     }
+}
+
+/// Checks the record of symbol `index`, and returns how many bytes it has.
+fn checked(
+    record: &[u8],
+    index: usize,
+    tokens: &Tokens,
+    name: &mut Vec<u8>,
+) -> Result<usize, KernelSymbolError> {
+    let truncated = KernelSymbolError::Truncated {
+        what: "name",
+        index,
+    };
+    let (len, header) = length(record).ok_or(truncated.clone())?;
+    tokens.expand(record, name).ok_or(truncated)?;
+    if name.is_empty() || name.len() > MAX_NAME {
+        return Err(KernelSymbolError::BadName {
+            index,
+            len: name.len() + 1,
+            limit: MAX_NAME,
+        });
+    }
+    Ok(header + len)
 }

@@ -49,8 +49,8 @@ pub(super) fn limit(what: &'static str, len: usize, limit: usize) -> Result<(), 
 }
 
 impl KernelSymbols {
-    /// Reads the text of `/proc/kallsyms` or of a `System.map`: lines of address, type and name, with the module in brackets
-    /// behind it. The order does not matter; empty lines are skipped.
+    /// Reads the text of `/proc/kallsyms` or of a `System.map`: lines of address, type and name, with the module in
+    /// brackets behind it. The order does not matter; empty lines are skipped.
     ///
     /// Absolute symbols (`A`, `a`) are left out: on arm64 they are sizes and the like, not places.
     ///

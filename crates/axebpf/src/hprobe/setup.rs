@@ -163,7 +163,7 @@ impl HprobeSetup {
             match reach {
                 Reach::Alone => {
                     for symbol in functions {
-                        blacklist.protect(range(&symbol), why)?;
+                        blacklist.protect(self.range(&symbol), why)?;
                     }
                 }
                 Reach::WithCallees => {
@@ -187,11 +187,35 @@ impl HprobeSetup {
         Ok(ends)
     }
 
-    /// Returns the function around an address, unless it is where a search ends.
+    /// Returns the function around an address, unless it is where a search ends. Where there is none that is known, it
+    /// is one that starts there.
     fn function_at(&self, at: HostVirt, ends: &[u64]) -> Option<Range<HostVirt>> {
-        let symbol = self.symbols.lookup_address(at.get())?.symbol;
-        let is_end = ends.binary_search(&symbol.address()).is_ok();
-        (symbol.is_code() && !is_end && self.text.contains(&at)).then(|| range(&symbol))
+        if !self.text.contains(&at) {
+            return None;
+        }
+        let Some(location) = self.symbols.lookup_address(at.get()) else {
+            return Some(at..self.next_symbol(at));
+        };
+        let is_end = ends.binary_search(&location.symbol.address()).is_ok();
+        (location.symbol.is_code() && !is_end).then(|| self.range(&location.symbol))
+    }
+
+    /// Returns where a function is. One of unknown size, as assembly often is, goes on to the next symbol.
+    fn range(&self, symbol: &Symbol<'_>) -> Range<HostVirt> {
+        let start = HostVirt::new(symbol.address());
+        match symbol.size() {
+            0 => start..self.next_symbol(start),
+            size => start..HostVirt::new(symbol.address().saturating_add(size)),
+        }
+    }
+
+    /// Returns where the first symbol behind `at` is, or the text ends. That is at least one instruction further.
+    fn next_symbol(&self, at: HostVirt) -> HostVirt {
+        let addresses = self.symbols.iter().map(|symbol| symbol.address());
+        let mut behind = addresses.filter(|&address| address > at.get());
+        let next = behind.next().map_or(self.text.end, HostVirt::new);
+        let least = HostVirt::new(at.get().saturating_add(4));
+        next.min(self.text.end).max(least)
     }
 }
 
@@ -202,8 +226,35 @@ fn compile(glob: &str) -> Result<Glob, Error> {
     })
 }
 
-/// Returns where a function is: at least one instruction.
-fn range(symbol: &Symbol<'_>) -> Range<HostVirt> {
-    let (start, size) = (symbol.address(), symbol.size().max(4));
-    HostVirt::new(start)..HostVirt::new(start.saturating_add(size))
+#[cfg(test)]
+mod tests {
+    use axebpf_symbols::{Encoder, Slide};
+
+    use super::*;
+
+    #[test]
+    fn functions_without_a_size_or_a_symbol_are_closed_up_to_the_next_symbol() {
+        let mut encoder = Encoder::new();
+        for (name, address, size) in [
+            ("sized", 0x1000, 16),
+            ("assembly", 0x1020, 0),
+            ("last", 0x1080, 0),
+            ("elsewhere", 0x3000, 0),
+        ] {
+            encoder.push(name, address, size, 't').unwrap();
+        }
+        let blob = encoder.finish().unwrap().leak();
+        let table = SymbolTable::from_blob(blob, Slide::ZERO).unwrap();
+        let text = HostVirt::new(0x1000)..HostVirt::new(0x2000);
+        let setup = HprobeSetup::new(alloc::boxed::Box::leak(table.into()), text);
+        let closed = |at| setup.function_at(HostVirt::new(at), &[0x1000]);
+        let range = |start, end| Some(HostVirt::new(start)..HostVirt::new(end));
+        assert_eq!(closed(0x1008), None, "a search ends there");
+        assert_eq!(closed(0x1010), range(0x1010, 0x1020));
+        assert_eq!(closed(0x1020), range(0x1020, 0x1080));
+        assert_eq!(closed(0x1080), range(0x1080, 0x2000));
+        assert_eq!(closed(0x3000), None, "that is no text");
+        let elsewhere = setup.symbols.lookup_name("elsewhere").unwrap();
+        assert_eq!(Some(setup.range(&elsewhere)), range(0x3000, 0x3004));
+    }
 }

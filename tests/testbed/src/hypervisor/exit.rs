@@ -75,6 +75,9 @@ impl Exit {
 }
 
 /// Handles `exit` of `vcpu`.
+///
+/// Not inlined, so that there is a function to probe.
+#[inline(never)]
 pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, exit: Exit) {
     let esr = match exit {
         // `Vcpu::run` has handled these already.

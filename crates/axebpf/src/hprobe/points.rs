@@ -135,7 +135,9 @@ fn place(wanted: &Wanted<'_>, function: u64, offset: u64) -> Result<ProbePoint, 
 }
 
 fn check_offset(symbol: &Symbol<'_>, wanted: &Wanted<'_>) -> Result<(), Error> {
-    if wanted.offset != 0 && wanted.offset >= symbol.size() {
+    // Assembly may not say how long it is.
+    let is_known = symbol.size() != 0;
+    if is_known && wanted.offset != 0 && wanted.offset >= symbol.size() {
         return Err(Error::OutsideFunction {
             name: wanted.symbol.into(),
             offset: wanted.offset,

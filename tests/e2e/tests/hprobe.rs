@@ -1,0 +1,91 @@
+//! Probes on every function of the hypervisor, while its guest runs.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use axebpf_e2e::{Machine, Options, image_path};
+
+/// Returns the checks that the guest has made, and those that went wrong.
+fn checks(machine: &mut Machine) -> Result<[u64; 2]> {
+    let list = machine.command("vm list")?;
+    let numbers = list.lines().find_map(|line| {
+        let mut words = line.split_whitespace().rev();
+        let wrong = words.next()?.parse().ok()?;
+        Some([words.next()?.parse().ok()?, wrong])
+    });
+    numbers.with_context(|| format!("no VM in\n{list}"))
+}
+
+/// Waits until the guest has made some more checks.
+fn guest_goes_on(machine: &mut Machine) -> Result<()> {
+    const MORE: u64 = 20;
+    let [before, _] = checks(machine)?;
+    for _ in 0..60 {
+        std::thread::sleep(Duration::from_millis(500));
+        let [now, wrong] = checks(machine)?;
+        ensure!(wrong == 0, "{wrong} checks of the guest went wrong");
+        if now >= before + MORE {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the guest stands still at {before} checks")
+}
+
+/// Probes all functions at once, with a program that counts their calls in a map.
+fn all_at_once(cpus: u32) -> Result<()> {
+    let options = Options {
+        cpus,
+        ..Options::default()
+    };
+    let mut machine = Machine::boot(&image_path()?, &options)?;
+    machine.command("prog load func_count")?;
+    machine.command("prog load exit_count --attach")?;
+    for _ in 0..2 {
+        let attached = machine.command("link attach func_count hprobe:* --limit 100000")?;
+        ensure!(attached.contains("left out"), "{attached}");
+        guest_goes_on(&mut machine)?;
+        let exits = machine.command("link list")?;
+        ensure!(exits.contains("exit_count"), "{exits}");
+        let detached = machine.command("link detach func_count")?;
+        ensure!(detached.contains(" 0 errors"), "{detached}");
+        guest_goes_on(&mut machine)?;
+    }
+    let listed = machine.command("hprobe list")?;
+    ensure!(listed.contains("nothing is probed"), "{listed}");
+    // What was counted is what the guest did: each exit that the tracepoint saw went to the handler.
+    let counted = machine.command("map dump calls --key sym --count 5000")?;
+    ensure!(counted.contains("exit::handle"), "{counted}");
+    machine.shut_down()
+}
+
+#[test]
+fn all_functions_at_once_on_two_cpus() -> Result<()> {
+    all_at_once(2)
+}
+
+#[test]
+fn all_functions_at_once_on_four_cpus() -> Result<()> {
+    all_at_once(4)
+}
+
+#[test]
+fn what_is_entered_returns() -> Result<()> {
+    let mut machine = Machine::boot(&image_path()?, &Options::default())?;
+    machine.command("prog load func_count")?;
+    machine.command("prog load func_latency")?;
+    machine.command("link attach func_count hprobe:*::exit::handle")?;
+    machine.command("link attach func_latency hretprobe:*::exit::handle")?;
+    guest_goes_on(&mut machine)?;
+    let detached = machine.command("link detach all")?;
+    let runs: Vec<u64> = detached
+        .lines()
+        .filter_map(|line| line.split(": ").nth(1)?.split(' ').next()?.parse().ok())
+        .collect();
+    let [entries, returns] = runs[..] else {
+        anyhow::bail!("not two links in\n{detached}");
+    };
+    // The guest goes on between the commands that attach and detach, so the two are not the same.
+    let apart = entries.abs_diff(returns);
+    ensure!(entries > 20 && apart <= entries / 2, "{detached}");
+    machine.shut_down()
+}

@@ -243,6 +243,6 @@ fn range(text: &str) -> Option<Range<u64>> {
 
 /// Tells whether a VM can have its memory at `range`.
 fn is_memory(range: &Range<u64>) -> bool {
-    let aligned = range.start % 4096 == 0 && range.end % 4096 == 0;
+    let aligned = range.start.is_multiple_of(4096) && range.end.is_multiple_of(4096);
     aligned && range.start >= MEMORY.start && range.end <= MEMORY.end
 }

@@ -239,15 +239,14 @@ unsafe fn read_volatile(from: u64, bytes: &mut [u8]) {
     while done < bytes.len() {
         let at = from + done as u64;
         let size = unit(at, bytes.len() - done);
-        // SAFETY: the address is aligned for the size, and the caller says that the memory is there.
-        let value = unsafe {
-            match size {
-                8 => (at as *const u64).read_volatile(),
-                4 => (at as *const u32).read_volatile().into(),
-                2 => (at as *const u16).read_volatile().into(),
-                _ => (at as *const u8).read_volatile().into(),
-            }
+        let load = match size {
+            8 => load::<u64>,
+            4 => load::<u32>,
+            2 => load::<u16>,
+            _ => load::<u8>,
         };
+        // SAFETY: the address is aligned for the size, and the caller says that the memory is there.
+        let value: u64 = unsafe { load(at) };
         bytes[done..done + size].copy_from_slice(&value.to_le_bytes()[..size]);
         done += size;
     }
@@ -263,19 +262,45 @@ unsafe fn write_volatile(to: u64, bytes: &[u8]) {
     while done < bytes.len() {
         let at = to + done as u64;
         let size = unit(at, bytes.len() - done);
+        let store = match size {
+            8 => store::<8>,
+            4 => store::<4>,
+            2 => store::<2>,
+            _ => store::<1>,
+        };
         let mut word = [0; 8];
         word[..size].copy_from_slice(&bytes[done..done + size]);
-        let value = u64::from_le_bytes(word);
-        // SAFETY: the address is aligned for the size, and the caller says that the memory is there.
-        unsafe {
-            match size {
-                8 => (at as *mut u64).write_volatile(value),
-                4 => (at as *mut u32).write_volatile(value as u32),
-                2 => (at as *mut u16).write_volatile(value as u16),
-                _ => (at as *mut u8).write_volatile(value as u8),
-            }
-        }
+        // SAFETY: the address is aligned for the size, and the caller says that the memory is there and nobody's.
+        unsafe { store(at, u64::from_le_bytes(word)) };
         done += size;
+    }
+}
+
+/// Reads a `T` at once.
+///
+/// # Safety
+///
+/// There is memory at `at`, which is aligned for a `T`.
+unsafe fn load<T: Copy + Into<u64>>(at: u64) -> u64 {
+    // SAFETY: the caller says so, and any bytes make a `T`, which is an unsigned number.
+    unsafe { (at as *const T).read_volatile() }.into()
+}
+
+/// Writes the low `SIZE` bytes of `value` at once.
+///
+/// # Safety
+///
+/// There is memory at `at`, which is aligned for so many bytes, and nothing of EL2 relies on what is in it.
+unsafe fn store<const SIZE: usize>(at: u64, value: u64) {
+    match SIZE {
+        // SAFETY: the caller says so.
+        8 => unsafe { (at as *mut u64).write_volatile(value) },
+        // SAFETY: as above.
+        4 => unsafe { (at as *mut u32).write_volatile(value as u32) },
+        // SAFETY: as above.
+        2 => unsafe { (at as *mut u16).write_volatile(value as u16) },
+        // SAFETY: as above.
+        _ => unsafe { (at as *mut u8).write_volatile(value as u8) },
     }
 }
 

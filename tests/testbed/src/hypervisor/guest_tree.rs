@@ -68,7 +68,11 @@ impl Description<'_> {
     fn memory(&self) -> DeviceTreeNode {
         let mut node = new_node(format!("memory@{:x}", self.memory.start));
         put(&mut node, "device_type", "memory");
-        put(&mut node, "reg", places(&[self.memory.clone()]));
+        put(
+            &mut node,
+            "reg",
+            places(core::slice::from_ref(&self.memory)),
+        );
         node
     }
 

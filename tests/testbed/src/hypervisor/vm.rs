@@ -225,7 +225,13 @@ impl Vm {
             });
         }
         self.reset_devices();
-        let started = vm_boot::load(self).and_then(|first| {
+        // What is loaded has no traps in it, and goes where the guest's own pages are.
+        let loaded = self
+            .probes
+            .disarm_all()
+            .map_err(VmError::from)
+            .and_then(|()| vm_boot::load(self));
+        let started = loaded.and_then(|first| {
             trace!(vmm::vm_boot {
                 vm_id: self.id.get(),
                 vcpus: self.config.vcpus,
@@ -265,6 +271,7 @@ impl Vm {
         }
         // SAFETY: the vCPU has just been claimed, and its task is made below.
         unsafe { vcpu.reset(entry, context) };
+        self.probes.reset_vcpu(vcpu.id());
         let body = {
             let vcpu = vcpu.clone();
             Box::new(move || run_vcpu(&vm, &vcpu))

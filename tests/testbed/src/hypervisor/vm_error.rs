@@ -1,6 +1,7 @@
 //! What can go wrong with a VM.
 
 use axebpf::platform::{GuestPhys, VcpuId, VmId};
+use axebpf::probe::kprobe::GuestProbeError;
 use thiserror::Error;
 
 use super::{config::ConfigError, stage2::Stage2Error, vm_state::VmState};
@@ -65,6 +66,9 @@ pub(crate) enum VmError {
     /// There is no memory left for a page of the VM.
     #[error(transparent)]
     Stage2(#[from] Stage2Error),
+    /// The probes of the VM's last guest cannot be taken out.
+    #[error(transparent)]
+    Probe(#[from] GuestProbeError),
     /// No kernel was loaded beside the hypervisor.
     #[error("no kernel was loaded beside the hypervisor; `cargo xtask linux` does that")]
     NoKernel,

@@ -100,14 +100,20 @@ fn who_looks_from_outside_sees_whole_calls() {
             let table = table.clone();
             thread::spawn(move || {
                 become_cpu(1);
-                // The same slot and the same stack pointer again and again.
+                // The same slot and the same stack pointer again and again, with no other fence in between.
+                let guard = enter().unwrap();
                 for n in 0..2 {
-                    claim(&table, call(SECOND_STACK, n)).unwrap();
+                    table.claim(&guard, call(SECOND_STACK, n)).unwrap();
                     assert_eq!(table.take(SECOND_STACK), Some(call(SECOND_STACK, n)));
                 }
             })
         };
-        table.iter().for_each(|seen| assert_consistent(&seen));
+        // A thread of its own: loom lets nothing come before what the first thread does once the others are spawned and it
+        // has not written anything.
+        let onlooker = thread::spawn(move || {
+            table.iter().for_each(|seen| assert_consistent(&seen));
+        });
+        onlooker.join().unwrap();
         other.join().unwrap();
     });
 }
@@ -135,10 +141,16 @@ fn a_call_is_taken_out_once() {
                 });
             })
         };
-        if let Some(taken) = table.take(FIRST_STACK) {
-            assert_eq!(taken, call(FIRST_STACK, 1));
-            finish(&active, &finished);
-        }
+        let returning = {
+            let (table, active, finished) = (table.clone(), active.clone(), finished.clone());
+            thread::spawn(move || {
+                if let Some(taken) = table.take(FIRST_STACK) {
+                    assert_eq!(taken, call(FIRST_STACK, 1));
+                    finish(&active, &finished);
+                }
+            })
+        };
+        returning.join().unwrap();
         other.join().unwrap();
         assert_eq!(finished.load(Ordering::Relaxed), 1);
         assert_eq!(active.active(), 0);
@@ -158,10 +170,13 @@ fn a_stack_is_forgotten_while_others_run() {
             })
         };
         let stack = HostVirt::new(FIRST_STACK - 1)..HostVirt::new(FIRST_STACK);
-        let dropped = table.forget_stack(&stack, |dropped| {
-            assert_eq!(dropped, call(FIRST_STACK, 1));
+        let forgetting = thread::spawn(move || {
+            let dropped = table.forget_stack(&stack, |dropped| {
+                assert_eq!(dropped, call(FIRST_STACK, 1));
+            });
+            assert_eq!(dropped, 1);
         });
-        assert_eq!(dropped, 1);
+        forgetting.join().unwrap();
         other.join().unwrap();
     });
 }

@@ -3,7 +3,7 @@
 mod nightly;
 mod stage;
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
 
@@ -12,6 +12,7 @@ use crate::{
     a64::{self, Extent},
     build_image, build_programs,
     features::{ADAPTERS, FACADE, HOST},
+    linux,
     process::say,
     tools::{self, Tool},
     workspace,
@@ -153,14 +154,39 @@ fn el2(stages: &mut Vec<Stage>, programs: Programs) -> Result<()> {
             return Ok(());
         }
     };
+    stages.push(Stage::run(
+        "hypervisor at EL2 under QEMU",
+        &mut on_target(&image),
+    ));
+    stages.push(linux(&image));
+    Ok(())
+}
+
+/// Runs the tests with a Linux guest, where Debian's packages can be had.
+fn linux(image: &Path) -> Stage {
+    const NAME: &str = "Linux as a guest, and probes on it";
+    if let Err(error) = linux::fetch() {
+        return Stage::not_run(NAME, &format!("{error:#}").replace('\n', " "));
+    }
+    let files = match linux::prepare() {
+        Ok(files) => files,
+        Err(error) => return Stage::call(NAME, || Err(error)),
+    };
+    let mut tests = on_target(image);
+    tests.args(["--test", "linux", "--run-ignored", "only"]);
+    tests.env("AXEBPF_LINUX", files.folder());
+    Stage::run(NAME, &mut tests)
+}
+
+/// Returns the command that runs the tests under QEMU.
+fn on_target(image: &Path) -> Command {
     let mut tests = cargo("nextest");
     tests
         .args(["run", "-p", "axebpf-e2e", "--no-fail-fast"])
         .env("AXEBPF_IMAGE", image);
     // What failed stands in the machine's transcript, not in a backtrace of the test.
     tests.env("RUST_BACKTRACE", "0");
-    stages.push(Stage::run("hypervisor at EL2 under QEMU", &mut tests));
-    Ok(())
+    tests
 }
 
 fn cargo(subcommand: &str) -> Command {

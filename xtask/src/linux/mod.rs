@@ -6,6 +6,7 @@ mod packages;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+
 use axebpf_e2e::{Linux, Options, Start};
 
 use crate::{
@@ -65,6 +66,13 @@ pub(crate) struct Files {
     pub(crate) initrd: PathBuf,
 }
 
+impl Files {
+    /// Returns the folder in which both of them lie.
+    pub(crate) fn folder(&self) -> &Path {
+        self.initrd.parent().unwrap_or(Path::new("."))
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
     let own = Files {
         kernel: args.kernel.clone().unwrap_or_default(),
@@ -122,16 +130,25 @@ fn boot(image: &Path, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Fetches the kernel and makes the first file system, as far as they are not there.
+/// Fetches Debian's packages, as far as they are not there.
+///
+/// # Errors
+///
+/// When they cannot be had.
+pub(crate) fn fetch() -> Result<packages::Debian> {
+    packages::fetch(&folder()).context(
+        "without Debian's packages, give `--kernel` an arm64 Image and `--initrd` a file system with an init",
+    )
+}
+
+/// Fetches the kernel, as far as it is not there, and makes the first file system.
 ///
 /// # Errors
 ///
 /// When the packages cannot be fetched or the workload cannot be compiled.
 pub(crate) fn prepare() -> Result<Files> {
     let folder = folder();
-    let debian = packages::fetch(&folder).context(
-        "without Debian's packages, give `--kernel` an arm64 Image and `--initrd` a file system with an init",
-    )?;
+    let debian = fetch()?;
     tools::ensure(&[Tool::Clang, Tool::Lld])?;
     let initrd = initramfs::make(&folder, debian.busybox.as_deref())?;
     Ok(Files {

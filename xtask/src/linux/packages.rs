@@ -17,7 +17,7 @@ const KERNEL_PREFIX: &str = "linux-image-";
 const BUSYBOX: &str = "busybox-static";
 
 /// What was fetched.
-pub(super) struct Debian {
+pub(crate) struct Debian {
     /// The kernel's image.
     pub(super) kernel: PathBuf,
     /// A program with a shell in it, statically linked.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axebpf_hprobe::native::{PtRegs, attach, list};
-use axebpf_hprobe::{HprobeHandler, HprobeHit, LinkOptions, ProbePoint};
+use axebpf_hprobe::native::{PtRegs, attach, handle_break, handle_fault, list};
+use axebpf_hprobe::{Break, HprobeHandler, HprobeHit, LinkOptions, ProbePoint};
 
-use crate::code::{self, INSTRUCTIONS, address, native_counted, native_load};
+use crate::code::{self, INSTRUCTIONS, address, native_counted, native_load, native_refused};
 use crate::process::{FAULT_PC, FAULTS, alone};
 use crate::{Ignore, Recorder};
 
@@ -134,4 +134,65 @@ fn a_fault_is_one_of_the_instruction_in_its_place() {
     assert_eq!(FAULT_PC.load(Ordering::Relaxed), function.get());
     // It is executed twice, and so is its probe.
     assert_eq!((link.hits(), link.missed()), (2, 0));
+}
+
+/// The interrupt flag, and a flag that means nothing here.
+const IF: u64 = 1 << 9;
+const OTHER: u64 = 1;
+
+/// The registers after a breakpoint at `at`.
+fn trapped(at: u64, rflags: u64) -> PtRegs {
+    PtRegs {
+        rip: at + 1,
+        rflags,
+        rbx: 7,
+        ..PtRegs::default()
+    }
+}
+
+/// What a hypervisor's trap handler sees, without a trap.
+#[test]
+fn interrupts_stay_masked_until_the_instruction_has_been_executed() {
+    let _alone = alone();
+    let at = address!(native_counted).get() + 1;
+    let point = code::at(address!(native_counted), 1).unwrap();
+    let link = attach(&[point], Arc::new(Ignore), LinkOptions::default()).unwrap();
+    for flags in [OTHER | IF, OTHER] {
+        let mut regs = trapped(at, flags);
+        assert_eq!(handle_break(&mut regs), Break::Handled);
+        assert_eq!(regs.rflags, OTHER);
+        let slot = regs.rip;
+        assert_eq!(regs, trapped(slot - 1, OTHER));
+        // `mov rbx, rsi` has three bytes.
+        let mut regs = trapped(slot + 3, regs.rflags);
+        assert_eq!(handle_break(&mut regs), Break::Handled);
+        assert_eq!(regs, trapped(at + 2, flags));
+        // That was the end of it.
+        let mut regs = trapped(slot + 3, OTHER);
+        assert_eq!(handle_break(&mut regs), Break::NotOurs);
+
+        let mut regs = trapped(at, flags);
+        assert_eq!(handle_break(&mut regs), Break::Handled);
+        handle_fault(&mut regs);
+        assert_eq!(regs, trapped(at - 1, flags));
+        handle_fault(&mut regs);
+        assert_eq!(regs, trapped(at - 1, flags));
+    }
+    assert_eq!((link.hits(), link.missed()), (4, 0));
+}
+
+#[test]
+fn breakpoints_of_others_are_passed_on_and_stale_ones_retried() {
+    let _alone = alone();
+    // The first instruction was a breakpoint when the trap was taken, and is not any more.
+    let at = address!(native_counted).get();
+    let mut regs = trapped(at, IF);
+    assert_eq!(handle_break(&mut regs), Break::Handled);
+    assert_eq!(regs, trapped(at - 1, IF));
+    // The breakpoint among the instructions that cannot be probed, and nothing that could be read.
+    for at in [address!(native_refused).get() + 20, 0x1000] {
+        let mut regs = trapped(at, IF);
+        assert_eq!(handle_break(&mut regs), Break::NotOurs);
+        assert_eq!(regs, trapped(at, IF));
+    }
 }

@@ -12,7 +12,7 @@ use crate::code::{self, INSTRUCTIONS, address, native_stressed};
 use crate::process::{alone, start};
 
 const THREADS: u64 = 4;
-const ROUNDS: u64 = 150;
+const ROUNDS: u64 = 60;
 
 /// Calls the function until `stop`, and returns how often.
 fn hammer(calls: &AtomicU64, stop: &AtomicBool) -> u64 {

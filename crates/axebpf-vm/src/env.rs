@@ -3,13 +3,15 @@
 use core::fmt;
 
 use crate::call_stack::CallStack;
+use crate::guest::GuestTask;
 use crate::printk::PrintkSink;
 
 /// What a run gets from whoever starts it, besides its context.
 ///
 /// What each kind of probe gives: all of them the cookie and where messages go; `hprobe`, `hretprobe`, `kprobe` and
 /// `kretprobe` the function that they are in, which `get_func_ip` returns; the return probes how long the call took;
-/// tracepoints, `hprobe` and `hretprobe` the stack of the hypervisor. What is not given, helpers answer as Linux does where there is none.
+/// tracepoints, `hprobe` and `hretprobe` the stack of the hypervisor; `kprobe` and `kretprobe` the guest, and its stack.
+/// What is not given, helpers answer as Linux does where there is none.
 ///
 /// # Examples
 ///
@@ -26,6 +28,7 @@ pub struct RunEnv<'e> {
     function: Option<u64>,
     call_time_ns: Option<u64>,
     stack: Option<&'e dyn CallStack>,
+    guest: Option<&'e dyn GuestTask>,
 }
 
 impl<'e> RunEnv<'e> {
@@ -38,6 +41,7 @@ impl<'e> RunEnv<'e> {
             function: None,
             call_time_ns: None,
             stack: None,
+            guest: None,
         }
     }
 
@@ -74,6 +78,19 @@ impl<'e> RunEnv<'e> {
     pub const fn with_stack(mut self, stack: &'e dyn CallStack) -> Self {
         self.stack = Some(stack);
         self
+    }
+
+    /// Returns the environment with the guest whose kernel is probed.
+    #[must_use]
+    pub const fn with_guest(mut self, guest: &'e dyn GuestTask) -> Self {
+        self.guest = Some(guest);
+        self
+    }
+
+    /// Returns the guest whose kernel is probed, if the probe is on one.
+    #[must_use]
+    pub const fn guest(&self) -> Option<&'e dyn GuestTask> {
+        self.guest
     }
 
     /// Returns the address of the probed function (`bpf_get_func_ip`), if the probe is in one.
@@ -115,6 +132,7 @@ impl fmt::Debug for RunEnv<'_> {
             .field("function", &self.function)
             .field("call_time_ns", &self.call_time_ns)
             .field("stack", &self.stack.and_then(|stack| stack.start()))
+            .field("guest", &self.guest.map(GuestTask::task))
             .finish()
     }
 }

@@ -38,10 +38,10 @@ fn what_cannot_be_here_is_refused_with_a_reason() {
         };
         assert!(reason.contains("atomic operations"), "{reason}");
     }
-    let error = program(&[call(112), EXIT]).map(|_| ());
+    let error = program(&[call(148), EXIT]).map(|_| ());
     let text = error.expect_err("there are no users").to_string();
     assert!(
-        text.starts_with("instruction 0: helper 112, bpf_probe_read_user, is not supported: there"),
+        text.starts_with("instruction 0: helper 148, bpf_copy_from_user, is not supported: there"),
         "{text}"
     );
     let error = program(&[call(9), EXIT]).map(|_| ());

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axebpf_hit::HitGuard;
 use axebpf_maps::{Map, MapKind, MapSpec, UpdateFlags};
-use axebpf_platform::HostVirt;
 use axebpf_platform::mock::MOCK;
+use axebpf_platform::{GuestVirt, HostVirt};
 use axebpf_vm::{
-    ArgKind, Context, Helper, LoadOptions, ObjectFile, PrintkFull, PrintkRecord, PrintkSink,
-    Program, RunEnv, StackStart,
+    ArgKind, Context, GuestTask, GuestUnreadable, Helper, LoadOptions, ObjectFile, PrintkFull,
+    PrintkRecord, PrintkSink, Program, RunEnv, StackStart, TASK_NAME_BYTES,
 };
 
 thread_local! {
@@ -108,6 +108,54 @@ fn calls(program: &Program) -> impl Iterator<Item = i32> {
     calls.map(|insn| insn.imm)
 }
 
+/// The helpers that are only for guests.
+const IN_GUESTS: [i32; 3] = [35, 112, 114];
+
+/// A guest all of whose memory is zero.
+struct Zeroes;
+
+impl GuestTask for Zeroes {
+    fn read(&self, _at: GuestVirt, bytes: &mut [u8]) -> Result<(), GuestUnreadable> {
+        bytes.fill(0);
+        Ok(())
+    }
+
+    fn task(&self) -> GuestVirt {
+        GuestVirt::new(8)
+    }
+
+    fn pid_tgid(&self) -> Option<u64> {
+        Some(1)
+    }
+
+    fn name(&self) -> Option<[u8; TASK_NAME_BYTES]> {
+        Some([b'a'; TASK_NAME_BYTES])
+    }
+}
+
+#[test]
+fn no_helper_of_guests_allocates() {
+    axebpf_hit::install(&MOCK).expect("the only platform");
+    let env = RunEnv::new().with_guest(&Zeroes);
+    for id in IN_GUESTS.into_iter().chain([4, 14, 16, 45, 113, 115]) {
+        let insns = [
+            support::mov(2, 8),
+            support::mov(3, 64),
+            support::call(id),
+            support::EXIT,
+        ];
+        let program = support::program(&insns).expect("an acceptable program");
+        let mut memory = [0; 8];
+        let guard = axebpf_hit::enter().expect("no hit in a hit");
+        let mut result = Ok(0);
+        let context = Context::writable(&mut memory);
+        let allocated = allocations(|| result = program.run(&guard, context, &env));
+        assert_eq!(allocated, 0, "{id}");
+        result.expect("a run to the end");
+        assert_eq!(program.stats().helper_errors, 0, "{id}");
+    }
+}
+
 #[test]
 fn no_helper_allocates() {
     axebpf_hit::install(&MOCK).expect("the only platform");
@@ -130,6 +178,7 @@ fn no_helper_allocates() {
         .programs()
         .iter()
         .flat_map(|program| calls(program))
+        .chain(IN_GUESTS)
         .collect();
     called.sort_unstable();
     called.dedup();

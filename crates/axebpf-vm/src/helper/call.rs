@@ -62,6 +62,8 @@ impl<'r> Helpers<'r> {
             Helper::GetStackid => self.get_stackid(args)?,
             Helper::ProbeRead | Helper::ProbeReadKernel => self.probe_read(args)?,
             Helper::ProbeReadStr | Helper::ProbeReadKernelStr => self.probe_read_str(args)?,
+            Helper::ProbeReadUser => self.probe_read_user(args, Self::probe_read)?,
+            Helper::ProbeReadUserStr => self.probe_read_user(args, Self::probe_read_str)?,
             // A negative result is no error.
             Helper::Strncmp => return self.strncmp(args).map(|order| order as u64),
             Helper::TracePrintk => self.trace_printk(args)?,
@@ -96,6 +98,7 @@ impl<'r> Helpers<'r> {
             Helper::GetPrandomU32 => self.random(),
             Helper::GetSmpProcessorId => self.guard.cpu().get().into(),
             Helper::GetCurrentPidTgid => self.pid_tgid(),
+            Helper::GetCurrentTask => self.env.guest().map_or(0, |guest| guest.task().get()),
             Helper::GetCurrentVmId => vcpu().map_or(NOBODY, |vcpu| vcpu.vm.get().into()),
             Helper::GetCurrentVcpuId => vcpu().map_or(NOBODY, |vcpu| vcpu.vcpu.get().into()),
             Helper::GetExitReason => platform.exit_reason().map_or(NOBODY, u64::from),
@@ -146,6 +149,7 @@ impl Helper {
                 | Self::GetPrandomU32
                 | Self::GetSmpProcessorId
                 | Self::GetCurrentPidTgid
+                | Self::GetCurrentTask
                 | Self::GetCurrentVmId
                 | Self::GetCurrentVcpuId
                 | Self::GetExitReason

@@ -1,6 +1,6 @@
-//! Reading memory that need not be the program's: its own first, then the hypervisor's, fault-safe.
+//! Reading memory that need not be the program's: its own first, then the hypervisor's or the guest's, fault-safe.
 
-use axebpf_platform::HostVirt;
+use axebpf_platform::{GuestVirt, HostVirt};
 
 use super::call::{HelperFault, Helpers};
 
@@ -18,6 +18,15 @@ pub(super) const READ_COST: u64 = 128;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unreadable;
 
+/// Who gave an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The program itself: its own memory goes before what it probes.
+    Program,
+    /// The probed code. A guest's addresses can be the same as those of the program's memory.
+    Probed,
+}
+
 impl Helpers<'_> {
     /// Copies `len` bytes from `addr` to `at` in the scratch memory.
     pub(super) fn read_foreign(
@@ -25,10 +34,17 @@ impl Helpers<'_> {
         addr: u64,
         at: usize,
         len: usize,
+        origin: Origin,
     ) -> Result<(), Unreadable> {
         let to = self.scratch.get_mut(at..at + len).ok_or(Unreadable)?;
-        if self.memory.copy_out(addr, to).is_ok() {
+        let guest = self.env.guest();
+        let is_own = origin == Origin::Program || guest.is_none();
+        if is_own && self.memory.copy_out(addr, to).is_ok() {
             return Ok(());
+        }
+        if let Some(guest) = guest {
+            let read = guest.read(GuestVirt::new(addr), to);
+            return read.map_err(|_| Unreadable);
         }
         let platform = self.guard.platform();
         platform
@@ -44,9 +60,10 @@ impl Helpers<'_> {
         addr: u64,
         at: usize,
         room: usize,
+        origin: Origin,
     ) -> Result<Block, Unreadable> {
         let len = (BLOCK - addr as usize % BLOCK).min(room);
-        self.read_foreign(addr, at, len)?;
+        self.read_foreign(addr, at, len, origin)?;
         let block = self.scratch.get(at..at + len).ok_or(Unreadable)?;
         Ok(match block.iter().position(|byte| *byte == 0) {
             Some(end) => Block::Last(end + 1),
@@ -67,7 +84,7 @@ impl Helpers<'_> {
         while len < room {
             let from = addr.wrapping_add(len as u64);
             self.charge(READ_COST)?;
-            match self.read_block(from, at + len, room - len) {
+            match self.read_block(from, at + len, room - len, Origin::Program) {
                 Ok(Block::Last(more)) => {
                     self.charge((len + more) as u64)?;
                     return Ok(len + more);

@@ -6,6 +6,7 @@ use axebpf_hit::{MAX_CPUS, Padded, PerCpu};
 
 use super::call::{HelperFault, Helpers, NOBODY};
 use crate::errno::EINVAL;
+use crate::guest::GuestTask;
 
 /// The nanoseconds of a tick of `jiffies64`: 250 Hz, what Linux has on aarch64 unless it is configured otherwise.
 const NS_PER_JIFFY: u64 = 4_000_000;
@@ -41,7 +42,11 @@ impl Helpers<'_> {
     }
 
     /// `bpf_get_current_pid_tgid()`: the VM in the upper half, as the process, its vCPU in the lower one, as the thread.
+    /// At a probe on a guest's kernel, those of the guest's task.
     pub(super) fn pid_tgid(&self) -> u64 {
+        if let Some(guest) = self.env.guest() {
+            return guest.pid_tgid().unwrap_or(NOBODY);
+        }
         let vcpu = self.guard.platform().current_vcpu();
         vcpu.map_or(NOBODY, |vcpu| {
             u64::from(vcpu.vm.get()) << 32 | u64::from(vcpu.vcpu.get())
@@ -49,6 +54,7 @@ impl Helpers<'_> {
     }
 
     /// `bpf_get_current_comm(buf, size)`: `vm3/vcpu0`, or `hypervisor` when no vCPU is loaded; the rest is zeroes.
+    /// At a probe on a guest's kernel, the name of the guest's task, or `vm3/vcpu0` where that is not known.
     pub(super) fn comm(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
         let [to, size, ..] = args;
         let size = u64::from(size as u32);
@@ -58,14 +64,19 @@ impl Helpers<'_> {
         self.charge(size)?;
         self.memory.check_writable(to, size)?;
         let mut name = Name::default();
-        match self.guard.platform().current_vcpu() {
-            Some(vcpu) => {
+        let task = self.env.guest().and_then(GuestTask::name);
+        match (task, self.guard.platform().current_vcpu()) {
+            (Some(task), _) => {
+                let end = task.iter().position(|byte| *byte == 0);
+                name.text(&task[..end.unwrap_or(task.len())]);
+            }
+            (None, Some(vcpu)) => {
                 name.text(b"vm");
                 name.number(vcpu.vm.get());
                 name.text(b"/vcpu");
                 name.number(vcpu.vcpu.get());
             }
-            None => name.text(b"hypervisor"),
+            (None, None) => name.text(b"hypervisor"),
         }
         self.zero(to, size)?;
         let len = name.len.min(size as usize - 1);

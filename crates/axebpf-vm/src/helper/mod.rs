@@ -93,7 +93,7 @@ helpers! {
     MapUpdateElem = 2, "map_update_elem", [Map, Key, Value, Number];
     /// Removes a key.
     MapDeleteElem = 3, "map_delete_elem", [Map, Key];
-    /// Copies memory of the hypervisor.
+    /// Copies memory of the hypervisor, or of the guest at a probe on its kernel.
     ProbeRead = 4, "probe_read", [Writable, Length, Foreign];
     /// Returns the nanoseconds since the machine started.
     KtimeGetNs = 5, "ktime_get_ns", [];
@@ -106,15 +106,18 @@ helpers! {
     /// Goes on in another program, and does not return.
     TailCall = 12, "tail_call", [Context, Map, Number];
     /// Returns the virtual machine that is loaded on this CPU in the upper 32 bits, its virtual CPU in the lower ones;
-    /// all ones when there is none.
+    /// all ones when there is none. At a probe on a guest's kernel, the guest's process and thread.
     GetCurrentPidTgid = 14, "get_current_pid_tgid", [];
-    /// Writes what is loaded on this CPU as text: `vm3/vcpu0`, or `hypervisor`.
+    /// Writes what is loaded on this CPU as text: `vm3/vcpu0`, or `hypervisor`; at a probe on a guest's kernel, the name
+    /// of the guest's task.
     GetCurrentComm = 16, "get_current_comm", [Writable, Length];
     /// Writes a record to this CPU's buffer of events.
     PerfEventOutput = 25, "perf_event_output", [Context, Map, Number, Readable, Length];
     /// Returns the number of the probed code's call chain in a map of stack traces.
     GetStackid = 27, "get_stackid", [Context, Map, Number];
-    /// Copies a string of the hypervisor.
+    /// Returns where the guest's kernel keeps its running task, at a probe on it; 0 elsewhere.
+    GetCurrentTask = 35, "get_current_task", [];
+    /// Copies a string of the hypervisor, or of the guest at a probe on its kernel.
     ProbeReadStr = 45, "probe_read_str", [Writable, Length, Foreign];
     /// Writes the call chain of the probed code.
     GetStack = 67, "get_stack", [Context, Writable, Length, Number];
@@ -130,9 +133,13 @@ helpers! {
     GetCurrentVcpuId = 101, "get_current_vcpu_id", [];
     /// Returns why the loaded virtual CPU last left the guest, or all ones.
     GetExitReason = 102, "get_exit_reason", [];
-    /// Copies memory of the hypervisor.
+    /// Copies memory of a guest's program or kernel, at a probe on the kernel; fails elsewhere.
+    ProbeReadUser = 112, "probe_read_user", [Writable, Length, Foreign];
+    /// Copies memory of the hypervisor, or of the guest at a probe on its kernel.
     ProbeReadKernel = 113, "probe_read_kernel", [Writable, Length, Foreign];
-    /// Copies a string of the hypervisor.
+    /// Copies a string of a guest's program or kernel, at a probe on the kernel; fails elsewhere.
+    ProbeReadUserStr = 114, "probe_read_user_str", [Writable, Length, Foreign];
+    /// Copies a string of the hypervisor, or of the guest at a probe on its kernel.
     ProbeReadKernelStr = 115, "probe_read_kernel_str", [Writable, Length, Foreign];
     /// Returns the ticks since the machine started, of 4 ms each.
     Jiffies64 = 118, "jiffies64", [];

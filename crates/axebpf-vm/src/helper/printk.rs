@@ -1,6 +1,7 @@
 //! Recording messages, and taking formats and their values from a program.
 
 use super::call::{HelperFault, Helpers};
+use super::foreign::Origin;
 use super::ip;
 use crate::errno::{EBUSY, EINVAL};
 use crate::memory::SCRATCH_BYTES;
@@ -151,7 +152,7 @@ impl Helpers<'_> {
                     let mut address = [0; 16];
                     let len = ip::len(form);
                     // What cannot be read is the address of zeroes, as in Linux.
-                    if self.read_foreign(*value, end, len).is_ok() {
+                    if self.read_foreign(*value, end, len, Origin::Program).is_ok() {
                         address[..len].copy_from_slice(&self.scratch[end..end + len]);
                     }
                     end += ip::write(form, address, &mut self.scratch[end..]);

@@ -1,7 +1,7 @@
 //! Reading memory that is not the program's.
 
 use super::call::{HelperFault, Helpers};
-use super::foreign::{BLOCK, Block, READ_COST};
+use super::foreign::{BLOCK, Block, Origin, READ_COST};
 use crate::errno::EFAULT;
 
 /// How much is copied at a time.
@@ -23,7 +23,8 @@ impl Helpers<'_> {
         for done in (0..size).step_by(CHUNK) {
             let len = (size - done).min(CHUNK as u64) as usize;
             self.charge(READ_COST)?;
-            if self.read_foreign(src.wrapping_add(done), 0, len).is_err() {
+            let from = src.wrapping_add(done);
+            if self.read_foreign(from, 0, len, Origin::Probed).is_err() {
                 return self.zero(dst, size).map(|()| EFAULT);
             }
             self.memory.copy_in(dst + done, &self.scratch[..len])?;
@@ -45,7 +46,7 @@ impl Helpers<'_> {
         while done < size {
             let room = (size - done).min(BLOCK as u64) as usize;
             self.charge(READ_COST)?;
-            let block = self.read_block(src.wrapping_add(done), 0, room);
+            let block = self.read_block(src.wrapping_add(done), 0, room, Origin::Probed);
             let (Ok(Block::Inner(len)) | Ok(Block::Last(len))) = block else {
                 self.charge(size)?;
                 return self.zero(dst, size).map(|()| EFAULT);
@@ -68,6 +69,22 @@ impl Helpers<'_> {
             self.memory.copy_in(dst + done, &[0; CHUNK][..len])?;
         }
         Ok(())
+    }
+
+    /// `bpf_probe_read_user(dst, size, src)` and `bpf_probe_read_user_str`, which `read` does: only guests have users.
+    pub(super) fn probe_read_user(
+        &mut self,
+        args: [u64; 5],
+        read: impl FnOnce(&mut Self, [u64; 5]) -> Result<i64, HelperFault>,
+    ) -> Result<i64, HelperFault> {
+        let [dst, size, ..] = args;
+        if self.env.guest().is_some() {
+            return read(self, args);
+        }
+        let size = u64::from(size as u32);
+        self.charge(size)?;
+        self.memory.check_writable(dst, size)?;
+        self.zero(dst, size).map(|()| EFAULT)
     }
 
     /// `bpf_strncmp(s1, s1_sz, s2)`: compares up to `s1_sz` bytes, or up to a NUL.

@@ -44,7 +44,6 @@ const fn refused(id: u16, name: &'static str, reason: &'static str) -> RefusedHe
 pub(super) const REFUSED: &[RefusedHelper] = &[
     refused(15, "get_current_uid_gid", USERS),
     refused(22, "perf_event_read", COUNTERS),
-    refused(35, "get_current_task", TASKS),
     refused(36, "probe_write_user", USERS),
     refused(37, "current_task_under_cgroup", CGROUPS),
     refused(42, "get_numa_node_id", NUMA),
@@ -61,8 +60,6 @@ pub(super) const REFUSED: &[RefusedHelper] = &[
     refused(108, "sk_storage_delete", FILES),
     refused(109, "send_signal", TASKS),
     refused(111, "skb_output", FILES),
-    refused(112, "probe_read_user", USERS),
-    refused(114, "probe_read_user_str", USERS),
     refused(117, "send_signal_thread", TASKS),
     refused(119, "read_branch_records", COUNTERS),
     refused(120, "get_ns_current_pid_tgid", TASKS),

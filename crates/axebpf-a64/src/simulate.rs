@@ -304,34 +304,32 @@ fn load(memory: &mut impl Memory, addr: u64, literal: Literal) -> Result<u64, Me
 
 /// Executes a store with pre-indexing.
 fn store(insn: Insn, regs: &mut PtRegs, memory: &mut impl Memory) -> Result<(), SimulateError> {
-    let (values, width, base, offset) = match insn {
+    let (first, second, width, base, offset) = match insn {
         Insn::StorePre {
             value,
             width,
             base,
             offset,
-        } => ([Some(value), None], width, base, offset),
+        } => (value, None, width, base, offset),
         Insn::StorePairPre {
             first,
             second,
             width,
             base,
             offset,
-        } => ([Some(first), Some(second)], width, base, offset),
+        } => (first, Some(second), width, base, offset),
         _ => return Ok(()),
     };
     let addr = pre_indexed(regs, base, offset)?;
-    let mut bytes = [0; 16];
+    // Put together in registers: most hits are at such a store, and a copy of a variable length is a call.
     let size = match width {
         Width::W => 4,
         Width::X => 8,
     };
-    let mut len = 0;
-    for reg in values.into_iter().flatten() {
-        let value = regs.get(reg).to_le_bytes();
-        bytes[len..len + size].copy_from_slice(&value[..size]);
-        len += size;
-    }
+    let low = u128::from(truncate(regs.get(first), width));
+    let high = second.map_or(0, |reg| truncate(regs.get(reg), width));
+    let bytes = (low | u128::from(high) << (8 * size)).to_le_bytes();
+    let len = if second.is_some() { 2 * size } else { size };
     memory.write(addr, &bytes[..len])?;
     regs.set_sp(base, addr);
     Ok(())

@@ -3,15 +3,22 @@
 //! Two functions are the same but for a tracepoint. Each line of output is `bench NAME INSTRUCTIONS`; the cost of the
 //! counting itself is subtracted.
 
-use core::hint::black_box;
+use core::{arch::asm, hint::black_box};
 
 use axebpf::{
-    LinkOptions, LoadOptions, Unload, programs,
+    LinkOptions, LoadOptions, Unload,
+    platform::HostVirt,
+    probe::hprobe::{HprobeError, ProbePoint},
+    programs,
     tracepoint::{EnableOptions, Recording, TpError, TracepointManager, trace, vmm},
 };
 use thiserror::Error;
 
-use super::{console::println, pmu, tracing};
+use super::{
+    console::println,
+    hprobe_commands::{self, slot_offset},
+    pmu, tracing, vectors,
+};
 
 /// The event that the twin has; `exit_count` attaches to it by its section.
 const EVENT: &str = "vmm:vcpu_run_exit";
@@ -37,6 +44,9 @@ pub(crate) enum BenchError {
     /// A tracepoint could not be switched.
     #[error(transparent)]
     Tracepoint(#[from] TpError),
+    /// A function could not be probed.
+    #[error(transparent)]
+    Hprobe(#[from] HprobeError),
     /// A program could not be loaded or attached.
     #[error(transparent)]
     Axebpf(#[from] axebpf::Error),
@@ -96,7 +106,37 @@ pub(crate) fn run() -> Result<(), BenchError> {
     report("disabled", bench_twin_traced, empty);
     with_manager("statistics", Recording::Off, empty)?;
     with_manager("recorded", Recording::On, empty)?;
-    with_program("exit_count", empty)
+    with_program("exit_count", empty)?;
+    hprobes(empty)
+}
+
+/// Does nothing but to trap, and to return from that.
+extern "C" fn bench_trap(argument: u64) -> u64 {
+    // SAFETY: the vector for synchronous exceptions goes on behind it, with all registers as they were.
+    unsafe { asm!("brk #{}", const vectors::BENCH_BRK, options(nostack, preserves_flags)) };
+    argument
+}
+
+/// Measures what probes on a function cost, above what the function does without, with a handler that does nothing.
+fn hprobes(empty: u64) -> Result<(), BenchError> {
+    let target: extern "C" fn(u64) -> u64 = bench_twin_plain;
+    let function = HostVirt::new(target as usize as u64);
+    report("hprobe_floor", bench_trap, empty);
+    let plain = pmu::count(bench_twin_plain);
+    let entry = ProbePoint::entry(function, 0)?;
+    let returning = ProbePoint::returning(function)?;
+    let in_slot = slot_offset(function).map(|offset| ProbePoint::entry(function, offset));
+    let measured: [(&str, &[ProbePoint]); 3] = [
+        ("hprobe_simulated", &[entry]),
+        ("hprobe_slot", &[in_slot.unwrap_or(Ok(entry))?]),
+        ("hprobe_entry_and_return", &[entry, returning]),
+    ];
+    for (name, points) in measured {
+        let link = hprobe_commands::count(points)?;
+        report(name, bench_twin_plain, plain);
+        link.detach()?;
+    }
+    Ok(())
 }
 
 fn report(name: &str, work: extern "C" fn(u64) -> u64, empty: u64) {

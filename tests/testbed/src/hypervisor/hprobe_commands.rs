@@ -5,8 +5,9 @@ use alloc::{sync::Arc, vec::Vec};
 use axebpf::{
     platform::HostVirt,
     probe::hprobe::{
-        self, HprobeError, HprobeHandler, HprobeHit, HprobeLink, LinkOptions, ProbePoint,
+        self, Execution, HprobeError, HprobeHandler, HprobeHit, HprobeLink, LinkOptions, ProbePoint,
     },
+    symbols::{Glob, Symbol},
 };
 
 use super::{console::println, sched, tracing};
@@ -26,27 +27,35 @@ pub(crate) fn count(points: &[ProbePoint]) -> Result<HprobeLink, HprobeError> {
     hprobe::attach(points, Arc::new(Count), LinkOptions::default())
 }
 
-/// Probes the functions that are called `name` for a moment, and tells whether that was possible.
-pub(crate) fn try_name(name: Option<&str>) -> bool {
-    let (Some(name), Some(symbols)) = (name, tracing::symbols()) else {
-        println!("usage: hprobe-try SYMBOL[+OFFSET]");
-        return false;
+/// Returns the first instruction of the function at `function` that is executed in a slot, as an offset.
+pub(crate) fn slot_offset(function: HostVirt) -> Option<u64> {
+    const LOOKED_AT: u64 = 16;
+    let is_in_slot = |offset: u64| {
+        let point = ProbePoint::entry(function, offset)?;
+        let _link = count(&[point])?;
+        let points = hprobe::list()?;
+        let point = points.iter().find(|info| info.at == point.at());
+        Ok::<_, HprobeError>(point.is_some_and(|info| info.execution == Execution::OutOfLine))
     };
-    let (name, offset) = name.split_once("+0x").unwrap_or((name, "0"));
-    let Ok(offset) = u64::from_str_radix(offset, 16) else {
-        println!("{offset} is no hexadecimal number");
+    (0..LOOKED_AT)
+        .map(|index| 4 * index)
+        .find(|&offset| is_in_slot(offset).unwrap_or(false))
+}
+
+/// Probes the functions whose names match `glob` for a moment, and tells whether that was possible.
+pub(crate) fn try_glob(glob: &str) -> bool {
+    let (Ok(glob), Some(symbols)) = (Glob::new(glob), tracing::symbols()) else {
+        println!("usage: hprobe-try GLOB");
         return false;
     };
     let points: Result<Vec<_>, _> = symbols
-        .lookup_names(name)
-        .map(|symbol| ProbePoint::entry(HostVirt::new(symbol.address()), offset))
+        .matching(&glob)
+        .filter(Symbol::is_code)
+        .map(|symbol| ProbePoint::entry(HostVirt::new(symbol.address()), 0))
         .collect();
     let tried = points.and_then(|points| {
         let link = count(&points)?;
         sched::sleep(TRY_NS);
-        for info in hprobe::list()? {
-            println!("{} {:#010x} {:?}", info.at, info.word, info.execution);
-        }
         link.detach()?;
         println!(
             "{} points, {} hits, {} missed",

@@ -14,13 +14,12 @@ use core::{
 use axebpf::{
     hit::Padded,
     platform::{CpuId, HostVirt, ReadMemory},
-    probe::hprobe::{
-        self, Execution, HprobeError, HprobeHandler, HprobeHit, LinkOptions, ProbePoint,
-    },
+    probe::hprobe::{self, HprobeError, HprobeHandler, HprobeHit, LinkOptions, ProbePoint},
 };
 
 use super::{
     console::println,
+    hprobe_commands::slot_offset,
     percpu::{self, MAX_CPUS},
     platform::PLATFORM,
     sched,
@@ -89,28 +88,13 @@ fn callee(counts: &Counts) -> u64 {
 
 /// Runs for `seconds`, and tells whether no firing and no call was lost, and no instruction left behind.
 pub(crate) fn run(seconds: u64) -> bool {
-    let slot = (0..16)
-        .map(|index| 4 * index)
-        .find(|&offset| is_in_slot(offset));
-    let Some(slot) = slot else {
+    let Some(slot) = slot_offset(target()) else {
         println!("error: all instructions are simulated");
         return false;
     };
     [0, slot]
         .into_iter()
         .all(|offset| run_at(offset, seconds.div_ceil(2)))
-}
-
-/// Tells whether the instruction at `offset` is executed in a slot.
-fn is_in_slot(offset: u64) -> bool {
-    let probed = ProbePoint::entry(target(), offset)
-        .and_then(|point| hprobe::attach(&[point], Arc::new(Watch), LinkOptions::default()))
-        .and_then(|_link| hprobe::list());
-    probed.is_ok_and(|points| {
-        points
-            .iter()
-            .any(|point| point.execution == Execution::OutOfLine)
-    })
 }
 
 fn run_at(offset: u64, seconds: u64) -> bool {

@@ -34,7 +34,7 @@ const OWN: [(&str, &str); 9] = [
     ),
     (
         "hprobe-try",
-        "SYMBOL[+OFFSET]: counts the hits of a probe for a moment",
+        "GLOB: counts the hits of probes on functions for a moment",
     ),
     (
         "hprobe-sweep",
@@ -107,7 +107,10 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
             .map_err(|error| println!("error: {error}"))
             .is_ok(),
         Some("stress") => stress(words),
-        Some("hprobe-try") => hprobe_commands::try_name(words.next()),
+        Some("hprobe-try") => {
+            // Names have spaces in them.
+            hprobe_commands::try_glob(line.trim_start_matches("hprobe-try").trim())
+        }
         Some("hprobe-sweep") => hprobe_commands::sweep(),
         Some("peek") => peek(words.next()),
         Some("panic") => crash(words.next()),

@@ -1,50 +1,33 @@
-//! Virtual CPUs.
+//! Virtual CPUs: what one is, and putting it on its CPU. `run` enters its guest, `interrupts` are what it waits for.
+
+mod interrupts;
+mod run;
 
 use alloc::sync::{Arc, Weak};
 use core::{
     cell::UnsafeCell,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
-use aarch64_cpu::registers::{
-    CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVCT_EL0, CNTVOFF_EL2, Readable, VMPIDR_EL2, VTTBR_EL2,
-    Writeable,
-};
+use aarch64_cpu::registers::{CNTVOFF_EL2, VMPIDR_EL2, VTTBR_EL2, Writeable};
 use axebpf::platform::{CpuId, Vcpu as VcpuName, VcpuId, VmId};
-use axebpf::probe::kprobe::{Outcome, ProbedGuest, Syndrome};
 use axebpf::tracepoint::{trace, vmm};
+
+pub(crate) use interrupts::{TIMER_INTERRUPT, inject_timer};
 
 use super::{
     context::Banked,
     debug_registers::DebugRegisters,
-    distributor::{Distributor, FIRST_SHARED},
-    exit::Exit,
-    gic,
-    guest_vcpu::LoadedVcpu,
-    irq,
+    distributor::Distributor,
     lock::Lock,
     percpu,
     redistributor::Redistributor,
-    sched,
     stage2::{Stage2, View},
     sysreg,
     task::Task,
-    timer,
     vcpu_state::VcpuState,
-    vgic,
-    world::{self, Registers},
+    world::Registers,
 };
-
-/// The virtual timer's interrupt.
-pub(crate) const TIMER_INTERRUPT: u32 = 27;
-/// Virtual interrupts have numbers below this.
-const INTERRUPT_LIMIT: u32 = 64;
-
-/// That a vCPU was in its guest, and how often it had left it before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Inside {
-    exits: u64,
-}
 
 /// One virtual CPU.
 pub(crate) struct Vcpu {
@@ -297,99 +280,6 @@ impl Vcpu {
         self.change_state(VcpuState::Running, VcpuState::Ready);
     }
 
-    /// Runs the guest until it leaves. Handles interrupts that made it leave, and lets `probes` handle what is theirs.
-    pub(crate) fn run(&self, probes: &ProbedGuest) -> Exit {
-        let daif = sysreg::mask_interrupts();
-        let room = self.flush_interrupts();
-        probes.prepare_entry(&mut LoadedVcpu(self));
-        vgic::set_control(room, self.delivery());
-        self.trace_entry();
-        let mut exit = self.enter();
-        percpu::this().set_exit_reason(exit.reason());
-        self.trace_exit(exit);
-        match exit {
-            Exit::Interrupt => irq::handle_pending(Some(self.name)),
-            Exit::Synchronous(esr) => {
-                let (far, hpfar) = (self.registers().far, self.registers().hpfar);
-                let syndrome = Syndrome { esr, far, hpfar };
-                if probes.handle_exit(&mut LoadedVcpu(self), &syndrome) == Outcome::Handled {
-                    exit = Exit::Probe;
-                }
-            }
-            _ => {}
-        }
-        sysreg::restore_interrupts(daif);
-        exit
-    }
-
-    /// Goes to the guest and returns why it was left.
-    fn enter(&self) -> Exit {
-        let registers = self.registers();
-        self.in_guest.store(true, Ordering::Relaxed);
-        // Who changes what the guest sees and then looks at the flag sees it, or the guest sees the change.
-        fence(Ordering::SeqCst);
-        // SAFETY: interrupts are masked, and the task that executes this has its vCPU loaded.
-        let kind = unsafe { world::enter(registers) };
-        self.in_guest.store(false, Ordering::Release);
-        self.exits.fetch_add(1, Ordering::Release);
-        match kind {
-            world::SYNCHRONOUS => Exit::Synchronous(registers.esr),
-            world::INTERRUPT => Exit::Interrupt,
-            _ => Exit::SystemError,
-        }
-    }
-
-    fn trace_entry(&self) {
-        let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
-        trace!(vmm::vcpu_run_enter {
-            vm_id,
-            vcpu_id,
-            pc: self.pc()
-        });
-    }
-
-    fn trace_exit(&self, exit: Exit) {
-        let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
-        trace!(vmm::vcpu_run_exit {
-            vm_id,
-            vcpu_id,
-            reason: exit.reason(),
-            pc: self.pc(),
-            esr: exit.syndrome(),
-            far: if exit.is_abort() {
-                self.fault_virtual_address()
-            } else {
-                0
-            },
-            gpa: if exit.is_abort() {
-                self.fault_address()
-            } else {
-                0
-            },
-        });
-    }
-
-    /// Interrupts the CPU that has the vCPU in its guest, and takes note of how often that was left.
-    pub(crate) fn send_out(&self) -> Option<Inside> {
-        if !self.in_guest.load(Ordering::Acquire) || self.cpu == percpu::id() {
-            return None;
-        }
-        let exits = self.exits.load(Ordering::Acquire);
-        gic::send_untraced(self.cpu, gic::SGI_RESCHEDULE);
-        Some(Inside { exits })
-    }
-
-    /// Waits until the vCPU that was [sent out](Self::send_out) has left its guest.
-    pub(crate) fn wait_until_out(&self, inside: Inside) {
-        while self.in_guest.load(Ordering::Acquire)
-            && self.exits.load(Ordering::Acquire) == inside.exits
-        {
-            // Another CPU may wait for this one to answer.
-            axebpf::hit::text::answer();
-            core::hint::spin_loop();
-        }
-    }
-
     /// Returns the view of the memory in which the vCPU runs.
     fn view(&self) -> View {
         View::from_number(self.view.load(Ordering::Relaxed))
@@ -402,138 +292,8 @@ impl Vcpu {
         sysreg::context_barrier();
     }
 
-    /// Keeps virtual interrupts from the guest until [`release_interrupts`](Self::release_interrupts).
-    pub(crate) fn hold_interrupts(&self) {
-        self.holding.store(true, Ordering::Relaxed);
-    }
-
-    /// Ends [`hold_interrupts`](Self::hold_interrupts).
-    pub(crate) fn release_interrupts(&self) {
-        self.holding.store(false, Ordering::Relaxed);
-    }
-
-    fn delivery(&self) -> vgic::Delivery {
-        if self.holding.load(Ordering::Relaxed) {
-            vgic::Delivery::Held
-        } else {
-            vgic::Delivery::On
-        }
-    }
-
     /// Returns the vCPU's name.
     pub(crate) fn name(&self) -> VcpuName {
         self.name
-    }
-
-    /// Moves pending interrupts to list registers, as many as there are.
-    fn flush_interrupts(&self) -> vgic::Room {
-        let asserted = self.distributor.asserted_for(self.name.vcpu.get());
-        let lines = u64::from(asserted) << FIRST_SHARED;
-        vgic::withdraw(lines);
-        let mut room = vgic::Room::Left;
-        for number in numbers(lines) {
-            room = room.and(vgic::hold(number, self.priority(number)));
-        }
-        for number in numbers(self.interrupts.pending() & self.enabled()) {
-            // Taken before it is queued, so that what becomes pending afterwards stays.
-            if self.interrupts.take_pending(1 << number) == 0 {
-                continue;
-            }
-            let queued = vgic::queue(number, self.priority(number));
-            if queued == vgic::Room::None {
-                self.interrupts.set_pending(1 << number);
-            }
-            room = room.and(queued);
-        }
-        room
-    }
-
-    fn enabled(&self) -> u64 {
-        u64::from(self.distributor.enabled()) << FIRST_SHARED | u64::from(self.interrupts.enabled())
-    }
-
-    fn priority(&self, number: u32) -> u8 {
-        if number < FIRST_SHARED {
-            self.interrupts.priority(number)
-        } else {
-            self.distributor.priority(number)
-        }
-    }
-
-    /// Tells whether an interrupt waits that is not in a list register.
-    fn has_interrupt(&self) -> bool {
-        self.interrupts.pending() & self.enabled() != 0
-            || self.distributor.asserted_for(self.name.vcpu.get()) != 0
-    }
-
-    /// Returns the vCPU's part of the interrupt controller.
-    pub(crate) fn interrupts(&self) -> &Redistributor {
-        &self.interrupts
-    }
-
-    /// Makes `interrupt` pending for the vCPU, wherever that runs.
-    pub(crate) fn inject(&self, interrupt: u32) {
-        debug_assert!(interrupt < INTERRUPT_LIMIT);
-        trace!(vmm::irq_inject {
-            vm_id: self.name.vm.get(),
-            vcpu_id: self.name.vcpu.get(),
-            virq: interrupt,
-            hardware: false,
-        });
-        self.interrupts.set_pending(1 << interrupt);
-        self.kick();
-    }
-
-    /// Wakes the vCPU if it is halted, and otherwise makes it leave the guest.
-    pub(crate) fn kick(&self) {
-        let task = self.task.lock().upgrade();
-        let Some(task) = task else { return };
-        if !sched::wake(&task) && self.cpu != percpu::id() {
-            gic::send(self.cpu, gic::SGI_RESCHEDULE);
-        }
-    }
-
-    /// Waits for an interrupt, until the virtual timer's deadline or until `stop` says so.
-    pub(crate) fn halt(&self, stop: impl Fn() -> bool) {
-        if vgic::has_pending() {
-            return;
-        }
-        let (vm_id, vcpu_id) = (self.name.vm.get(), self.name.vcpu.get());
-        trace!(vmm::vcpu_halt {
-            vm_id,
-            vcpu_id,
-            pc: self.pc().wrapping_sub(4)
-        });
-        self.set_state(VcpuState::Halted);
-        let ready = || self.has_interrupt() || stop();
-        sched::block(timer_deadline(), ready);
-        self.set_state(VcpuState::Running);
-    }
-}
-
-/// Returns the numbers of the bits that are set.
-fn numbers(mut bits: u64) -> impl Iterator<Item = u32> {
-    core::iter::from_fn(move || {
-        let number = (bits != 0).then(|| bits.trailing_zeros())?;
-        bits &= bits - 1;
-        Some(number)
-    })
-}
-
-/// Returns when the loaded vCPU's virtual timer fires, in nanoseconds of the machine.
-fn timer_deadline() -> u64 {
-    const ENABLED: u64 = 1;
-    const MASKED: u64 = 2;
-    if CNTV_CTL_EL0.get() & (ENABLED | MASKED) != ENABLED {
-        return timer::NEVER;
-    }
-    let ahead = CNTV_CVAL_EL0.get().saturating_sub(CNTVCT_EL0.get());
-    timer::now_ns().saturating_add(timer::ticks_to_ns(ahead))
-}
-
-/// Makes the virtual timer's interrupt pending for the loaded vCPU.
-pub(crate) fn inject_timer() {
-    if let Some(vcpu) = sched::current().vcpu() {
-        vcpu.inject(TIMER_INTERRUPT);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use axebpf_e2e::{Machine, Options, image_path};
+use axebpf_e2e::{Machine, Options, Pattern, image_path};
 
 /// Returns the checks that the guest has made, and those that went wrong.
 fn checks(machine: &mut Machine) -> Result<[u64; 2]> {
@@ -66,6 +66,36 @@ fn all_functions_at_once_on_two_cpus() -> Result<()> {
 #[test]
 fn all_functions_at_once_on_four_cpus() -> Result<()> {
     all_at_once(4)
+}
+
+/// Probes each function alone for a moment, and then all of them, with handlers that only count.
+fn one_after_the_other(cpus: u32) -> Result<()> {
+    let options = Options {
+        cpus,
+        timeout: Duration::from_secs(400),
+        ..Options::default()
+    };
+    let mut machine = Machine::boot(&image_path()?, &options)?;
+    let swept = machine.command("hprobe-sweep")?;
+    let alone =
+        Pattern::new("one after the other: <n+> probed, <n+> refused, <n+> hits, <n> missed");
+    let together = Pattern::new("all at once: <n+> hits, <n+> missed");
+    for expected in [alone, together] {
+        let is_there = swept.lines().any(|line| expected.matches(line));
+        ensure!(is_there, "{swept}");
+    }
+    guest_goes_on(&mut machine)?;
+    machine.shut_down()
+}
+
+#[test]
+fn one_function_after_the_other_on_two_cpus() -> Result<()> {
+    one_after_the_other(2)
+}
+
+#[test]
+fn one_function_after_the_other_on_four_cpus() -> Result<()> {
+    one_after_the_other(4)
 }
 
 #[test]

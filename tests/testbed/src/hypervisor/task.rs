@@ -7,7 +7,10 @@ use core::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use axebpf::platform::CpuId;
+use axebpf::{
+    platform::{CpuId, HostVirt},
+    probe::hprobe::forget_stack,
+};
 
 use super::{heap, lock::Lock, sched, sysreg, timer, vcpu::Vcpu};
 
@@ -61,6 +64,8 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        // Calls on it whose return is probed will not return.
+        forget_stack(&(HostVirt::new(self.bottom)..HostVirt::new(self.top())));
         // SAFETY: the pages come from `alloc_pages` with the same count; the task that used them is dead and another
         // task drops it.
         unsafe { heap::free_pages(self.bottom, STACK_PAGES) }

@@ -103,7 +103,10 @@ pub enum GuestProbeError {
     /// The mapping could not be changed.
     #[error(transparent)]
     Stage2(#[from] Stage2Error),
-    /// Hits are not set up, or one does not end.
+    /// Nobody has called `axebpf_hit::install`.
+    #[error("no platform is installed, so nothing can be hit")]
+    NotInstalled,
+    /// A hit does not end.
     #[error(transparent)]
     Hit(#[from] HitError),
 }

@@ -303,6 +303,45 @@ fn a_real_kernel_is_decoded() {
     assert!(strings.windows(12).any(|window| window == b"task_struct\0"));
 }
 
+#[test]
+fn memory_full_of_decoys_is_searched_in_bounded_time() {
+    // Every place looks like the digits of a token table, or like the number of names; each read is counted.
+    struct Decoys {
+        bytes: [u8; 4096],
+        reads: std::cell::Cell<u64>,
+    }
+    impl GuestMemory for Decoys {
+        fn read_guest(&self, at: GuestPhys, bytes: &mut [u8]) -> Result<(), GuestMemoryFault> {
+            self.reads.set(self.reads.get() + 1);
+            let start = (at.get() % 4096) as usize;
+            bytes.copy_from_slice(&self.bytes[start..start + bytes.len()]);
+            Ok(())
+        }
+    }
+    let digits: Vec<u8> = (b'0'..=b'9').flat_map(|digit| [digit, 0]).collect();
+    for filler in [0, 1, 40, 700, 3000] {
+        let unit: Vec<u8> = digits.iter().copied().chain(vec![b'x'; filler]).collect();
+        let mut bytes = [0; 4096];
+        bytes
+            .iter_mut()
+            .zip(unit.iter().cycle())
+            .for_each(|(byte, unit)| *byte = *unit);
+        let memory = Decoys {
+            bytes,
+            reads: std::cell::Cell::new(0),
+        };
+        let pages = 1024;
+        let range = GuestPhys::new(0)..GuestPhys::new(pages * 4096);
+        let scan = KernelScan::new(&memory, range).unwrap();
+        assert!(scan.kallsyms().is_err());
+        assert!(
+            memory.reads.get() < 300 * pages,
+            "{filler}: {}",
+            memory.reads.get()
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

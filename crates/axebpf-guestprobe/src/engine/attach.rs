@@ -47,6 +47,10 @@ impl ProbedGuest {
         if probe.vm() != self.machine.vm() {
             return Err(GuestProbeError::OtherVm { vm: probe.vm() });
         }
+        if axebpf_hit::platform().is_none() {
+            // A trap could not become a hit then.
+            return Err(GuestProbeError::NotInstalled);
+        }
         self.capabilities.mode(probe.mode())?;
         let mut state = self.state.lock();
         let place = self.place_of(&state, stage1, probe)?;

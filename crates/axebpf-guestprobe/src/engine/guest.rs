@@ -123,6 +123,8 @@ impl ProbedGuest {
     /// not mapped that should be, ask again later.
     #[must_use]
     pub fn stage1(&self) -> Option<Stage1> {
+        // Without a platform there are no hits that could want the lock.
+        let _guard = axebpf_hit::enter().ok();
         *self.observed.lock()
     }
 

@@ -29,6 +29,7 @@ impl ProbedGuest {
         // Nothing that is in a hit enters a guest, so the guard is there to be had. If it is not, trying again is
         // the only thing that loses nothing.
         let Ok(guard) = axebpf_hit::enter() else {
+            count(&self.statistics.errors);
             return Outcome::Handled;
         };
         let Some(armed) = self.armed.load(&guard) else {

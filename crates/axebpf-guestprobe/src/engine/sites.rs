@@ -49,7 +49,8 @@ impl Sites {
 
     /// Takes one out.
     pub(super) fn next(&self) -> Option<Site> {
-        // A hit on this CPU finds the lock taken, and asks again at the next call.
+        // Under a guard, so that nobody who holds the lock is interrupted while hits elsewhere try to get it.
+        let _guard = axebpf_hit::enter().ok()?;
         self.waiting.lock().pop()
     }
 }

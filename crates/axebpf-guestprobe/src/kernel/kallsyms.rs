@@ -17,11 +17,11 @@ use crate::GuestMemory;
 /// How many symbols a kernel has.
 const SYMBOLS: Range<u32> = 256..1 << 20;
 /// How far before the tokens the names may start.
-const MAX_NAMES: u64 = 32 << 20;
+const MAX_NAMES: u64 = 16 << 20;
 /// One marker says where the name of each symbol is whose number is a multiple of this.
 const PER_MARKER: u32 = 256;
 /// How often names are walked through before the search ends: a guest could make each place look like a start.
-const ATTEMPTS: usize = 64;
+const ATTEMPTS: usize = 16;
 
 /// The names in a guest's memory.
 struct Names {

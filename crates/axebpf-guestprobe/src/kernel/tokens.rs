@@ -8,8 +8,10 @@ use crate::GuestMemory;
 
 /// How many tokens there are.
 const TOKENS: usize = 256;
-/// No table is larger: a token is part of a name.
-const MAX_LEN: u64 = 32 << 10;
+/// No table is larger: real ones have less than 1 KiB.
+const MAX_LEN: u64 = 8 << 10;
+/// How many places are taken for a table before the search ends: a guest could make each place look like one.
+const ATTEMPTS: usize = 4096;
 /// How many bytes the strings of the ten digits have.
 const DIGITS: u64 = 20;
 
@@ -33,13 +35,14 @@ pub(super) fn find<M: GuestMemory + ?Sized>(
     window: &mut Window<'_, M>,
     range: &Range<u64>,
 ) -> Option<Found> {
+    let mut attempts = ATTEMPTS;
     let mut page = range.start;
-    while page < range.end {
+    while page < range.end && attempts > 0 {
         let hints = window.page(page).map(hints_in).unwrap_or_default();
         for hint in hints {
             let found = digits_around(window, page + u64::from(hint))
                 .filter(|digits| digits + DIGITS <= range.end)
-                .and_then(|digits| table_around(window, range, digits));
+                .and_then(|digits| table_around(window, range, digits, &mut attempts));
             if found.is_some() {
                 return found;
             }
@@ -85,6 +88,7 @@ fn table_around<M: GuestMemory + ?Sized>(
     window: &mut Window<'_, M>,
     range: &Range<u64>,
     digits: u64,
+    attempts: &mut usize,
 ) -> Option<Found> {
     let mut strings = 0;
     let lowest = digits.saturating_sub(MAX_LEN).max(range.start);
@@ -94,11 +98,11 @@ fn table_around<M: GuestMemory + ?Sized>(
         if window.byte(start)? == 0 {
             strings += 1;
         }
-        if strings == u32::from(b'0')
-            && start.is_multiple_of(8)
-            && let Some(found) = table_at(window, start)
-        {
-            return Some(found);
+        if strings == u32::from(b'0') && start.is_multiple_of(8) {
+            *attempts = attempts.checked_sub(1)?;
+            if let Some(found) = table_at(window, start) {
+                return Some(found);
+            }
         }
     }
     None

@@ -10,8 +10,8 @@ use axebpf::tracepoint::{trace, vmm};
 use super::{
     config::{self, Start},
     console::println,
-    gic, heap, image, mmu, payload, percpu, sched, shell, smp, stage2_control, sysreg, timer, tracing,
-    traps, uart, vectors, vms,
+    gic, heap, image, mmu, payload, percpu, sched, shell, smp, stage2_control, sysreg, timer,
+    tracing, traps, uart, vectors, vms,
 };
 
 /// The affinity fields of `MPIDR_EL1`.

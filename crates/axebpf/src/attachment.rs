@@ -2,6 +2,8 @@
 
 #[cfg(feature = "hprobe")]
 mod hprobe;
+#[cfg(feature = "guest-kprobe")]
+mod kprobe;
 #[cfg(feature = "tracepoint-support")]
 mod tracepoint;
 
@@ -11,11 +13,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use axebpf_hit::HitGuard;
 use axebpf_vm::{CallStack, Context, Program, RunEnv};
 
+#[cfg(feature = "guest-kprobe")]
+use crate::GuestLinkInfo;
 #[cfg(feature = "hprobe")]
 use crate::ProbeType;
 use crate::{
     Error, LinkCounts, LinkOptions, ProgramId, Target,
     printk::{Printk, ProgramPrintk},
+    state::State,
 };
 
 /// What runs a program at each hit of one link.
@@ -83,6 +88,8 @@ impl Place {
             Self::Tracepoint(place) => place.missed(),
             #[cfg(feature = "hprobe")]
             Self::Hprobe(place) => place.missed(),
+            #[cfg(feature = "guest-kprobe")]
+            Self::Kprobe(place) => place.missed(),
             #[cfg(not(feature = "tracepoint-support"))]
             Self::Nowhere(never) => match *never {},
         }
@@ -94,6 +101,8 @@ impl Place {
             Self::Tracepoint(place) => place.detach(),
             #[cfg(feature = "hprobe")]
             Self::Hprobe(place) => place.detach(),
+            #[cfg(feature = "guest-kprobe")]
+            Self::Kprobe(place) => place.detach(),
             #[cfg(not(feature = "tracepoint-support"))]
             Self::Nowhere(never) => match never {},
         }
@@ -112,6 +121,8 @@ enum Place {
     Tracepoint(tracepoint::Tracepoint),
     #[cfg(feature = "hprobe")]
     Hprobe(hprobe::Hprobe),
+    #[cfg(feature = "guest-kprobe")]
+    Kprobe(kprobe::Kprobe),
     /// No kind of probe point that this build can attach to.
     #[cfg(not(feature = "tracepoint-support"))]
     #[expect(dead_code)]
@@ -120,8 +131,9 @@ enum Place {
 
 impl Attachment {
     /// Puts `runner` at `target`. It may run before this returns.
-    #[cfg_attr(not(feature = "tracepoint-support"), expect(unused_variables))]
+    #[cfg_attr(not(feature = "guest-kprobe"), allow(unused_variables))]
     pub(crate) fn new(
+        state: &State,
         runner: Runner,
         target: &Target,
         options: &LinkOptions<'_>,
@@ -148,6 +160,15 @@ impl Attachment {
                     place: Place::Hprobe(place),
                 })
             }
+            #[cfg(feature = "guest-kprobe")]
+            Target::GuestFunction { vm, .. } if options.filter.is_none() => {
+                let runner = Arc::new(runner);
+                let place = kprobe::Kprobe::attach(&runner, state.guest(*vm)?, target, options)?;
+                Ok(Self {
+                    runner,
+                    place: Place::Kprobe(place),
+                })
+            }
             _ if options.filter.is_some() && !matches!(target, Target::Tracepoint { .. }) => {
                 Err(Error::NoFields {
                     target: target.clone(),
@@ -164,6 +185,8 @@ impl Attachment {
         match &self.place {
             #[cfg(feature = "hprobe")]
             Place::Hprobe(place) => place.detach(),
+            #[cfg(feature = "guest-kprobe")]
+            Place::Kprobe(place) => place.detach(),
             _ => Ok(()),
         }
     }
@@ -173,6 +196,8 @@ impl Attachment {
         match &self.place {
             #[cfg(feature = "hprobe")]
             Place::Hprobe(place) => place.places(),
+            #[cfg(feature = "guest-kprobe")]
+            Place::Kprobe(place) => place.places(),
             _ => 1,
         }
     }
@@ -182,8 +207,25 @@ impl Attachment {
         match &self.place {
             #[cfg(feature = "hprobe")]
             Place::Hprobe(place) => place.left_out(),
+            #[cfg(feature = "guest-kprobe")]
+            Place::Kprobe(place) => place.left_out(),
             _ => 0,
         }
+    }
+
+    /// Returns what there is to know of a link to a guest.
+    #[cfg(feature = "guest-kprobe")]
+    pub(crate) fn guest(&self) -> Option<GuestLinkInfo> {
+        match &self.place {
+            Place::Kprobe(place) => Some(place.info()),
+            _ => None,
+        }
+    }
+
+    /// Tells whether the probe point is in the guest of `vm`.
+    #[cfg(feature = "guest-kprobe")]
+    pub(crate) fn is_at(&self, vm: axebpf_platform::VmId) -> bool {
+        matches!(&self.place, Place::Kprobe(place) if place.vm() == vm)
     }
 
     /// Takes the runner away. When this returns, no CPU runs the program for it any more.

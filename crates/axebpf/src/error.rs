@@ -211,6 +211,10 @@ pub enum Error {
         /// Why the first one cannot be probed.
         first: axebpf_hprobe::HprobeError,
     },
+    /// Something is wrong with a guest or a function of it.
+    #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+    #[error(transparent)]
+    Guest(#[from] crate::GuestError),
     /// The filter of a link needs a record to look at, which its kind of probe point does not have.
     #[cfg(feature = "runtime")]
     #[error("cannot filter {target}: there are no fields to filter by in this build")]

@@ -97,6 +97,8 @@ mod global;
 #[cfg(feature = "hprobe")]
 mod hprobe;
 mod id;
+#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+mod kprobe;
 mod probe_type;
 mod registry;
 mod root;
@@ -150,6 +152,10 @@ pub use global::init;
 #[cfg(feature = "hprobe")]
 pub use hprobe::HprobeSetup;
 pub use id::{LinkId, MapId, ObjectId, ProgramId};
+#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+pub use kprobe::{GuestError, GuestInfo, GuestSetup};
+#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+pub use link::GuestLinkInfo;
 #[cfg(feature = "runtime")]
 pub use link::{LinkCounts, LinkInfo, LinkOptions};
 #[cfg(feature = "runtime")]

@@ -28,6 +28,9 @@ pub struct LinkOptions<'a> {
     pub maxactive: Option<u32>,
     /// How many functions a glob may mean; [`MAX_FUNCTIONS`](Self::MAX_FUNCTIONS) unless given.
     pub max_functions: Option<usize>,
+    /// How a guest is made to leave at a probe on its kernel; the first way that the hypervisor offers unless given.
+    #[cfg(feature = "guest-kprobe")]
+    pub mode: Option<axebpf_guestprobe::ProbeMode>,
 }
 
 impl<'a> LinkOptions<'a> {
@@ -52,6 +55,14 @@ impl<'a> LinkOptions<'a> {
     #[must_use]
     pub fn with_max_functions(mut self, functions: usize) -> Self {
         self.max_functions = Some(functions);
+        self
+    }
+
+    /// Makes a guest leave in this way at a probe on its kernel.
+    #[cfg(feature = "guest-kprobe")]
+    #[must_use]
+    pub fn with_mode(mut self, mode: axebpf_guestprobe::ProbeMode) -> Self {
+        self.mode = Some(mode);
         self
     }
 
@@ -97,6 +108,26 @@ pub struct LinkInfo {
     pub left_out: usize,
     /// What happened so far.
     pub counts: LinkCounts,
+    /// What else there is to know of a link to functions of a guest.
+    #[cfg(feature = "guest-kprobe")]
+    pub guest: Option<GuestLinkInfo>,
+}
+
+/// What is special about a link to functions of a guest.
+#[cfg(feature = "guest-kprobe")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GuestLinkInfo {
+    /// The VM.
+    pub vm: axebpf_platform::VmId,
+    /// How the guest is made to leave.
+    pub mode: axebpf_guestprobe::ProbeMode,
+    /// How often the probed instruction was executed to its end. One that faults and starts again is hit twice and
+    /// retired once.
+    pub retired: u64,
+    /// How many places see nothing at present, because the guest is changing its text there or has changed it to what
+    /// cannot be probed.
+    pub suspended: usize,
 }
 
 /// A link, as the registry keeps it.
@@ -105,7 +136,7 @@ pub(crate) struct Link {
     target: Target,
     filter: Option<String>,
     cookie: u64,
-    attachment: Attachment,
+    pub(crate) attachment: Attachment,
 }
 
 impl Registry {
@@ -143,7 +174,7 @@ impl Registry {
         let mut state = self.state.lock()?;
         let loaded = state.program(program)?;
         let runner = Runner::new(program, &loaded.program, &self.printk, options.cookie);
-        let attachment = Attachment::new(runner, target, options)?;
+        let attachment = Attachment::new(&state, runner, target, options)?;
         let id = state.next_link();
         let link = Link {
             program,
@@ -215,5 +246,7 @@ fn link_info(state: &State, id: LinkId, link: &Link) -> Option<LinkInfo> {
         places: link.attachment.places(),
         left_out: link.attachment.left_out(),
         counts: link.attachment.counts(),
+        #[cfg(feature = "guest-kprobe")]
+        guest: link.attachment.guest(),
     })
 }

@@ -14,6 +14,8 @@ pub(crate) struct State {
     pub(crate) programs: BTreeMap<ProgramId, LoadedProgram>,
     pub(crate) maps: BTreeMap<MapId, KnownMap>,
     pub(crate) links: BTreeMap<LinkId, Link>,
+    #[cfg(feature = "guest-kprobe")]
+    pub(crate) guests: BTreeMap<axebpf_platform::VmId, Arc<crate::kprobe::Guest>>,
     last: LastIds,
 }
 
@@ -83,6 +85,32 @@ impl State {
 
     pub(crate) fn map(&self, id: MapId) -> Result<&KnownMap, Error> {
         self.maps.get(&id).ok_or(Error::NoMap { id })
+    }
+
+    /// Returns the guest of `vm`, or the only one.
+    #[cfg(feature = "guest-kprobe")]
+    pub(crate) fn guest(
+        &self,
+        vm: Option<axebpf_platform::VmId>,
+    ) -> Result<&Arc<crate::kprobe::Guest>, Error> {
+        use crate::GuestError;
+
+        let found = match vm {
+            Some(vm) => self.guests.get(&vm).ok_or(GuestError::NoGuest { vm }),
+            None if self.guests.len() > 1 => Err(GuestError::WhichGuest {
+                guests: self.guests.keys().copied().collect(),
+            }),
+            None => self.guests.values().next().ok_or(GuestError::NoGuests),
+        };
+        Ok(found?)
+    }
+
+    /// Returns the links at functions of the guest of `vm`.
+    #[cfg(feature = "guest-kprobe")]
+    pub(crate) fn links_at(&self, vm: axebpf_platform::VmId) -> Vec<LinkId> {
+        let is_there = |link: &Link| link.attachment.is_at(vm);
+        let links = self.links.iter().filter(|(_, link)| is_there(link));
+        links.map(|(id, _)| *id).collect()
     }
 
     /// Returns the map that is pinned as `name`.

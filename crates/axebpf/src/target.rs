@@ -6,6 +6,7 @@ use alloc::{
 };
 use core::{fmt, str::FromStr};
 
+use axebpf_platform::VmId;
 use axebpf_vm::{AttachTarget, SectionError};
 use thiserror::Error;
 
@@ -14,7 +15,7 @@ use crate::ProbeType;
 /// One probe point: what a program can be attached to.
 ///
 /// Reads as an operator writes it, `tracepoint:vmm:vm_create`, `vmm:vm_create` for short,
-/// `hprobe:handle_exit+0x10`, and as the section of a program has it, `tracepoint/vmm/vm_create`,
+/// `hprobe:handle_exit+0x10`, `kprobe:vm1:vfs_read`, and as the section of a program has it, `tracepoint/vmm/vm_create`,
 /// `tp/vmm/vm_create`, `hprobe/handle_exit+0x10`.
 ///
 /// ```
@@ -35,10 +36,21 @@ pub enum Target {
         /// Its name within the system.
         name: String,
     },
-    /// A place in a function of the hypervisor or of a guest kernel.
+    /// A place in a function of the hypervisor.
     Function {
-        /// Which of the two, and whether at its return.
+        /// Whether it is at its return.
         kind: ProbeType,
+        /// The function.
+        symbol: String,
+        /// The bytes between its start and the place; 0 for a return.
+        offset: u64,
+    },
+    /// A place in a function of a guest's kernel.
+    GuestFunction {
+        /// Whether it is at its return.
+        kind: ProbeType,
+        /// The guest's VM; the only one there is if none is named.
+        vm: Option<VmId>,
         /// The function.
         symbol: String,
         /// The bytes between its start and the place; 0 for a return.
@@ -52,7 +64,7 @@ impl Target {
     pub fn probe_type(&self) -> ProbeType {
         match self {
             Self::Tracepoint { .. } => ProbeType::Tracepoint,
-            Self::Function { kind, .. } => *kind,
+            Self::Function { kind, .. } | Self::GuestFunction { kind, .. } => *kind,
         }
     }
 }
@@ -71,6 +83,22 @@ impl fmt::Display for Target {
                 symbol,
                 offset,
             } => write!(f, "{kind}:{symbol}+{offset:#x}"),
+            Self::GuestFunction {
+                kind,
+                vm,
+                symbol,
+                offset,
+            } => {
+                write!(f, "{kind}:")?;
+                if let Some(vm) = vm {
+                    write!(f, "vm{vm}:")?;
+                }
+                f.write_str(symbol)?;
+                match offset {
+                    0 => Ok(()),
+                    offset => write!(f, "+{offset:#x}"),
+                }
+            }
         }
     }
 }
@@ -84,6 +112,15 @@ impl TryFrom<AttachTarget<'_>> for Target {
             symbol: symbol.into(),
             offset,
         };
+        let in_guest = |kind, text: &str, offset| {
+            let (vm, symbol) = guest_and_symbol(text);
+            Self::GuestFunction {
+                kind,
+                vm,
+                symbol: symbol.into(),
+                offset,
+            }
+        };
         Ok(match target {
             AttachTarget::Tracepoint { system, name } => Self::Tracepoint {
                 system: system.into(),
@@ -91,14 +128,27 @@ impl TryFrom<AttachTarget<'_>> for Target {
             },
             AttachTarget::Hprobe { symbol, offset } => function(ProbeType::Hprobe, symbol, offset),
             AttachTarget::Hretprobe { symbol } => function(ProbeType::Hretprobe, symbol, 0),
-            AttachTarget::Kprobe { symbol, offset } => function(ProbeType::Kprobe, symbol, offset),
-            AttachTarget::Kretprobe { symbol } => function(ProbeType::Kretprobe, symbol, 0),
+            AttachTarget::Kprobe { symbol, offset } => in_guest(ProbeType::Kprobe, symbol, offset),
+            AttachTarget::Kretprobe { symbol } => in_guest(ProbeType::Kretprobe, symbol, 0),
             other => {
                 return Err(SectionError::UnknownKind {
                     section: other.to_string(),
                 });
             }
         })
+    }
+}
+
+/// Splits `vm1:vfs_read`. A name of two colons is one of Rust.
+fn guest_and_symbol(text: &str) -> (Option<VmId>, &str) {
+    let split = text.split_once(':').and_then(|(vm, symbol)| {
+        let number = vm.strip_prefix("vm")?.parse().ok()?;
+        let is_name = !symbol.is_empty() && !symbol.starts_with(':');
+        is_name.then_some((VmId::new(number), symbol))
+    });
+    match split {
+        Some((vm, symbol)) => (Some(vm), symbol),
+        None => (None, text),
     }
 }
 
@@ -150,6 +200,9 @@ mod tests {
             ("hprobe:a::b+16", "hprobe:a::b+0x10"),
             ("hprobe/a::b+0x10", "hprobe:a::b+0x10"),
             ("kretprobe:do_exit", "kretprobe:do_exit"),
+            ("kprobe/vm1:vfs_read+8", "kprobe:vm1:vfs_read+0x8"),
+            ("kprobe:vm12:vfs_*", "kprobe:vm12:vfs_*"),
+            ("kprobe:vm1::run", "kprobe:vm1::run"),
         ] {
             let target: Target = text.parse().unwrap();
             assert_eq!(target.to_string(), shown);

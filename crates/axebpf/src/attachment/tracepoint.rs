@@ -75,7 +75,7 @@ fn find(target: &Target) -> Result<&'static Event, Error> {
             let name = format!("{system}:{name}");
             axebpf_tp::find(&name).ok_or(Error::NoEvent { name })
         }
-        Target::Function { .. } => Err(Error::NotAvailable {
+        _ => Err(Error::NotAvailable {
             target: target.clone(),
         }),
     }

@@ -27,7 +27,7 @@ pub(crate) enum Commands {
             feature = "runtime",
             feature = "tracepoint-support",
             feature = "symbols",
-            feature = "hprobe"
+            feature = "guest-kprobe"
         ),
         expect(dead_code)
     )]
@@ -72,6 +72,16 @@ const HPROBE: Commands = Commands::Many(super::hprobe::COMMANDS);
 #[cfg(not(all(feature = "hprobe", feature = "runtime")))]
 const HPROBE: Commands = Commands::Missing("hprobe");
 
+#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+const VM: Commands = Commands::Many(super::vm::COMMANDS);
+#[cfg(not(all(feature = "guest-kprobe", feature = "runtime")))]
+const VM: Commands = Commands::Missing("guest-kprobe");
+
+#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+const GSYM: Commands = Commands::One(super::gsym::COMMAND);
+#[cfg(not(all(feature = "guest-kprobe", feature = "runtime")))]
+const GSYM: Commands = Commands::Missing("guest-kprobe");
+
 #[cfg(feature = "symbols")]
 const SYM: Commands = Commands::One(super::sym::COMMAND);
 #[cfg(not(feature = "symbols"))]
@@ -108,6 +118,16 @@ pub(crate) const GROUPS: &[Group] = &[
         name: "sym",
         summary: "symbols of the hypervisor",
         commands: SYM,
+    },
+    Group {
+        name: "vm",
+        summary: "guests whose kernels can be probed",
+        commands: VM,
+    },
+    Group {
+        name: "gsym",
+        summary: "symbols of a guest's kernel",
+        commands: GSYM,
     },
     Group {
         name: "help",

@@ -106,6 +106,8 @@ impl From<crate::Error> for Complaint {
             crate::Error::Hprobe(axebpf_hprobe::HprobeError::Protected { .. }) => {
                 complaint.hint("`hprobe blacklist` lists all that must not be probed")
             }
+            #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+            crate::Error::Guest(error) => guest(complaint, &error),
             #[cfg(feature = "runtime")]
             crate::Error::Busy { .. } => {
                 complaint.hint("`link detach` detaches them; so does `prog unload --force`")
@@ -116,6 +118,52 @@ impl From<crate::Error> for Complaint {
             }
             _ => complaint,
         }
+    }
+}
+
+/// Adds what would be right about a guest.
+#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+fn guest(complaint: Complaint, error: &crate::GuestError) -> Complaint {
+    use axebpf_guestprobe::GuestProbeError as Probe;
+
+    use crate::GuestError as Guest;
+    match error {
+        Guest::NoGuest { .. } | Guest::NoGuests => {
+            complaint.hint("`vm list` shows what can be probed")
+        }
+        Guest::WhichGuest { guests } => {
+            let shown: Vec<_> = guests.iter().map(|vm| format!("vm{vm}")).collect();
+            complaint.hint(format!("say which: kprobe:{}:FUNCTION", shown.join("|")))
+        }
+        Guest::NoKernel { .. } => complaint.hint("boot it first"),
+        Guest::NoFunction { vm, near, .. } => complaint.hint(match near.as_slice() {
+            [] => format!("`gsym {vm} '*PART*'` finds parts of names"),
+            near => {
+                let near: Vec<&str> = near.iter().map(String::as_str).collect();
+                format!(
+                    "did you mean {}? `gsym {vm} '*PART*'` finds parts of names",
+                    or_list(&near)
+                )
+            }
+        }),
+        Guest::Ambiguous { vm, addresses, .. } => {
+            let shown: Vec<_> = addresses.iter().take(4).map(ToString::to_string).collect();
+            complaint.hint(format!(
+                "say which by its address: kprobe:vm{vm}:{}",
+                shown.join("|")
+            ))
+        }
+        Guest::TooMany { .. } => complaint.hint("narrow it, or allow more with --limit N"),
+        Guest::Scan { vm, .. } => {
+            complaint.hint(format!("boot the guest first, or `vm syms {vm} FILE`"))
+        }
+        Guest::Probe(Probe::LandingPad { .. }) => {
+            complaint.hint("take another mode, or probe the next instruction: FUNCTION+4")
+        }
+        Guest::Probe(Probe::Mode(_) | Probe::PageMode { .. }) => {
+            complaint.hint("--mode auto takes what there is")
+        }
+        _ => complaint,
     }
 }
 
@@ -158,7 +206,7 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn or_list(names: &[&str]) -> String {
+pub(crate) fn or_list(names: &[&str]) -> String {
     let mut text = String::new();
     for (index, name) in names.iter().enumerate() {
         if index > 0 {

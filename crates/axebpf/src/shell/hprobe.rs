@@ -265,7 +265,7 @@ fn target(text: &str) -> Result<(String, u64, ProbeKind), Complaint> {
             offset,
         } => Ok((symbol, offset, ProbeKind::Entry)),
         Target::Function { symbol, offset, .. } => Ok((symbol, offset, ProbeKind::Return)),
-        Target::Tracepoint { .. } => Err(Complaint::new("that is no function")),
+        _ => Err(Complaint::new("that is no function of the hypervisor")),
     }
 }
 

@@ -31,7 +31,7 @@ during which it was stopped (`prog show` says why).",
     },
     Command {
         name: "attach",
-        usage: "link attach PROGRAM [TARGET] [--cookie N] [--maxactive N] [--limit N] [if FILTER]",
+        usage: "link attach PROGRAM [TARGET] [--cookie N] [--maxactive N] [--limit N] [--mode MODE] [if FILTER]",
         summary: "attaches a program to a probe point",
         details: "\
 PROGRAM is a number, a name, or OBJECT/NAME. TARGET is a probe point; without
@@ -45,7 +45,12 @@ most that it may mean (256). FILTER is over the fields of a tracepoint (`trace
 format` shows them): reason == 36 && vcpu_id == 1; or over the registers of a
 probe: x0 to x30, sp, pc, pstate, arg0 to arg7 at an entry, ret and duration_ns
 at a return, vm_id, vcpu_id, cpu. --cookie gives the program a number that it
-can ask for; --maxactive is how many calls may wait for their return (256).",
+can ask for; --maxactive is how many calls may wait for their return (256).
+    kprobe:vm1:NAME, kprobe:vm1:NAME+OFFSET, kprobe:vm1:0xADDRESS
+    kretprobe:vm1:NAME, kprobe:vm1:'GLOB'
+are functions of a guest's kernel, without `vm1:` those of the only guest. They
+have no FILTER. --mode says how the guest is made to leave: auto, hidden-brk,
+brk, hvc, or stage2. `gsym` shows the names.",
         run: attach,
     },
     Command {
@@ -81,6 +86,7 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         if link.places != 1 || link.left_out != 0 {
             target.push_str(&format!(" ({})", places(&link)));
         }
+        target.push_str(&guest(&link));
         if link.cookie != 0 {
             target.push_str(&format!(" cookie {}", link.cookie));
         }
@@ -105,6 +111,7 @@ fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let cookie = args.number("--cookie")?.unwrap_or(0);
     let maxactive = args.number("--maxactive")?;
     let limit = args.number("--limit")?;
+    let mode = args.option("--mode")?;
     let filter = args.filter()?;
     let name = args.need("the program")?;
     let target = args
@@ -122,6 +129,7 @@ fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     options.filter = filter;
     options.maxactive = maxactive.map(|calls| u32::try_from(calls).unwrap_or(u32::MAX));
     options.max_functions = limit.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+    set_mode(&mut options, mode)?;
     let id = match &target {
         Some(target) => registry.attach_to(info.id, target, &options)?,
         None => registry.attach(info.id, &options)?,
@@ -137,6 +145,54 @@ fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     }
     writeln!(out)?;
     Ok(())
+}
+
+/// Takes the way in which a guest is to leave.
+#[cfg(feature = "guest-kprobe")]
+fn set_mode(options: &mut LinkOptions<'_>, mode: Option<&str>) -> CommandResult {
+    use axebpf_guestprobe::ProbeMode;
+
+    options.mode = match mode {
+        None | Some("auto") => None,
+        Some("hidden-brk") => Some(ProbeMode::HiddenBrk),
+        Some("brk") => Some(ProbeMode::Brk),
+        Some("hvc") => Some(ProbeMode::Hvc),
+        Some("stage2" | "stage2-fault") => Some(ProbeMode::Stage2Fault),
+        Some(other) => {
+            return Err(Complaint::new(format!(
+                "`{}` is no mode",
+                super::complaint::shortened(other)
+            ))
+            .hint("there are auto, hidden-brk, brk, hvc and stage2"));
+        }
+    };
+    Ok(())
+}
+
+#[cfg(not(feature = "guest-kprobe"))]
+fn set_mode(_: &mut LinkOptions<'_>, mode: Option<&str>) -> CommandResult {
+    match mode {
+        None => Ok(()),
+        Some(_) => Err(Complaint::new("this build probes no guests")),
+    }
+}
+
+/// Says what is special about a link to a guest.
+#[cfg(feature = "guest-kprobe")]
+fn guest(link: &LinkInfo) -> String {
+    let Some(guest) = link.guest else {
+        return String::new();
+    };
+    let mut text = format!(" {}, {} retired", guest.mode, guest.retired);
+    if guest.suspended != 0 {
+        text.push_str(&format!(", {} suspended", guest.suspended));
+    }
+    text
+}
+
+#[cfg(not(feature = "guest-kprobe"))]
+fn guest(_: &LinkInfo) -> String {
+    String::new()
 }
 
 /// Says how many places a link has.

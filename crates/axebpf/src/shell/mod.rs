@@ -62,6 +62,8 @@ pub mod upload;
 mod disasm;
 #[cfg(feature = "runtime")]
 mod find;
+#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+mod gsym;
 #[cfg(all(feature = "hprobe", feature = "runtime"))]
 mod hprobe;
 #[cfg(feature = "runtime")]
@@ -80,6 +82,8 @@ mod stream;
 mod sym;
 #[cfg(feature = "tracepoint-support")]
 mod trace;
+#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+mod vm;
 
 use core::fmt;
 

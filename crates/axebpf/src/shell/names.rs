@@ -26,11 +26,36 @@ impl AddressNames for Names<'_> {
 
 /// Returns what the place at `address` is called: a function, and the distance from its start unless that is 0.
 pub(crate) fn name_of(session: &super::Session<'_>, address: u64) -> Option<alloc::string::String> {
-    let location = session.shell.symbols?.lookup_address(address)?;
+    let symbols = session.shell.symbols;
+    let Some(location) = symbols.and_then(|symbols| symbols.lookup_address(address)) else {
+        return guest_name(session, address);
+    };
     Some(match location.offset {
         0 => alloc::format!("{}", location.symbol),
         offset => alloc::format!("{}+{offset:#x}", location.symbol),
     })
+}
+
+/// Returns what a place in the kernel of a guest is called whose symbols are known.
+#[cfg(feature = "guest-kprobe")]
+pub(crate) fn guest_name(
+    session: &super::Session<'_>,
+    address: u64,
+) -> Option<alloc::string::String> {
+    let guests = session.shell.registry.open_guests().ok()?;
+    guests.iter().find_map(|guest| {
+        let symbols = guest.known_symbols()?;
+        let location = symbols.lookup_address(address)?;
+        Some(match location.offset {
+            0 => alloc::format!("{}", location.symbol),
+            offset => alloc::format!("{}+{offset:#x}", location.symbol),
+        })
+    })
+}
+
+#[cfg(not(feature = "guest-kprobe"))]
+fn guest_name(_: &super::Session<'_>, _: u64) -> Option<alloc::string::String> {
+    None
 }
 
 /// Finds the function that goes on at `address` after a call.

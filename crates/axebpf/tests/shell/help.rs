@@ -36,17 +36,26 @@ const HPROBE_COMMANDS: &[&str] = if cfg!(feature = "hprobe") {
     &[]
 };
 
+const GUEST_COMMANDS: &[&str] = if cfg!(feature = "guest-kprobe") {
+    &["vm list", "vm syms", "gsym"]
+} else {
+    &[]
+};
+
 #[test]
 fn every_command_has_help() {
     let mut session = Session::new();
     let overview = session.ok("help");
     // Of a group that is not there, one line says why.
     let hprobe_lines = HPROBE_COMMANDS.len().max(1);
+    // Guests have two groups.
+    let guest_lines = GUEST_COMMANDS.len().max(2);
     assert_eq!(
         overview.lines().count(),
-        ALL_COMMANDS.len() + hprobe_lines + 2
+        ALL_COMMANDS.len() + hprobe_lines + guest_lines + 2
     );
-    for command in ALL_COMMANDS.iter().chain(HPROBE_COMMANDS) {
+    let some = HPROBE_COMMANDS.iter().chain(GUEST_COMMANDS);
+    for command in ALL_COMMANDS.iter().chain(some) {
         assert!(overview.contains(command), "{command}");
         let help = session.ok(&format!("help {command}"));
         assert!(help.starts_with(&format!("usage: {command}")), "{help}");
@@ -58,6 +67,8 @@ fn every_command_has_help() {
     let names: Vec<_> = Shell::commands().collect();
     assert_eq!(
         names,
-        ["trace", "prog", "link", "map", "hprobe", "sym", "help"]
+        [
+            "trace", "prog", "link", "map", "hprobe", "sym", "vm", "gsym", "help"
+        ]
     );
 }

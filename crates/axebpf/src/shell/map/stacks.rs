@@ -80,7 +80,9 @@ fn symbol(session: &Session<'_>, frame: u64, place: Place) -> String {
             Place::Innermost => symbols.lookup_address(frame),
             Place::Caller => before(symbols, frame),
         })
-        .map_or_else(|| "-".into(), |location| format!("{location}"))
+        .map(|location| format!("{location}"))
+        .or_else(|| crate::shell::names::name_of(session, frame))
+        .unwrap_or_else(|| "-".into())
 }
 
 #[cfg(not(feature = "symbols"))]

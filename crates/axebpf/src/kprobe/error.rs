@@ -1,0 +1,95 @@
+//! What can go wrong with a guest.
+
+use alloc::{string::String, vec::Vec};
+
+use axebpf_guestprobe::{GuestProbeError, KernelScanError};
+use axebpf_platform::{GuestVirt, VmId};
+use axebpf_symbols::KernelSymbolError;
+use thiserror::Error;
+
+/// What can go wrong with a guest and its functions. Whatever fails has changed nothing.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum GuestError {
+    /// There is no such guest, or the hypervisor has not opened it to probes.
+    #[error("VM {vm} is not open to probes")]
+    NoGuest {
+        /// What was asked for.
+        vm: VmId,
+    },
+    /// The hypervisor has opened no guest at all.
+    #[error("no VM is open to probes")]
+    NoGuests,
+    /// There are several guests, and the target does not say which.
+    #[error("{} VMs are open to probes, and the target does not say which it means", guests.len())]
+    WhichGuest {
+        /// Those that there are.
+        guests: Vec<VmId>,
+    },
+    /// The guest is open already.
+    #[error("VM {vm} is open to probes already")]
+    Open {
+        /// The guest.
+        vm: VmId,
+    },
+    /// The guest's kernel has not run yet with its translation enabled.
+    #[error("the kernel of VM {vm} does not run yet")]
+    NoKernel {
+        /// The guest.
+        vm: VmId,
+    },
+    /// The guest's kernel has no such function.
+    #[error("the kernel of VM {vm} has no function `{name}`")]
+    NoFunction {
+        /// The guest.
+        vm: VmId,
+        /// What was asked for.
+        name: String,
+        /// Functions that may have been meant, the likeliest first.
+        near: Vec<String>,
+    },
+    /// Several functions have this name: static ones of different files.
+    #[error("{} functions of the kernel of VM {vm} are called `{name}`", addresses.len())]
+    Ambiguous {
+        /// The guest.
+        vm: VmId,
+        /// The name.
+        name: String,
+        /// Where they start.
+        addresses: Vec<GuestVirt>,
+    },
+    /// The place is behind the end of the function.
+    #[error("`{name}` has {size} bytes, so {offset:#x} is outside of it")]
+    OutsideFunction {
+        /// The function.
+        name: String,
+        /// The offset that was asked for.
+        offset: u64,
+        /// The distance to the next symbol in bytes.
+        size: u64,
+    },
+    /// A glob means more functions than may be probed at once.
+    #[error("`{glob}` means {found} functions, more than the limit of {limit}")]
+    TooMany {
+        /// The glob.
+        glob: String,
+        /// How many functions it means.
+        found: usize,
+        /// How many a link may have.
+        limit: usize,
+    },
+    /// A place cannot be probed.
+    #[error(transparent)]
+    Probe(#[from] GuestProbeError),
+    /// The symbols are not in the guest's memory.
+    #[error("the symbols of VM {vm} are not found: {cause}")]
+    Scan {
+        /// The guest.
+        vm: VmId,
+        /// What is missing.
+        cause: KernelScanError,
+    },
+    /// What was given or found are no symbols of a kernel.
+    #[error("these are no symbols of a kernel: {0}")]
+    Symbols(#[from] KernelSymbolError),
+}

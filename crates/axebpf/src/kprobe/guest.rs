@@ -1,0 +1,242 @@
+//! The guests that a hypervisor opens to probes.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::{fmt, ops::Range};
+
+use axebpf_guestprobe::{KernelScan, ProbedGuest};
+use axebpf_platform::{GuestPhys, VmId};
+use axebpf_symbols::KernelSymbols;
+use spin::Mutex;
+
+use super::{GuestError, TaskLayout};
+use crate::{Error, Registry, link::detach_from};
+
+/// What a hypervisor says about a VM before the functions of its kernel can be probed.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use axebpf::GuestSetup;
+/// use axebpf::platform::GuestPhys;
+/// use axebpf::probe::kprobe::ProbedGuest;
+/// # fn axebpf() -> &'static axebpf::Registry { unimplemented!() }
+/// # fn probes() -> Arc<ProbedGuest> { unimplemented!() }
+///
+/// // Where the hypervisor makes a VM; the `ProbedGuest` is what its vCPUs call at exits and entries.
+/// let memory = GuestPhys::new(0x4000_0000)..GuestPhys::new(0x5000_0000);
+/// axebpf().open_guest(GuestSetup::new(probes(), memory))?;
+/// # Ok::<(), axebpf::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct GuestSetup {
+    probes: Arc<ProbedGuest>,
+    memory: Range<GuestPhys>,
+}
+
+impl GuestSetup {
+    /// Takes the probes of a VM, and where the guest's memory lies, in which its kernel is looked for.
+    #[must_use]
+    pub fn new(probes: Arc<ProbedGuest>, memory: Range<GuestPhys>) -> Self {
+        Self { probes, memory }
+    }
+}
+
+/// A guest that is open to probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GuestInfo {
+    /// Its VM.
+    pub vm: VmId,
+    /// How many symbols of its kernel are known, if they have been asked for.
+    pub symbols: Option<usize>,
+    /// Whether it is known how its kernel keeps the numbers and names of tasks.
+    pub knows_tasks: bool,
+    /// Whether its kernel has run with translation enabled, so that it can be probed.
+    pub has_kernel: bool,
+}
+
+/// A guest, as the registry keeps it.
+pub(crate) struct Guest {
+    pub(crate) vm: VmId,
+    pub(crate) probes: Arc<ProbedGuest>,
+    memory: Range<GuestPhys>,
+    known: Mutex<Known>,
+}
+
+/// What is known of a guest's kernel.
+#[derive(Clone, Default)]
+struct Known {
+    symbols: Option<Arc<KernelSymbols>>,
+    tasks: Option<TaskLayout>,
+}
+
+impl Guest {
+    /// Returns the symbols, found in the guest's memory if nobody has asked for them or given them before.
+    pub(crate) fn symbols(&self) -> Result<Arc<KernelSymbols>, GuestError> {
+        match self.known_symbols() {
+            Some(symbols) => Ok(symbols),
+            None => self.find_symbols(),
+        }
+    }
+
+    /// Returns the symbols as far as they are known.
+    pub(crate) fn known_symbols(&self) -> Option<Arc<KernelSymbols>> {
+        self.known.lock().symbols.clone()
+    }
+
+    /// Returns how the kernel keeps its tasks, as far as that is known.
+    pub(crate) fn tasks(&self) -> Option<TaskLayout> {
+        self.known.lock().tasks
+    }
+
+    /// Finds the symbols in the guest's memory, and how its kernel keeps tasks if it has type information.
+    fn find_symbols(&self) -> Result<Arc<KernelSymbols>, GuestError> {
+        let failed = |cause| GuestError::Scan { vm: self.vm, cause };
+        let machine = &**self.probes.machine();
+        let scan = KernelScan::new(machine, self.memory.clone()).map_err(failed)?;
+        let symbols = scan.kallsyms().map_err(failed)?;
+        let symbols = Arc::new(KernelSymbols::from_compressed(symbols)?);
+        // Without type information programs see the VM and its vCPU instead of the task.
+        let types = scan.btf().and_then(|found| scan.copy(&found)).ok();
+        let tasks = types.and_then(|types| TaskLayout::from_btf(&types));
+        *self.known.lock() = Known {
+            symbols: Some(symbols.clone()),
+            tasks,
+        };
+        Ok(symbols)
+    }
+
+    fn info(&self) -> GuestInfo {
+        let known = self.known.lock().clone();
+        GuestInfo {
+            vm: self.vm,
+            symbols: known.symbols.map(|symbols| symbols.len()),
+            knows_tasks: known.tasks.is_some(),
+            has_kernel: self.probes.stage1().is_some(),
+        }
+    }
+}
+
+impl fmt::Debug for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guest")
+            .field("vm", &self.vm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Guests.
+impl Registry {
+    /// Opens the functions of a guest's kernel to probes.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestError::Open`] if its VM is open already.
+    pub fn open_guest(&self, setup: GuestSetup) -> Result<(), Error> {
+        let vm = setup.probes.machine().vm();
+        let mut state = self.state.lock()?;
+        if state.guests.contains_key(&vm) {
+            return Err(GuestError::Open { vm }.into());
+        }
+        let guest = Guest {
+            vm,
+            probes: setup.probes,
+            memory: setup.memory,
+            known: Mutex::default(),
+        };
+        state.guests.insert(vm, Arc::new(guest));
+        Ok(())
+    }
+
+    /// Detaches what is attached to a guest, and forgets it. The hypervisor calls it before it destroys a VM.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestError::NoGuest`] if it is not open; where text of the guest cannot be written, [`GuestError::Probe`], and
+    /// the guest is forgotten all the same.
+    pub fn close_guest(&self, vm: VmId) -> Result<(), Error> {
+        let mut state = self.state.lock()?;
+        if state.guests.remove(&vm).is_none() {
+            return Err(GuestError::NoGuest { vm }.into());
+        }
+        let links = state.links_at(vm);
+        let detached = links
+            .into_iter()
+            .map(|link| detach_from(&mut state, link).map(drop));
+        detached.fold(Ok(()), Result::and)
+    }
+
+    /// Lists the guests that are open to probes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InHit`].
+    pub fn guests(&self) -> Result<Vec<GuestInfo>, Error> {
+        Ok(self
+            .open_guests()?
+            .iter()
+            .map(|guest| guest.info())
+            .collect())
+    }
+
+    /// Returns the symbols of a guest's kernel. Those that were not given before are looked for in its memory, which takes
+    /// long; with them, how the kernel keeps its tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestError::NoGuest`], and [`GuestError::Scan`] if they are not there.
+    pub fn guest_symbols(&self, vm: VmId) -> Result<Arc<KernelSymbols>, Error> {
+        Ok(self.guest(vm)?.symbols()?)
+    }
+
+    /// Looks for the symbols of a guest's kernel in its memory, whatever is known of them: after another kernel was
+    /// booted, or the same one elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`guest_symbols`](Self::guest_symbols).
+    pub fn find_guest_symbols(&self, vm: VmId) -> Result<Arc<KernelSymbols>, Error> {
+        Ok(self.guest(vm)?.find_symbols()?)
+    }
+
+    /// Takes `text`, the content of `/proc/kallsyms` or a `System.map`, as the symbols of a guest's kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestError::NoGuest`], and [`GuestError::Symbols`] if that is something else.
+    pub fn set_guest_symbols(&self, vm: VmId, text: &[u8]) -> Result<Arc<KernelSymbols>, Error> {
+        let guest = self.guest(vm)?;
+        let symbols = KernelSymbols::from_text(text).map_err(GuestError::from)?;
+        let symbols = Arc::new(symbols);
+        guest.known.lock().symbols = Some(symbols.clone());
+        Ok(symbols)
+    }
+
+    /// Arms the places to which probed functions of guests return, and returns how many. The hypervisor calls it in a
+    /// task every few milliseconds; calls that return earlier count as missed.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestError::Probe`] for the first one that cannot be armed. The others are tried by the next call.
+    pub fn arm_guest_returns(&self) -> Result<usize, Error> {
+        let mut armed = 0;
+        for guest in self.open_guests()? {
+            if guest.probes.has_deferred() {
+                armed += guest.probes.run_deferred().map_err(GuestError::from)?;
+            }
+        }
+        Ok(armed)
+    }
+
+    fn guest(&self, vm: VmId) -> Result<Arc<Guest>, Error> {
+        let state = self.state.lock()?;
+        let guest = state.guests.get(&vm).cloned();
+        Ok(guest.ok_or(GuestError::NoGuest { vm })?)
+    }
+
+    pub(crate) fn open_guests(&self) -> Result<Vec<Arc<Guest>>, Error> {
+        Ok(self.state.lock()?.guests.values().cloned().collect())
+    }
+}

@@ -1,0 +1,120 @@
+//! `vm`: the guests that are open to probes.
+
+use alloc::{borrow::Cow, string::ToString, vec};
+use core::fmt::Write;
+
+use axebpf_platform::VmId;
+
+use super::{
+    CommandResult, Session,
+    args::Args,
+    command::Command,
+    complaint::{Complaint, counted, shortened},
+    table::{Align, Table},
+    upload,
+};
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "list",
+        usage: "vm list",
+        summary: "lists the guests whose kernels can be probed",
+        details: "\
+KERNEL says whether the guest's kernel has come far enough. TASKS says whether
+it is known how it keeps its tasks, so that programs see their numbers and
+names. SYMBOLS is how many are known.",
+        run: list,
+    },
+    Command {
+        name: "syms",
+        usage: "vm syms VM [auto|FILE|--upload]",
+        summary: "finds or takes the symbols of a guest's kernel",
+        details: "\
+auto looks for them in the guest's memory, whatever is known; without it they
+are looked for unless they are known. FILE, or with --upload what comes over
+the console, is the text of /proc/kallsyms or of a System.map. Attaching by
+name and `gsym` look for them by themselves.",
+        run: syms,
+    },
+];
+
+fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
+    args.end()?;
+    let guests = session.shell.registry.guests()?;
+    if guests.is_empty() {
+        session.io.write("no VM is open to probes\n");
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        ("VM", Align::Right),
+        ("KERNEL", Align::Left),
+        ("TASKS", Align::Left),
+        ("SYMBOLS", Align::Right),
+    ]);
+    for guest in guests {
+        table.row(vec![
+            guest.vm.to_string(),
+            if guest.has_kernel { "runs" } else { "-" }.into(),
+            if guest.knows_tasks { "known" } else { "-" }.into(),
+            guest
+                .symbols
+                .map_or_else(|| "-".into(), |count| count.to_string()),
+        ]);
+    }
+    table.write(&mut session.out())?;
+    Ok(())
+}
+
+fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
+    let uploaded = args.flag("--upload");
+    let vm = number(args.need("the VM")?)?;
+    let from = args.maybe()?;
+    args.end()?;
+    let registry = session.shell.registry;
+    // A VM that is not there is complained of before anything is taken.
+    let known = registry.guests()?.into_iter().find(|guest| guest.vm == vm);
+    let platform = registry.platform();
+    let start = platform.now_ns();
+    let symbols = match (uploaded, from) {
+        _ if known.is_none() => registry.guest_symbols(vm)?,
+        (true, _) => {
+            let text = upload::receive(session.io, platform)?;
+            registry.set_guest_symbols(vm, &text)?
+        }
+        (false, None) => registry.guest_symbols(vm)?,
+        (false, Some("auto")) => registry.find_guest_symbols(vm)?,
+        (false, Some(name)) => {
+            let text: Cow<'_, [u8]> = session
+                .shell
+                .source
+                .read(name)
+                .map_err(|error| Complaint::new(error.to_string()))?;
+            registry.set_guest_symbols(vm, &text)?
+        }
+    };
+    let took = platform.now_ns().saturating_sub(start) / 1_000_000;
+    let tasks = registry
+        .guests()?
+        .iter()
+        .any(|guest| guest.vm == vm && guest.knows_tasks);
+    writeln!(
+        session.out(),
+        "vm {vm}: {}, found in {took} ms; {}",
+        counted(symbols.len() as u64, "symbol"),
+        if tasks {
+            "its tasks are known"
+        } else {
+            "programs see no tasks"
+        }
+    )?;
+    Ok(())
+}
+
+/// Reads the number of a VM: `1` or `vm1`.
+pub(crate) fn number(text: &str) -> Result<VmId, Complaint> {
+    let digits = text.strip_prefix("vm").unwrap_or(text);
+    digits.parse().map(VmId::new).map_err(|_| {
+        Complaint::new(alloc::format!("`{}` is no VM", shortened(text)))
+            .hint("a VM is its number, as in 1 or vm1; `vm list` shows what there is")
+    })
+}

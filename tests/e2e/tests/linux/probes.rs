@@ -151,3 +151,82 @@ fn the_guest_debugs_its_own_processes() -> Result<()> {
     }
     machine.shut_down()
 }
+
+/// Functions that only the workload calls, and how a probe on the instruction behind their first one is made: system calls, one that
+/// faults end in, and one that is called through a table of functions.
+const COUNTED: [(&str, &str); 6] = [
+    ("__arm64_sys_kill", "hidden-brk"),
+    ("__arm64_sys_pipe2", "brk"),
+    ("__arm64_sys_renameat2", "hvc"),
+    ("__arm64_sys_unlinkat", "hvc"),
+    ("arm64_force_sig_fault", "hidden-brk"),
+    ("pipe_read", "stage2-fault"),
+];
+
+/// Returns what the guest's kprobes have counted, in the order of [`COUNTED`].
+fn guest_counts(machine: &mut Machine) -> Result<Vec<u64>> {
+    let said = in_guest(machine, "cat /sys/kernel/tracing/kprobe_profile")?;
+    (0..COUNTED.len())
+        .map(|number| {
+            let name = format!("probe{number}");
+            let row = said
+                .lines()
+                .map(|line| line.split_whitespace().collect::<Vec<_>>())
+                .find(|words| words.contains(&name.as_str()));
+            let row = row.with_context(|| format!("no {name} in\n{said}"))?;
+            let at = row.iter().position(|&word| word == name).unwrap_or(0);
+            Ok(row[at + 1].parse()?)
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn counts_agree_with_those_of_the_guests_own_kprobes() -> Result<()> {
+    let mut machine = shell("cortex-a72", 2, 2)?;
+    for (number, (function, _)) in COUNTED.iter().enumerate() {
+        let events = "/sys/kernel/tracing/kprobe_events";
+        in_guest(
+            &mut machine,
+            &format!("echo p:probe{number} {function} >> {events}"),
+        )?;
+    }
+    in_guest(
+        &mut machine,
+        "echo 1 > /sys/kernel/tracing/events/kprobes/enable",
+    )?;
+    // The guest's kprobes are on the first instructions, ours on the second ones.
+    let mut links = Vec::new();
+    for (function, mode) in COUNTED {
+        links.push(attach(&mut machine, &format!("{function}+4 {mode}"))?);
+    }
+    let before = guest_counts(&mut machine)?;
+    check_workload(&mut machine)?;
+    let after = guest_counts(&mut machine)?;
+    for (number, link) in links.iter().enumerate() {
+        let guest = (after[number] - before[number]).to_string();
+        let (function, mode) = COUNTED[number];
+        assert_ne!(guest, "0", "{function}");
+        let ours = counts(&mut machine, link)?;
+        assert_eq!(ours, [&guest, &guest, "0"], "{function}, {mode}");
+    }
+    machine.shut_down()
+}
+
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn a_vm_is_destroyed_with_probes_on_it() -> Result<()> {
+    let mut machine = shell("cortex-a72", 2, 2)?;
+    for probe in ["schedule", "vfs_read brk", "ret:kernel_clone hvc"] {
+        attach(&mut machine, probe)?;
+    }
+    machine.command("vm shutdown 1")?;
+    let said = machine.command("vm destroy 1")?;
+    check_no_complaint(&said);
+    machine.command("vm create linux vcpus 1")?;
+    machine.send_line("vm boot 2")?;
+    machine.expect("vm2: init: workload passed", PATIENCE)?;
+    let said = machine.command("vm probes 2")?;
+    assert!(!said.contains("Armed"), "{said}");
+    machine.shut_down()
+}

@@ -71,6 +71,13 @@ pub(crate) fn symbols(vm: &Vm) -> Result<Arc<KernelSymbols>, ProbeCommandError> 
     Ok(found)
 }
 
+/// Forgets what is known of VM `id`, which is gone.
+pub(crate) fn forget(id: VmId) {
+    // Dropped behind the lock, which keeps interrupts masked.
+    let known = SYMBOLS.lock().remove(&id);
+    drop(known);
+}
+
 /// Says how many symbols the guest's kernel has.
 pub(crate) fn print_symbols(vm: &Vm) -> Result<(), ProbeCommandError> {
     let start = timer::now_ns();

@@ -5,7 +5,9 @@ use alloc::{sync::Arc, vec::Vec};
 use axebpf::platform::VmId;
 use axebpf::tracepoint::{trace, vmm};
 
-use super::{config::VmConfig, lock::Lock, vm::Vm, vm_error::VmError, vm_state::VmState};
+use super::{
+    config::VmConfig, guest_probes, lock::Lock, vm::Vm, vm_error::VmError, vm_state::VmState,
+};
 
 static VMS: Lock<Vec<Arc<Vm>>> = Lock::new(Vec::new());
 
@@ -49,6 +51,7 @@ pub(crate) fn destroy(id: VmId) -> Result<(), VmError> {
         });
     }
     VMS.lock().retain(|other| other.id() != id);
+    guest_probes::forget(id);
     vm.trace_destruction();
     Ok(())
 }

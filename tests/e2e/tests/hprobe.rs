@@ -98,6 +98,35 @@ fn one_function_after_the_other_on_four_cpus() -> Result<()> {
     one_after_the_other(4)
 }
 
+/// Sweeps as `command` says, on two CPUs, and looks for all of `lines`.
+fn sweeps(command: &str, lines: &[&str]) -> Result<()> {
+    let options = Options {
+        timeout: Duration::from_secs(400),
+        ..Options::default()
+    };
+    let mut machine = Machine::boot(&image_path()?, &options)?;
+    let swept = machine.command(command)?;
+    for line in lines {
+        let expected = Pattern::new(line);
+        ensure!(swept.lines().any(|line| expected.matches(line)), "{swept}");
+    }
+    guest_goes_on(&mut machine)?;
+    machine.shut_down()
+}
+
+#[test]
+fn each_instruction_of_each_function() -> Result<()> {
+    let counted = "one after the other: <n+> probed, <n+> refused, <n+> hits, <n> missed";
+    sweeps("hprobe-sweep instructions", &[counted])
+}
+
+#[test]
+fn each_return_and_then_all_returns() -> Result<()> {
+    let alone = "one after the other: <n+> probed, <n+> refused, <n+> hits, <n> missed";
+    let together = "all at once: <n+> probed, 0 refused, <n+> hits, <n> missed";
+    sweeps("hprobe-sweep returns", &[alone, together])
+}
+
 #[test]
 fn what_is_entered_returns() -> Result<()> {
     let mut machine = Machine::boot(&image_path()?, &Options::default())?;

@@ -24,6 +24,7 @@ mod guest_vcpu;
 mod heap;
 mod hprobe;
 mod hprobe_commands;
+mod hprobe_sweep;
 mod hypercall;
 mod id_registers;
 mod image;

@@ -13,7 +13,7 @@ use axebpf::{
 use super::{
     bench,
     console::{Console, println},
-    hprobe_commands, image, line,
+    hprobe_commands, hprobe_sweep, image, line,
     platform::PLATFORM,
     power, sched, stress, stress_hprobe,
     task::Task,
@@ -38,7 +38,7 @@ const OWN: [(&str, &str); 9] = [
     ),
     (
         "hprobe-sweep",
-        "probes all functions, one after the other and then all at once",
+        "[instructions|returns]: probes all functions, one after the other and then all at once",
     ),
     (
         "peek",
@@ -111,7 +111,7 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
             // Names have spaces in them.
             hprobe_commands::try_glob(line.trim_start_matches("hprobe-try").trim())
         }
-        Some("hprobe-sweep") => hprobe_commands::sweep(),
+        Some("hprobe-sweep") => sweep(words.next()),
         Some("peek") => peek(words.next()),
         Some("panic") => crash(words.next()),
         Some("exit") => power::off(),
@@ -122,6 +122,15 @@ fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
             }
             done
         }
+    }
+}
+
+/// Probes all functions, or what `what` says of them.
+fn sweep(what: Option<&str>) -> bool {
+    match what {
+        Some("instructions") => hprobe_sweep::instructions(),
+        Some("returns") => hprobe_sweep::returns(),
+        _ => hprobe_commands::sweep(),
     }
 }
 

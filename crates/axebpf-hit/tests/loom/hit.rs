@@ -1,6 +1,6 @@
 //! Entering, leaving, publishing, reclaiming.
 
-use axebpf_hit::{Missed, PerCpu, Snapshot, enter, in_hit, quiesce};
+use axebpf_hit::{Missed, NestedHit, PerCpu, Snapshot, enter, in_hit, quiesce};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -141,5 +141,32 @@ fn a_hit_in_a_hit_is_missed() {
         drop(guard);
         assert!(!in_hit());
         assert!(enter().is_ok());
+    });
+}
+
+#[test]
+fn nothing_is_freed_that_is_read_above_a_hit() {
+    explore(6, 0, || {
+        let cell = Arc::new(Snapshot::empty());
+        cell.publish(Watched::boxed(1)).reclaim().unwrap();
+        let hits = {
+            let cell = cell.clone();
+            thread::spawn(move || {
+                become_cpu(1);
+                let guard = enter().unwrap();
+                assert_eq!(enter().unwrap_err(), Missed::Nested);
+                // SAFETY: The guard is dropped later.
+                let nested = unsafe { NestedHit::assume() };
+                if let Some(value) = cell.load_nested(&nested) {
+                    assert_ne!(value.read(), u32::MAX);
+                }
+                drop(nested);
+                drop(guard);
+            })
+        };
+        let old = cell.publish(Watched::boxed(2)).reclaim().unwrap().unwrap();
+        old.free();
+        drop(old);
+        hits.join().unwrap();
     });
 }

@@ -136,7 +136,7 @@ impl Links {
     fn round(&mut self, offset: u64) -> Result<(), HprobeError> {
         let point = ProbePoint::entry(target(), offset)?;
         let link = hprobe::attach(&[point], Arc::new(Watch), LinkOptions::default())?;
-        if self.rounds % 16 == 0 {
+        if self.rounds.is_multiple_of(16) {
             sched::sleep(1_000_000);
         }
         link.detach()?;

@@ -115,7 +115,8 @@ impl Archive {
     fn entry(&mut self, name: &str, mode: u32, content: &[u8], device: [u32; 2]) {
         self.entries += 1;
         let [major, minor] = device;
-        // Number, mode, user, group, links, time, size, device of the file, device that it is, length of the name, checksum.
+        // Number, mode, user, group, links, time, size, device of the file, device that it is, length of the name,
+        // checksum.
         let fields = [
             self.entries,
             mode,

@@ -18,8 +18,9 @@ use crate::{
 
 /// Boots an unmodified Debian kernel as a guest of the hypervisor, and leaves the shell to you.
 ///
-/// Fetches Debian's packages for arm64 through apt into `target/linux`, which changes nothing on this machine, and makes a first
-/// file system whose init runs a workload. `vm console 1` at the shell leads to the guest's own shell afterwards.
+/// Fetches Debian's packages for arm64 through apt into `target/linux`, which changes nothing on this machine, and
+/// makes a first file system whose init runs a workload. `vm console 1` at the shell leads to the guest's own shell
+/// afterwards.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Take this kernel, an uncompressed arm64 image, instead of Debian's.
@@ -40,8 +41,8 @@ pub(crate) struct Args {
     /// The guest's memory, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = MEMORY)]
     memory: u64,
-    /// Words for the end of the kernel's command line: `rounds=N`, `then=off`, `then=shell` and `then=repeat` are for the
-    /// workload.
+    /// Words for the end of the kernel's command line: `rounds=N`, `then=off`, `then=shell` and `then=repeat` are for
+    /// the workload.
     #[arg(long, value_name = "WORDS", default_value = "then=shell")]
     append: String,
     /// Let `vm boot 1` start the guest.
@@ -57,7 +58,8 @@ const MEMORY: u64 = 256;
 
 /// The kernel's command line before what is for the workload.
 ///
-/// The early console shows what happens before there is a driver for the serial line. A kernel that panics stops at once.
+/// The early console shows what happens before there is a driver for the serial line. A kernel that panics stops at
+/// once.
 const ARGUMENTS: &str = "console=ttyAMA0 earlycon=pl011,0x9000000 panic=-1";
 
 /// The files that a guest starts from.
@@ -74,20 +76,7 @@ impl Files {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let own = Files {
-        kernel: args.kernel.clone().unwrap_or_default(),
-        initrd: args.initrd.clone().unwrap_or_default(),
-    };
-    let files = match (&args.kernel, &args.initrd) {
-        (Some(_), Some(_)) => own,
-        (kernel, initrd) => {
-            let made = prepare()?;
-            Files {
-                kernel: kernel.clone().unwrap_or(made.kernel),
-                initrd: initrd.clone().unwrap_or(made.initrd),
-            }
-        }
-    };
+    let files = files(args)?;
     if args.prepare {
         println!(
             "    {}\n    {}",
@@ -117,6 +106,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ..Options::default()
     };
     boot(&image, &options)
+}
+
+/// Returns the files that `args` names, and those that are made for what it does not name.
+fn files(args: &Args) -> Result<Files> {
+    if let (Some(kernel), Some(initrd)) = (&args.kernel, &args.initrd) {
+        return Ok(Files {
+            kernel: kernel.clone(),
+            initrd: initrd.clone(),
+        });
+    }
+    let made = prepare()?;
+    Ok(Files {
+        kernel: args.kernel.clone().unwrap_or(made.kernel),
+        initrd: args.initrd.clone().unwrap_or(made.initrd),
+    })
 }
 
 fn boot(image: &Path, options: &Options) -> Result<()> {

@@ -1,5 +1,5 @@
-//! An unmodified Debian kernel as the guest: it reaches user space, its workload computes what it always computes, and probes
-//! on its kernel change nothing and count what it does.
+//! An unmodified Debian kernel as the guest: it reaches user space, its workload computes what it always computes, and
+//! probes on its kernel change nothing and count what it does.
 //!
 //! Needs the files that `cargo xtask linux --prepare` makes; `cargo xtask test` makes them and runs these tests.
 

@@ -152,8 +152,8 @@ fn the_guest_debugs_its_own_processes() -> Result<()> {
     machine.shut_down()
 }
 
-/// Functions that only the workload calls, and how a probe on the instruction behind their first one is made: system calls, one that
-/// faults end in, and one that is called through a table of functions.
+/// Functions that only the workload calls, and how a probe on the instruction behind their first one is made: system
+/// calls, one that faults end in, and one that is called through a table of functions.
 const COUNTED: [(&str, &str); 6] = [
     ("__arm64_sys_kill", "hidden-brk"),
     ("__arm64_sys_pipe2", "brk"),

@@ -67,6 +67,16 @@ pub(crate) enum Start {
     ByCommand,
 }
 
+impl Start {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "boot" => Some(Self::AtBoot),
+            "command" => Some(Self::ByCommand),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with a description.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -114,8 +124,8 @@ struct Fields {
     entry: Option<u64>,
     kernel: Option<Range<u64>>,
     initrd: Option<Range<u64>>,
-    arguments: String,
-    start: Start,
+    arguments: Option<String>,
+    start: Option<Start>,
 }
 
 impl VmConfig {
@@ -144,45 +154,18 @@ impl VmConfig {
 impl Fields {
     fn set(&mut self, line: usize, key: &str, value: &str) -> Result<(), ConfigError> {
         let known = match key {
-            "name" => {
-                self.name = Some(value.to_string());
-                true
-            }
+            "name" => store(&mut self.name, Some(value.to_string())),
             "vcpus" => {
-                self.vcpus = number(value).filter(|count| (1..=MAX_VCPUS).contains(count));
-                self.vcpus.is_some()
+                let count = number(value).filter(|count| (1..=MAX_VCPUS).contains(count));
+                store(&mut self.vcpus, count)
             }
-            "memory" => {
-                self.memory = range(value).filter(is_memory);
-                self.memory.is_some()
-            }
-            "load" => {
-                self.load = number(value).filter(|at| at % 4096 == 0);
-                self.load.is_some()
-            }
-            "entry" => {
-                self.entry = number(value);
-                self.entry.is_some()
-            }
-            "kernel" => {
-                self.kernel = range(value).filter(payload::contains);
-                self.kernel.is_some()
-            }
-            "initrd" => {
-                self.initrd = range(value).filter(payload::contains);
-                self.initrd.is_some()
-            }
-            "bootargs" => {
-                self.arguments = value.to_string();
-                true
-            }
-            "start" => {
-                self.start = match value {
-                    "boot" => Start::AtBoot,
-                    _ => Start::ByCommand,
-                };
-                matches!(value, "boot" | "command")
-            }
+            "memory" => store(&mut self.memory, range(value).filter(is_memory)),
+            "load" => store(&mut self.load, number(value).filter(|at| at % 4096 == 0)),
+            "entry" => store(&mut self.entry, number(value)),
+            "kernel" => store(&mut self.kernel, range(value).filter(payload::contains)),
+            "initrd" => store(&mut self.initrd, range(value).filter(payload::contains)),
+            "bootargs" => store(&mut self.arguments, Some(value.to_string())),
+            "start" => store(&mut self.start, Start::parse(value)),
             _ => {
                 return Err(ConfigError::UnknownKey {
                     line,
@@ -208,16 +191,22 @@ impl Fields {
                 Some(kernel) => Guest::Linux(Linux {
                     kernel,
                     initrd: self.initrd.unwrap_or(0..0),
-                    arguments: self.arguments,
+                    arguments: self.arguments.unwrap_or_default(),
                 }),
                 None => Guest::BuiltIn {
                     load: self.load.ok_or(missing("load"))?,
                     entry: self.entry.ok_or(missing("entry"))?,
                 },
             },
-            start: self.start,
+            start: self.start.unwrap_or_default(),
         })
     }
+}
+
+/// Puts `value` into `field`, and tells whether there is one.
+fn store<T>(field: &mut Option<T>, value: Option<T>) -> bool {
+    *field = value;
+    field.is_some()
 }
 
 fn number(text: &str) -> Option<u64> {

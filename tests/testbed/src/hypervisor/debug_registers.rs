@@ -1,8 +1,8 @@
 //! The self-hosted debug of a vCPU: what its guest reads and writes, and what of it the processor gets.
 //!
-//! EL2 keeps the processor's debug for itself and traps the guest's accesses (`MDCR_EL2.TDA`). While the guest has switched on
-//! debugging of its own, single steps, breakpoints or watchpoints, the processor has the guest's values, and the
-//! exceptions go to the guest.
+//! EL2 keeps the processor's debug for itself and traps the guest's accesses (`MDCR_EL2.TDA`). While the guest has
+//! switched on debugging of its own, single steps, breakpoints or watchpoints, the processor has the guest's values,
+//! and the exceptions go to the guest.
 
 use core::arch::asm;
 
@@ -177,8 +177,9 @@ macro_rules! point_writer {
         fn $name(index: usize, point: Point) {
             macro_rules! write_one {
                                         ($index:literal) => {
-                                            // SAFETY: the processor has the register; at EL2 no debug exception is enabled by it, and what it does to
-                                            // the guest is what the guest asked for.
+                                            // SAFETY: the processor has the register; at EL2 no debug exception is
+                                            // enabled by it, and what it does to the guest is what the guest asked
+                                            // for.
                                             unsafe {
                                                 asm!(
                                                     concat!("msr ", $value, $index, "_el1, {}"),

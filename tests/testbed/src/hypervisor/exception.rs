@@ -1,4 +1,5 @@
-//! Exceptions that EL2 delivers to a guest's EL1, as the processor would take them (ARM ARM D1.3.5, AArch64.TakeException).
+//! Exceptions that EL2 delivers to a guest's EL1, as the processor would take them (ARM ARM D1.3.5,
+//! AArch64.TakeException).
 
 use aarch64_cpu::registers::{
     ELR_EL1, ESR_EL1, FAR_EL1, ID_AA64MMFR1_EL1, Readable, SCTLR_EL1, SPSR_EL1, VBAR_EL1, Writeable,

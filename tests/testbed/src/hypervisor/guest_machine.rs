@@ -30,8 +30,8 @@ impl ProbedMachine {
         Self { vm, stage2, vcpus }
     }
 
-    /// Calls `work` with each piece of `len` bytes from `at` that lies in one page: its address in the machine's memory, which stays
-    /// for as long, and its place among the bytes.
+    /// Calls `work` with each piece of `len` bytes from `at` that lies in one page: its address in the machine's
+    /// memory, which stays for as long, and its place among the bytes.
     fn pieces(
         &self,
         at: GuestPhys,
@@ -122,13 +122,14 @@ impl ShadowPages for ProbedMachine {
 
     fn read_shadow(&self, shadow: ShadowPage, offset: u32) -> u32 {
         let at = shadow.0 + u64::from(offset & 0xffc);
-        // SAFETY: the number is one that `create_shadow` returned, the address of a page that is not freed yet; the offset is
-        // aligned and within.
+        // SAFETY: the number is one that `create_shadow` returned, the address of a page that is not freed yet; the
+        // offset is aligned and within.
         unsafe { (at as *const u32).read_volatile() }
     }
 
     fn free_shadow(&self, shadow: ShadowPage) {
-        // SAFETY: the page came from `alloc_pages(1)` in `create_shadow`, and the caller says that no view maps it any more.
+        // SAFETY: the page came from `alloc_pages(1)` in `create_shadow`, and the caller says that no view maps it any
+        // more.
         unsafe { heap::free_pages(shadow.0, 1) };
     }
 }
@@ -304,11 +305,11 @@ unsafe fn store<const SIZE: usize>(at: u64, value: u64) {
     }
 }
 
-/// Stores an instruction of a guest and makes it visible to the fetches of all CPUs, also to those of a vCPU with its caches off
-/// (ARM ARM B2.7.4.2).
+/// Stores an instruction of a guest and makes it visible to the fetches of all CPUs, also to those of a vCPU with its
+/// caches off (ARM ARM B2.7.4.2).
 fn write_instruction(to: u64, word: u32) {
-    // SAFETY: `to` is aligned and in a page of the guest's or in a shadow of one, which stays as long as this runs. Stores and cache
-    // maintenance are the sequence that the architecture asks for.
+    // SAFETY: `to` is aligned and in a page of the guest's or in a shadow of one, which stays as long as this runs.
+    // Stores and cache maintenance are the sequence that the architecture asks for.
     unsafe {
         asm!(
             "str {word:w}, [{to}]",

@@ -104,8 +104,8 @@ pub(crate) fn attach(vm: &Vm, place: &str, mode: Option<&str>) -> Result<(), Pro
     Ok(())
 }
 
-/// Attaches a probe to each of `count` functions of the guest's kernel, spread evenly over it from one that `seed` chooses, and says
-/// how many of them cannot be probed.
+/// Attaches a probe to each of `count` functions of the guest's kernel, spread evenly over it from one that `seed`
+/// chooses, and says how many of them cannot be probed.
 pub(crate) fn attach_many(
     vm: &Vm,
     count: usize,
@@ -239,7 +239,7 @@ pub(crate) fn detach(vm: &Vm, number: Option<u64>) -> Result<(), ProbeCommandErr
 }
 
 /// Starts the task that arms return sites, once.
-fn start_deferred() {
+pub(crate) fn start_deferred() {
     static STARTED: Once<()> = Once::new();
     STARTED.call_once(|| {
         let body = Box::new(|| {

@@ -1,8 +1,9 @@
-//! What was loaded into the machine's memory beside the hypervisor: a Linux kernel, its first file system, and a description.
+//! What was loaded into the machine's memory beside the hypervisor: a Linux kernel, its first file system, and a
+//! description.
 //!
-//! QEMU's `-device loader` puts them there, where a firmware or boot loader would on a real machine. The description is a text like
-//! `guest.cfg` at [`DESCRIPTION`], which ends with a zero byte; it names the other two by their addresses. There is a payload
-//! if the machine has memory there, and that does not begin with a zero.
+//! QEMU's `-device loader` puts them there, where a firmware or boot loader would on a real machine. The description
+//! is a text like `guest.cfg` at [`DESCRIPTION`], which ends with a zero byte; it names the other two by their
+//! addresses. There is a payload if the machine has memory there, and that does not begin with a zero.
 
 use core::{ops::Range, slice};
 

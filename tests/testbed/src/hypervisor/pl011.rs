@@ -122,8 +122,8 @@ impl Pl011 {
     }
 }
 
-/// Returns which of the registers without effect lies at `offset`: the low-power counter, the divisors, the line control,
-/// the levels of the FIFOs and the DMA control.
+/// Returns which of the registers without effect lies at `offset`: the low-power counter, the divisors, the line
+/// control, the levels of the FIFOs and the DMA control.
 fn setting(offset: u64) -> Option<usize> {
     const SETTINGS: [u64; 6] = [0x020, 0x024, 0x028, 0x02c, 0x034, 0x048];
     SETTINGS.iter().position(|&at| at == offset)

@@ -1,8 +1,8 @@
 //! Stage 2: what a VM takes for physical memory.
 //!
-//! Each VM has three views of the same memory, each with its own tables and its own number in the TLB. The guest runs in the
-//! main one. In each, single pages can be given other rights, or other contents, than the guest believes: that is what
-//! probes on a guest are made of.
+//! Each VM has three views of the same memory, each with its own tables and its own number in the TLB. The guest runs
+//! in the main one. In each, single pages can be given other rights, or other contents, than the guest believes: that
+//! is what probes on a guest are made of.
 
 mod tables;
 
@@ -154,7 +154,8 @@ impl Stage2 {
         self.tables.lock().unmap(at)
     }
 
-    /// Calls `work` with the address, in the machine's memory, of the guest's own page at `at`, which stays for as long.
+    /// Calls `work` with the address, in the machine's memory, of the guest's own page at `at`, which stays for as
+    /// long.
     ///
     /// # Errors
     ///
@@ -173,7 +174,8 @@ impl Stage2 {
         }
     }
 
-    /// Gives the page at `at` these `rights` and this `content` in `view`, in all TLBs, until [`reset_page`](Self::reset_page).
+    /// Gives the page at `at` these `rights` and this `content` in `view`, in all TLBs, until
+    /// [`reset_page`](Self::reset_page).
     ///
     /// Needs no memory if the page was changed before, in any view.
     ///

@@ -127,8 +127,8 @@ impl Tree {
 
     /// Replaces a block by a table of pages that maps the same.
     ///
-    /// In between nothing is mapped there (ARM ARM D8.16.1, break-before-make): a vCPU that comes along takes a translation fault,
-    /// which waits for the lock of the tables and finds it mended.
+    /// In between nothing is mapped there (ARM ARM D8.16.1, break-before-make): a vCPU that comes along takes a
+    /// translation fault, which waits for the lock of the tables and finds it mended.
     fn split(&mut self, entry: *mut u64, block: Leaf) -> Result<u64, NoMemory> {
         let table = heap::alloc_pages(1).ok_or(NoMemory)?;
         self.lower.push(table);

@@ -56,8 +56,9 @@ pub(crate) struct Vcpu {
     exits: AtomicU64,
 }
 
-// SAFETY: everything but the two cells synchronises itself. `registers` is accessed by the vCPU's own task alone, and `banked` by
-// the scheduler of the one CPU that executes this task, with interrupts masked. `reset` accesses both, while there is no task.
+// SAFETY: everything but the two cells synchronises itself. `registers` is accessed by the vCPU's own task alone, and
+// `banked` by the scheduler of the one CPU that executes this task, with interrupts masked. `reset` accesses both,
+// while there is no task.
 unsafe impl Sync for Vcpu {}
 
 impl Vcpu {
@@ -184,8 +185,8 @@ impl Vcpu {
         reason = "the registers belong to the one task that runs the vCPU"
     )]
     pub(crate) fn registers(&self) -> &mut Registers {
-        // SAFETY: the vCPU's own task calls this, or nobody else while it has none, from functions that do not keep the reference
-        // across a call of another one of them.
+        // SAFETY: the vCPU's own task calls this, or nobody else while it has none, from functions that do not keep
+        // the reference across a call of another one of them.
         unsafe { &mut *self.registers.get() }
     }
 
@@ -195,7 +196,8 @@ impl Vcpu {
         reason = "only the scheduler of one CPU calls this"
     )]
     fn banked(&self) -> &mut Banked {
-        // SAFETY: `load` and `unload` run on the CPU of the vCPU's task, with interrupts masked; `reset` while there is no task.
+        // SAFETY: `load` and `unload` run on the CPU of the vCPU's task, with interrupts masked; `reset` while there
+        // is no task.
         unsafe { &mut *self.banked.get() }
     }
 
@@ -205,8 +207,8 @@ impl Vcpu {
         reason = "the registers belong to the one task that runs the vCPU"
     )]
     pub(crate) fn debug(&self) -> &mut DebugRegisters {
-        // SAFETY: the vCPU's own task calls this, or the scheduler that switches to it, on the one CPU of that task; neither keeps
-        // the reference across a call of this function or of `load`.
+        // SAFETY: the vCPU's own task calls this, or the scheduler that switches to it, on the one CPU of that task;
+        // neither keeps the reference across a call of this function or of `load`.
         unsafe { &mut *self.debug.get() }
     }
 

@@ -86,7 +86,8 @@ pub(crate) fn hold(interrupt: u32, priority: u8) -> Room {
     }
 }
 
-/// Takes back the interrupts of lines that are not in `held`, one bit each, if the loaded vCPU has not noticed them yet.
+/// Takes back the interrupts of lines that are not in `held`, one bit each, if the loaded vCPU has not noticed them
+/// yet.
 pub(crate) fn withdraw(held: u64) {
     for index in 0..LIST_REGISTERS {
         let value = read_list(index);
@@ -106,8 +107,8 @@ pub(crate) enum Delivery {
     Held,
 }
 
-/// Switches delivery to the loaded vCPU, and sees to it that the guest is left when list registers become free, if there was no
-/// room for all interrupts.
+/// Switches delivery to the loaded vCPU, and sees to it that the guest is left when list registers become free, if
+/// there was no room for all interrupts.
 pub(crate) fn set_control(room: Room, delivery: Delivery) {
     let enable = match delivery {
         Delivery::On => ICH_HCR_EL2::En::SET,

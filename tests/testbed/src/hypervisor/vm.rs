@@ -45,7 +45,7 @@ pub(crate) struct Vm {
     uart: Lock<Pl011>,
     console: Lock<GuestConsole>,
     vcpus: Vec<Arc<Vcpu>>,
-    probes: ProbedGuest,
+    probes: Arc<ProbedGuest>,
     live: AtomicU32,
     checks: Checks,
     stop_reason: AtomicU32,
@@ -66,22 +66,11 @@ impl Vm {
         let stage2 = Arc::new(Stage2::new(id.get(), granule)?);
         let distributor = Arc::new(Distributor::new(at_reset));
         let vcpu_count = config.vcpus;
-        let offset = CNTPCT_EL0.get();
-        let vcpus: Vec<Arc<Vcpu>> = (0..config.vcpus)
-            .map(|number| {
-                let name = VcpuName {
-                    vm: id,
-                    vcpu: VcpuId::new(number),
-                };
-                let cpu = CpuId::new(number % percpu::count());
-                let (stage2, distributor) = (stage2.clone(), distributor.clone());
-                Arc::new(Vcpu::new(name, cpu, stage2, distributor, offset))
-            })
-            .collect();
+        let vcpus = new_vcpus(id, vcpu_count, &stage2, &distributor);
         let machine = ProbedMachine::new(id, stage2.clone(), vcpus.clone());
         let vm = Arc::new(Self {
             id,
-            probes: ProbedGuest::new(Arc::new(machine)),
+            probes: Arc::new(ProbedGuest::new(Arc::new(machine))),
             config,
             state: AtomicU32::new(VmState::Stopped as u32),
             stage2,
@@ -150,7 +139,7 @@ impl Vm {
     }
 
     /// Returns the probes on the guest.
-    pub(crate) fn probes(&self) -> &ProbedGuest {
+    pub(crate) fn probes(&self) -> &Arc<ProbedGuest> {
         &self.probes
     }
 
@@ -385,6 +374,26 @@ impl Vm {
             }
         }
     }
+}
+
+/// Makes the vCPUs of VM `vm`, each for a CPU of the machine in turn. Their counters begin now.
+fn new_vcpus(
+    vm: VmId,
+    count: u32,
+    stage2: &Arc<Stage2>,
+    distributor: &Arc<Distributor>,
+) -> Vec<Arc<Vcpu>> {
+    let offset = CNTPCT_EL0.get();
+    let vcpu = |number| {
+        let name = VcpuName {
+            vm,
+            vcpu: VcpuId::new(number),
+        };
+        let cpu = CpuId::new(number % percpu::count());
+        let (stage2, distributor) = (stage2.clone(), distributor.clone());
+        Arc::new(Vcpu::new(name, cpu, stage2, distributor, offset))
+    };
+    (0..count).map(vcpu).collect()
 }
 
 /// What the task of a vCPU does.

@@ -8,8 +8,7 @@ use super::{
     config,
     console::println,
     guest_console::Show,
-    guest_probes::{self, ProbeCommandError},
-    guest_session, payload, sched, timer,
+    guest_probes, guest_session, payload, sched, timer,
     vm::Vm,
     vm_error::VmError,
     vm_state::{StopReason, VmState},
@@ -19,10 +18,20 @@ use super::{
 /// How long a VM may take to shut down.
 const PATIENCE_NS: u64 = 2_000_000_000;
 
-/// What there is to type.
-pub(crate) const USAGE: &str = "vm list | create [linux] [vcpus N] | boot ID | shutdown ID | destroy ID | log ID | console ID | mute ID | show ID | type ID TEXT | \
-     syms ID | probe ID [ret:]SYMBOL[+OFFSET]|ADDRESS [MODE] | probe-many ID COUNT SEED [MODE] | \
-     probes ID | unprobe ID [LINK]";
+/// What the commands are about.
+pub(crate) const USAGE: &str =
+    "virtual machines, their consoles, and probes on their guests; `vm` lists what there is";
+
+const COMMANDS: &str = "\
+usage: vm list
+       vm create [linux] [vcpus N]
+       vm boot | shutdown | destroy ID
+       vm log | mute | show | console ID
+       vm type ID TEXT
+       vm syms | probes ID
+       vm probe ID [ret:]SYMBOL[+OFFSET]|ADDRESS [MODE]
+       vm probe-many ID COUNT SEED [MODE]
+       vm unprobe ID [LINK]";
 
 /// Runs one command and tells whether it succeeded. `words` are those behind `vm`.
 pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
@@ -44,27 +53,9 @@ pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
         ("destroy", Some(id), [_]) => vms::destroy(id),
         ("log", Some(id), [_]) => find(id).map(|vm| guest_session::print_log(&vm)),
         ("console", Some(id), [_]) => find(id).map(|vm| guest_session::talk(&vm)),
-        ("syms", Some(id), [_]) => probe_command(id, guest_probes::print_symbols),
-        ("probe", Some(id), [_, place]) => {
-            probe_command(id, |vm| guest_probes::attach(vm, place, None))
-        }
-        ("probe", Some(id), [_, place, mode]) => {
-            probe_command(id, |vm| guest_probes::attach(vm, place, Some(mode)))
-        }
-        ("probe-many", Some(id), [_, count, seed, mode @ ..]) => {
-            let number = |text: &str| text.parse().unwrap_or(0);
-            let (count, seed) = (number(count), number(seed));
-            let mode = mode.first().copied();
-            probe_command(id, |vm| guest_probes::attach_many(vm, count, seed, mode))
-        }
-        ("probes", Some(id), [_]) => probe_command(id, guest_probes::print),
-        ("unprobe", Some(id), [_]) => probe_command(id, |vm| guest_probes::detach(vm, None)),
-        ("unprobe", Some(id), [_, link]) => {
-            let link = link.parse().unwrap_or(0);
-            probe_command(id, |vm| guest_probes::detach(vm, Some(link)))
-        }
         ("mute", Some(id), [_]) => show(id, Show::Nothing),
         ("show", Some(id), [_]) => show(id, Show::Lines),
+        (verb, Some(id), [_, words @ ..]) => return probe_command(verb, id, words),
         _ => return usage(),
     };
     if let Err(error) = &result {
@@ -74,7 +65,7 @@ pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
 }
 
 fn usage() -> bool {
-    println!("usage: vm {USAGE}");
+    println!("{COMMANDS}");
     false
 }
 
@@ -124,16 +115,33 @@ fn create(creation: Creation) -> Result<(), VmError> {
     Ok(())
 }
 
-/// Runs a command about the probes on a VM's guest.
-fn probe_command(
-    id: VmId,
-    run: impl FnOnce(&Vm) -> Result<(), ProbeCommandError>,
-) -> Result<(), VmError> {
-    let vm = find(id)?;
-    if let Err(error) = run(&vm) {
+/// Runs a command about the probes on the guest of VM `id`, and tells whether it succeeded.
+fn probe_command(verb: &str, id: VmId, words: &[&str]) -> bool {
+    let vm = match find(id) {
+        Ok(vm) => vm,
+        Err(error) => {
+            println!("error: {error}");
+            return false;
+        }
+    };
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    let result = match (verb, words) {
+        ("syms", []) => guest_probes::print_symbols(&vm),
+        ("probe", [place]) => guest_probes::attach(&vm, place, None),
+        ("probe", [place, mode]) => guest_probes::attach(&vm, place, Some(mode)),
+        ("probe-many", [count, seed, mode @ ..]) => {
+            let mode = mode.first().copied();
+            guest_probes::attach_many(&vm, number(count) as usize, number(seed) as usize, mode)
+        }
+        ("probes", []) => guest_probes::print(&vm),
+        ("unprobe", []) => guest_probes::detach(&vm, None),
+        ("unprobe", [link]) => guest_probes::detach(&vm, Some(number(link))),
+        _ => return usage(),
+    };
+    if let Err(error) = &result {
         println!("error: {error}");
     }
-    Ok(())
+    result.is_ok()
 }
 
 fn show(id: VmId, show: Show) -> Result<(), VmError> {

@@ -22,7 +22,7 @@
 //!
 //! | mode | misses |
 //! |---|---|
-//! | hidden `BRK` | executions of a page while the guest writes it (see [`LinkState`]); all of a vCPU that debugs itself |
+//! | hidden `BRK` | executions while the guest has an instruction there that cannot be displaced ([`LinkState`]); all of a vCPU that debugs itself |
 //! | `BRK` | what runs after the guest has overwritten the trap, which it can see; all of a vCPU that debugs itself |
 //! | `HVC` | what runs after the guest has overwritten the trap |
 //! | stage-2 fault | executions that are reached from within the same page |

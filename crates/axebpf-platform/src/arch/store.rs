@@ -75,8 +75,14 @@ pub(super) fn fixup(elr: u64) -> Option<u64> {
 /// If `addr` is mapped writable, the bytes there are the caller's to write.
 #[must_use = "the store may have failed"]
 pub unsafe fn store(addr: u64, bytes: &[u8]) -> bool {
-    let failed = if let Ok([first, second]) = <[u8; 16]>::try_from(bytes).map(halves) {
+    // SAFETY: Any bytes are words.
+    let (head, words, tail) = unsafe { bytes.align_to::<u64>() };
+    // Whole words where they are aligned, as a frame on the stack is: a target with strict alignment reads bytes otherwise.
+    let failed = if let ([], &[first, second], []) = (head, words, tail) {
         // SAFETY: Follows the C calling convention and writes only the bytes, which are the caller's; an abort is mended.
+        unsafe { axebpf_store_pair(u64::from_le(first), u64::from_le(second), addr) }
+    } else if let Ok([first, second]) = <[u8; 16]>::try_from(bytes).map(halves) {
+        // SAFETY: As above.
         unsafe { axebpf_store_pair(first, second, addr) }
     } else if let Ok(value) = bytes.try_into().map(u64::from_le_bytes) {
         // SAFETY: As above.

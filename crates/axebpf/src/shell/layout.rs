@@ -13,9 +13,14 @@ enum Style {
     Hex,
     /// An address, by its name if it has one.
     Symbol,
+    /// Text up to its first zero.
+    Text,
 }
 
-/// One field: a number of 1, 2, 4 or 8 bytes.
+/// The most bytes that one field of text has.
+const MAX_TEXT: usize = 4096;
+
+/// One field: a number of 1, 2, 4 or 8 bytes, or text of any length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Field {
     style: Style,
@@ -68,7 +73,7 @@ impl Layout {
     /// Returns `bytes` as the one number that they are, if the layout says that they are one.
     pub(crate) fn number(&self, bytes: &[u8]) -> Option<u64> {
         match self.0.as_slice() {
-            [field] if field.size == bytes.len() => Some(raw(bytes)),
+            [field] if field.size == bytes.len() && field.style != Style::Text => Some(raw(bytes)),
             _ => None,
         }
     }
@@ -177,14 +182,24 @@ impl Field {
     fn parse(name: &str) -> Result<Self, Complaint> {
         let bad = || {
             Complaint::new(format!("`{}` is no field of a layout", shortened(name))).hint(
-                "fields are u8 to u64, s8 to s64, x8 to x64 (hex), `sym` (an address by its name) \
-                     and `bytes`: u32,u32,x64",
+                "fields are u8 to u64, s8 to s64, x8 to x64 (hex), `sym` (an address by its name), \
+                     `text16` (text in 16 bytes) and `bytes`: u32,u32,x64",
             )
         };
         if name == "sym" {
             return Ok(Self {
                 style: Style::Symbol,
                 size: 8,
+            });
+        }
+        if let Some(len) = name.strip_prefix("text") {
+            let size = len
+                .parse()
+                .ok()
+                .filter(|size| (1..=MAX_TEXT).contains(size));
+            return Ok(Self {
+                style: Style::Text,
+                size: size.ok_or_else(bad)?,
             });
         }
         let (style, bits) = name.split_at_checked(1).ok_or_else(bad)?;
@@ -214,20 +229,32 @@ impl Field {
             // The sign bit turned over puts the negative numbers first.
             Style::Signed => self.signed(bytes).cast_unsigned() ^ 1 << 63,
             Style::Unsigned | Style::Hex | Style::Symbol => raw(bytes),
+            // The first letters come first.
+            Style::Text => bytes
+                .iter()
+                .chain(core::iter::repeat(&0))
+                .take(8)
+                .fold(0, |order, byte| order << 8 | u64::from(*byte)),
         }
     }
 
     fn show(self, bytes: &[u8], text: &mut String) {
+        if self.style == Style::Text {
+            return show_text(bytes, text);
+        }
         let raw = raw(bytes);
         let shown = match self.style {
             Style::Unsigned => write!(text, "{raw}"),
             Style::Signed => write!(text, "{}", self.signed(bytes)),
-            Style::Hex | Style::Symbol => write!(text, "{raw:#x}"),
+            Style::Hex | Style::Symbol | Style::Text => write!(text, "{raw:#x}"),
         };
         debug_assert!(shown.is_ok(), "a String takes everything");
     }
 
-    fn read(self, text: &str) -> Result<impl Iterator<Item = u8>, Complaint> {
+    fn read(self, text: &str) -> Result<Vec<u8>, Complaint> {
+        if self.style == Style::Text {
+            return self.read_text(text);
+        }
         let (digits, negative) = match text.strip_prefix('-') {
             Some(digits) => (digits, true),
             None => (text, false),
@@ -259,8 +286,31 @@ impl Field {
         } else {
             number.to_le_bytes()
         };
-        Ok(bytes.into_iter().take(self.size))
+        Ok(bytes.into_iter().take(self.size).collect())
     }
+
+    fn read_text(self, text: &str) -> Result<Vec<u8>, Complaint> {
+        let mut bytes = Vec::from(text);
+        if bytes.len() > self.size {
+            return Err(Complaint::new(format!(
+                "`{}` has more than {} bytes",
+                shortened(text),
+                self.size
+            )));
+        }
+        bytes.resize(self.size, 0);
+        Ok(bytes)
+    }
+}
+
+/// Writes text up to its first zero; what is not printable, or would end the field, as `?`.
+fn show_text(bytes: &[u8], text: &mut String) {
+    let shown = bytes.iter().take_while(|byte| **byte != 0);
+    text.extend(shown.map(|byte| match byte {
+        b',' => '?',
+        b' '..=b'~' => char::from(*byte),
+        _ => '?',
+    }));
 }
 
 /// The number in at most 8 bytes, in the byte order of the machine.
@@ -307,6 +357,21 @@ fn unhex(digits: &str) -> Result<Vec<u8>, Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_ends_at_a_zero_and_prints() {
+        let layout = Layout::parse("u32,text8", 12).unwrap();
+        let bytes = b"\x07\0\0\0sh -c\0\xff\xff";
+        assert_eq!(layout.show(bytes), "7,sh -c");
+        assert_eq!(layout.show(b"\x07\0\0\0a\n,b\0\0\0\0"), "7,a??b");
+        assert_eq!(
+            layout.read("7,init", 12).unwrap(),
+            b"\x07\0\0\0init\0\0\0\0"
+        );
+        assert!(layout.read("7,longer than it", 12).is_err());
+        assert!(Layout::parse("text0", 4).is_err());
+        assert!(Layout::parse("textx", 4).is_err());
+    }
 
     #[test]
     fn guesses_show_and_read_back() {

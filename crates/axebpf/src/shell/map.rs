@@ -49,7 +49,8 @@ a queue or stack, what comes out next is first, and all stays. Of a stack trace,
 a stack is shown with the innermost frame first.\n
 MAP is a number, a name, OBJECT/NAME, or a pin. LAYOUT says how bytes are cut
 into numbers: u8 to u64, s8 to s64 (signed), x8 to x64 (hex), bytes, sym (an
-address by its name, in keys), separated by commas: --key u32,u32,x64.",
+address by its name, in keys), text16 (text in 16 bytes), separated by commas:
+--key u32,u32,x64.",
         run: dump::run,
     },
     Command {

@@ -33,6 +33,9 @@ static OBJECTS: &[Embedded] = embedded![
     "exit_latency",
     "func_count",
     "func_latency",
+    "guest_exec",
+    "guest_func_latency",
+    "guest_syscalls",
     "printk",
     "stack_count"
 ];
@@ -42,7 +45,9 @@ static OBJECTS: &[Embedded] = embedded![
 /// ```
 /// let names: Vec<_> = axebpf::programs::list().iter().map(|object| object.name).collect();
 /// assert_eq!(names[..3], ["events", "exit_count", "exit_latency"]);
-/// assert_eq!(names[3..], ["func_count", "func_latency", "printk", "stack_count"]);
+/// assert_eq!(names[3..5], ["func_count", "func_latency"]);
+/// assert_eq!(names[5..8], ["guest_exec", "guest_func_latency", "guest_syscalls"]);
+/// assert_eq!(names[8..], ["printk", "stack_count"]);
 /// ```
 #[must_use]
 pub fn list() -> &'static [Embedded] {

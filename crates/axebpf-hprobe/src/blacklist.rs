@@ -18,6 +18,8 @@ pub enum Protection {
     HitPath,
     /// It is executed while text is written.
     TextWriting,
+    /// Somebody else writes there, to switch a tracepoint for one.
+    Patched,
     /// The hypervisor declared it.
     Declared,
 }
@@ -28,6 +30,7 @@ impl fmt::Display for Protection {
             Self::TrapEntry => "trap entry or exit",
             Self::HitPath => "executed during a hit",
             Self::TextWriting => "executed while text is written",
+            Self::Patched => "a place that something else patches, such as a tracepoint",
             Self::Declared => "declared as not to be probed by the hypervisor",
         })
     }

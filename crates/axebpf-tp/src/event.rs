@@ -4,12 +4,14 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use axebpf_hit::Snapshot;
+use axebpf_platform::HostVirt;
 use spin::Once;
 
 use crate::dispatch::Subscribers;
 use crate::duration::{self, Duration};
 use crate::field::Field;
 use crate::layout::record_len;
+use crate::registry::sites_of;
 use crate::stats::{EventStats, Stats};
 
 /// An event that the hypervisor reports when it passes one of its tracepoints.
@@ -116,6 +118,14 @@ impl Event {
     #[must_use]
     pub const fn duration(&self) -> Duration {
         self.spec.duration
+    }
+
+    /// Lists where in the text its tracepoints are: an instruction each, which is rewritten when somebody begins or ceases to
+    /// listen, so that nobody else may.
+    ///
+    /// Nothing before [`init`](crate::init), and where tracepoints are not patched: on other architectures than aarch64.
+    pub fn places(&'static self) -> impl Iterator<Item = HostVirt> {
+        sites_of(self).iter().map(|site| site.at)
     }
 
     /// Tells whether somebody listens, so that the tracepoints take their branch.

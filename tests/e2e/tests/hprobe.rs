@@ -148,3 +148,48 @@ fn what_is_entered_returns() -> Result<()> {
     ensure!(entries > 20 && apart <= entries / 2, "{detached}");
     machine.shut_down()
 }
+
+/// Returns the first number of the line that starts with `start`, which has `column` words before it.
+fn number(output: &str, start: &str, column: usize) -> Result<u64> {
+    let line = output
+        .lines()
+        .find(|line| line.trim_start().starts_with(start));
+    let word = line.and_then(|line| line.split_whitespace().nth(column));
+    let number = word.and_then(|word| word.parse().ok());
+    number.with_context(|| format!("no number for `{start}` in\n{output}"))
+}
+
+/// Counts the exits of a guest from its boot to its end twice: by a tracepoint and by a probe on the function that handles
+/// them.
+#[test]
+fn each_exit_is_handled_once() -> Result<()> {
+    let mut machine = Machine::boot(&image_path()?, &Options::default())?;
+    machine.command("vm shutdown 1")?;
+    stopped(&mut machine)?;
+    machine.command("vm destroy 1")?;
+    machine.command("vm create")?;
+    machine.command("prog load func_count")?;
+    machine.command("link attach func_count hprobe:*::exit::handle")?;
+    machine.command("trace enable vmm:vcpu_run_exit")?;
+    machine.command("vm boot 2")?;
+    guest_goes_on(&mut machine)?;
+    machine.command("vm shutdown 2")?;
+    stopped(&mut machine)?;
+    let links = machine.command("link list")?;
+    let stat = machine.command("trace stat vmm:vcpu_run_exit")?;
+    let handled = number(&links, "1  1:func_count", 2)? + number(&links, "1  1:func_count", 3)?;
+    let exits = number(&stat, "vmm:vcpu_run_exit", 1)? + number(&stat, "vmm:vcpu_run_exit", 2)?;
+    ensure!(exits > 20 && exits == handled, "{links}{stat}");
+    machine.shut_down()
+}
+
+/// Waits until the only guest has stopped.
+fn stopped(machine: &mut Machine) -> Result<()> {
+    for _ in 0..60 {
+        if machine.command("vm list")?.contains("stopped") {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    anyhow::bail!("the guest does not stop")
+}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, ensure};
-use axebpf_e2e::image_path;
+use axebpf_e2e::{Machine, Options, image_path};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 /// `NOP` (ARM ARM C6.2.259).
@@ -88,6 +88,19 @@ fn each_disabled_tracepoint_is_one_nop() -> Result<()> {
         insn_at(&elf, target)?;
     }
     Ok(())
+}
+
+/// Checks that no probe gets in the way of switching a tracepoint.
+#[test]
+fn no_tracepoint_can_be_probed() -> Result<()> {
+    let bytes = fs::read(image_path()?)?;
+    let elf = object::File::parse(bytes.as_slice())?;
+    let mut machine = Machine::boot(&image_path()?, &Options::default())?;
+    for Site { at, event, .. } in sites(&elf)? {
+        let answer = machine.command(&format!("hprobe check {at:#x}"))?;
+        ensure!(answer.contains("must not be probed"), "{event}: {answer}");
+    }
+    machine.shut_down()
 }
 
 /// Checks that the hypervisor reports every event of the catalogue.

@@ -147,6 +147,10 @@ impl HprobeSetup {
         for (range, why) in &self.ranges {
             blacklist.protect(range.clone(), *why)?;
         }
+        for at in axebpf_tp::events().flat_map(axebpf_tp::Event::places) {
+            let end = at.checked_add(4).unwrap_or(at);
+            blacklist.protect(at..end, Protection::Patched)?;
+        }
         let ends = self.ends()?;
         let function_at = |at: HostVirt| self.function_at(at, &ends);
         // Called through a pointer, so that nothing else leads there.

@@ -18,6 +18,7 @@ mod gic;
 mod guest_console;
 mod guest_machine;
 mod guest_probes;
+mod guest_programs;
 mod guest_session;
 mod guest_tree;
 mod guest_vcpu;

@@ -98,7 +98,7 @@ fn execute(shell: &Shell<'_>, line: &str) {
 fn dispatch(shell: &Shell<'_>, line: &str) -> bool {
     let mut words = line.split_whitespace();
     match words.next() {
-        Some("vm") => vm_commands::run(words),
+        Some("vm") if words.clone().next() != Some("syms") => vm_commands::run(words),
         Some("sched") => {
             sched::print();
             true

@@ -6,7 +6,8 @@ use axebpf::platform::VmId;
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
-    config::VmConfig, guest_probes, lock::Lock, vm::Vm, vm_error::VmError, vm_state::VmState,
+    config::VmConfig, guest_probes, guest_programs, lock::Lock, vm::Vm, vm_error::VmError,
+    vm_state::VmState,
 };
 
 static VMS: Lock<Vec<Arc<Vm>>> = Lock::new(Vec::new());
@@ -27,6 +28,7 @@ pub(crate) fn create_with(description: &str, vcpus: Option<u32>) -> Result<Arc<V
         size,
         name: vm.name()
     });
+    guest_programs::open(&vm);
     VMS.lock().push(vm.clone());
     Ok(vm)
 }
@@ -50,6 +52,7 @@ pub(crate) fn destroy(id: VmId) -> Result<(), VmError> {
             state: vm.state(),
         });
     }
+    guest_programs::close(id);
     VMS.lock().retain(|other| other.id() != id);
     guest_probes::forget(id);
     vm.trace_destruction();

@@ -17,8 +17,14 @@ use crate::{
 /// How long the measurements may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The measurement that the others are compared with: the same function without a tracepoint.
+/// The measurement that those of tracepoints are compared with: the same function without one.
 const BASELINE: &str = "plain";
+
+/// How the names of the measurements of probes begin, which say what a hit adds to the function.
+const PROBE: &str = "hprobe_";
+
+/// The measurement that those of probes are compared with: a trap that does nothing.
+const FLOOR: &str = "hprobe_floor";
 
 /// The measurement of measuring itself, which the testbed has taken off the others.
 const EMPTY: &str = "empty";
@@ -26,12 +32,12 @@ const EMPTY: &str = "empty";
 /// One measurement.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Measurement {
-    /// What the function's tracepoint is in for, or none.
+    /// What the function's tracepoint is in for, or none, or how the function is probed.
     name: String,
-    /// What one call of the function executes at EL2.
+    /// What one call of the function executes at EL2, or what a probe adds to that.
     value: u64,
     unit: &'static str,
-    /// What the same function without a tracepoint executes.
+    /// What the same function without a tracepoint executes, or a trap that does nothing.
     baseline: u64,
     /// The value by the baseline.
     ratio: f64,
@@ -69,29 +75,38 @@ fn read(output: &str) -> Result<Vec<Measurement>> {
             ))
         })
         .collect::<Result<_>>()?;
-    let baseline = counted.iter().find(|(name, _)| *name == BASELINE);
-    let (_, baseline) = *baseline
-        .with_context(|| format!("the testbed did not measure `{BASELINE}`; it said\n{output}"))?;
-    ensure!(
-        baseline != 0,
-        "the testbed counted no instructions; it said\n{output}"
-    );
-    let compared = counted.into_iter().filter(|(name, _)| *name != EMPTY);
-    Ok(compared
-        .map(|(name, value)| Measurement {
-            name: name.to_owned(),
-            value,
-            unit: "instructions",
-            baseline,
-            ratio: value as f64 / baseline as f64,
+    let value_of = |wanted: &str| {
+        let found = counted.iter().find(|(name, _)| *name == wanted);
+        let (_, value) = *found.with_context(|| {
+            format!("the testbed did not measure `{wanted}`; it said\n{output}")
+        })?;
+        ensure!(
+            value != 0,
+            "the testbed counted no instructions for `{wanted}`; it said\n{output}"
+        );
+        Ok(value)
+    };
+    value_of(BASELINE)?;
+    let compared = counted.iter().filter(|(name, _)| *name != EMPTY);
+    compared
+        .map(|&(name, value)| {
+            let is_probe = name.starts_with(PROBE);
+            let baseline = value_of(if is_probe { FLOOR } else { BASELINE })?;
+            Ok(Measurement {
+                name: name.to_owned(),
+                value,
+                unit: "instructions",
+                baseline,
+                ratio: value as f64 / baseline as f64,
+            })
         })
-        .collect())
+        .collect()
 }
 
 fn print(measurements: &[Measurement]) {
     println!(
-        "    {:<12} {:>6} {:<12} {:>8} {:>7} {:>7}",
-        "tracepoint", "value", "unit", "baseline", "ratio", "added"
+        "    {:<24} {:>6} {:<12} {:>8} {:>7} {:>7}",
+        "tracepoint or probe", "value", "unit", "baseline", "ratio", "added"
     );
     for Measurement {
         name,
@@ -102,7 +117,7 @@ fn print(measurements: &[Measurement]) {
     } in measurements
     {
         let added = value.saturating_sub(*baseline);
-        println!("    {name:<12} {value:>6} {unit:<12} {baseline:>8} {ratio:>7.2} {added:>7}");
+        println!("    {name:<24} {value:>6} {unit:<12} {baseline:>8} {ratio:>7.2} {added:>7}");
     }
 }
 
@@ -122,6 +137,14 @@ mod tests {
     }
 
     #[test]
+    fn probes_are_compared_with_a_trap_that_does_nothing() {
+        let output = "bench plain 20\nbench hprobe_floor 100\nbench hprobe_slot 250\n";
+        let measurements = read(output).unwrap_or_default();
+        let ratios: Vec<_> = measurements.iter().map(|m| m.ratio).collect();
+        assert_eq!(ratios, [1.0, 1.0, 2.5]);
+    }
+
+    #[test]
     fn what_is_no_measurement_is_refused() {
         for output in [
             "",
@@ -129,6 +152,7 @@ mod tests {
             "bench plain 0",
             "bench plain x",
             "bench disabled 3",
+            "bench plain 20\nbench hprobe_slot 250",
         ] {
             assert!(read(output).is_err(), "{output}");
         }

@@ -1,12 +1,13 @@
-//! `bench`: what a tracepoint costs, in instructions that EL2 executes.
+//! `bench`: what tracepoints and probes cost, in instructions that EL2 executes.
 //!
-//! Two functions are the same but for a tracepoint. Each line of output is `bench NAME INSTRUCTIONS`; the cost of the
-//! counting itself is subtracted.
+//! Two functions are the same but for a tracepoint; one of them is also probed. Each line of output is `bench NAME
+//! INSTRUCTIONS`; the cost of the counting itself is subtracted, and from that of a probe, `hprobe_*`, what the function
+//! executes without.
 
 use core::{arch::asm, hint::black_box};
 
 use axebpf::{
-    LinkOptions, LoadOptions, Unload,
+    Axebpf, LinkOptions, LoadOptions, ProbeType, ProgramId, Target, Unload,
     platform::HostVirt,
     probe::hprobe::{HprobeError, ProbePoint},
     programs,
@@ -17,6 +18,7 @@ use thiserror::Error;
 use super::{
     console::println,
     hprobe_commands::{self, slot_offset},
+    platform::TestbedPlatform,
     pmu, tracing, vectors,
 };
 
@@ -106,7 +108,16 @@ pub(crate) fn run() -> Result<(), BenchError> {
     report("disabled", bench_twin_traced, empty);
     with_manager("statistics", Recording::Off, empty)?;
     with_manager("recorded", Recording::On, empty)?;
-    with_program("exit_count", empty)?;
+    with_program("exit_count", |axebpf, program| {
+        with_link(
+            axebpf,
+            program,
+            None,
+            "exit_count",
+            bench_twin_traced,
+            empty,
+        )
+    })?;
     hprobes(empty)
 }
 
@@ -136,7 +147,44 @@ fn hprobes(empty: u64) -> Result<(), BenchError> {
         report(name, bench_twin_plain, plain);
         link.detach()?;
     }
-    Ok(())
+    let slot = slot_offset(function).unwrap_or(0);
+    with_program("func_count", |axebpf, program| {
+        for (name, kind, offset) in [
+            ("hprobe_simulated_program", ProbeType::Hprobe, 0),
+            ("hprobe_slot_program", ProbeType::Hprobe, slot),
+        ] {
+            let target = function_target(kind, offset);
+            with_link(
+                axebpf,
+                program,
+                Some(&target),
+                name,
+                bench_twin_plain,
+                plain,
+            )?;
+        }
+        Ok(())
+    })?;
+    with_program("func_latency", |axebpf, program| {
+        let target = function_target(ProbeType::Hretprobe, 0);
+        let name = "hprobe_return_program";
+        with_link(
+            axebpf,
+            program,
+            Some(&target),
+            name,
+            bench_twin_plain,
+            plain,
+        )
+    })
+}
+
+fn function_target(kind: ProbeType, offset: u64) -> Target {
+    Target::Function {
+        kind,
+        symbol: "bench_twin_plain".into(),
+        offset,
+    }
 }
 
 fn report(name: &str, work: extern "C" fn(u64) -> u64, empty: u64) {
@@ -157,7 +205,11 @@ fn with_manager(name: &str, recording: Recording, empty: u64) -> Result<(), Benc
     Ok(())
 }
 
-fn with_program(name: &str, empty: u64) -> Result<(), BenchError> {
+/// Loads a shipped object, and measures with each of its programs.
+fn with_program(
+    name: &str,
+    measure: impl Fn(&Axebpf<TestbedPlatform>, ProgramId) -> Result<(), BenchError>,
+) -> Result<(), BenchError> {
     let axebpf = tracing::axebpf().ok_or(BenchError::NoAxebpf)?;
     let Some(object) = programs::find(name) else {
         return Ok(());
@@ -167,13 +219,28 @@ fn with_program(name: &str, empty: u64) -> Result<(), BenchError> {
         .programs()
         .map_err(BenchError::from)
         .and_then(|programs| {
-            for program in programs.iter().filter(|program| program.object == object) {
-                let link = axebpf.attach(program.id, &LinkOptions::default())?;
-                report(name, bench_twin_traced, empty);
-                axebpf.detach(link)?;
-            }
-            Ok(())
+            let mut own = programs.iter().filter(|program| program.object == object);
+            own.try_for_each(|program| measure(axebpf, program.id))
         });
     axebpf.unload(object, Unload::Force)?;
     measured
+}
+
+/// Measures `work` while `program` is attached, to where its section says unless to `target`.
+fn with_link(
+    axebpf: &Axebpf<TestbedPlatform>,
+    program: ProgramId,
+    target: Option<&Target>,
+    name: &str,
+    work: extern "C" fn(u64) -> u64,
+    without: u64,
+) -> Result<(), BenchError> {
+    let options = LinkOptions::default();
+    let link = match target {
+        Some(target) => axebpf.attach_to(program, target, &options)?,
+        None => axebpf.attach(program, &options)?,
+    };
+    report(name, work, without);
+    axebpf.detach(link)?;
+    Ok(())
 }

@@ -3,7 +3,10 @@
 mod initramfs;
 mod packages;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -55,6 +58,9 @@ pub(crate) struct Args {
 
 /// The guest's memory, in MiB, unless somebody says otherwise.
 const MEMORY: u64 = 256;
+
+/// How long the guest may take to boot, or a command.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The kernel's command line before what is for the workload.
 ///
@@ -120,6 +126,31 @@ fn files(args: &Args) -> Result<Files> {
     Ok(Files {
         kernel: args.kernel.clone().unwrap_or(made.kernel),
         initrd: args.initrd.clone().unwrap_or(made.initrd),
+    })
+}
+
+/// What the guest writes when its shell is there.
+pub(crate) const SHELL: &str = "built-in shell (ash)";
+
+/// Returns a machine whose guest boots Debian's kernel up to a shell, as soon as the hypervisor runs.
+///
+/// # Errors
+///
+/// As for [`prepare`].
+pub(crate) fn at_its_shell() -> Result<Options> {
+    let files = prepare()?;
+    let linux = Linux {
+        kernel: files.kernel,
+        initrd: files.initrd,
+        vcpus: 2,
+        memory: MEMORY,
+        arguments: format!("{ARGUMENTS} rounds=0 then=shell"),
+        start: Start::AtBoot,
+    };
+    Ok(Options {
+        payload: Some(linux.payload(&folder())?),
+        timeout: PATIENCE,
+        ..Options::default()
     })
 }
 

@@ -183,9 +183,9 @@ fn guest(link: &LinkInfo) -> String {
     let Some(guest) = link.guest else {
         return String::new();
     };
-    let mut text = format!(" {}, {} retired", guest.mode, guest.retired);
+    let mut text = format!(" {} {} retired", guest.mode, guest.retired);
     if guest.suspended != 0 {
-        text.push_str(&format!(", {} suspended", guest.suspended));
+        text.push_str(&format!(" {} suspended", guest.suspended));
     }
     text
 }

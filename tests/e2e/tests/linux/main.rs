@@ -5,6 +5,7 @@
 
 mod life;
 mod probes;
+mod programs;
 
 use std::{
     env,

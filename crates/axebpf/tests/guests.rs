@@ -1,0 +1,174 @@
+//! Guests that are open to probes: which there are, and what their symbols are.
+#![cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+
+mod support;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axebpf::platform::mock::MockPlatform;
+use axebpf::platform::{GuestPhys, VmId};
+use axebpf::probe::kprobe::{GuestMachine, GuestMemory, GuestMemoryFault, ProbedGuest};
+use axebpf::shell::{ObjectSource, Outcome, Shell, SourceEntry, SourceError};
+use axebpf::{Axebpf, Error, GuestError, GuestSetup, LinkOptions, LoadOptions, ProgramId};
+use support::{SECTIONS, TestIo, root};
+
+const KALLSYMS: &[u8] = b"ffff800008010000 T _stext\n\
+    ffff800008011000 T vfs_read\n\
+    ffff800008011200 t rw_verify_area\n\
+    ffff800008011400 T vfs_write\n\
+    ffff800008011500 D jiffies\n";
+
+/// A VM whose guest has never run, with memory that is all zeroes.
+struct Machine(VmId);
+
+impl GuestMemory for Machine {
+    fn read_guest(&self, _at: GuestPhys, bytes: &mut [u8]) -> Result<(), GuestMemoryFault> {
+        bytes.fill(0);
+        Ok(())
+    }
+}
+
+impl GuestMachine for Machine {
+    fn vm(&self) -> VmId {
+        self.0
+    }
+
+    fn vcpu_limit(&self) -> u32 {
+        1
+    }
+}
+
+/// Has the symbols as a file.
+struct File;
+
+impl ObjectSource for File {
+    fn list(&self) -> Vec<SourceEntry> {
+        Vec::new()
+    }
+
+    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, SourceError> {
+        match name {
+            "kallsyms" => Ok(KALLSYMS.into()),
+            _ => Err(SourceError::NotFound { name: name.into() }),
+        }
+    }
+}
+
+fn open(root: &Axebpf<MockPlatform>, vm: u32) -> Result<(), Error> {
+    let machine = Machine(VmId::new(vm));
+    let memory = GuestPhys::new(0)..GuestPhys::new(0x10_0000);
+    let probes = Arc::new(ProbedGuest::new(Arc::new(machine)));
+    root.open_guest(GuestSetup::new(probes, memory))
+}
+
+fn program(root: &Axebpf<MockPlatform>) -> ProgramId {
+    let object = root.load("sections", SECTIONS, &LoadOptions::default());
+    root.object(object.unwrap()).unwrap().programs[0]
+}
+
+fn attach(root: &Axebpf<MockPlatform>, program: ProgramId, target: &str) -> Error {
+    let target = target.parse().unwrap();
+    root.attach_to(program, &target, &LinkOptions::default())
+        .unwrap_err()
+}
+
+#[test]
+fn a_target_means_the_guest_that_it_names_or_the_only_one() {
+    let root = root();
+    let program = program(&root);
+    let guest_error = |target: &str| match attach(&root, program, target) {
+        Error::Guest(error) => error,
+        other => panic!("{other}"),
+    };
+    assert!(matches!(
+        guest_error("kprobe:vfs_read"),
+        GuestError::NoGuests
+    ));
+    open(&root, 3).unwrap();
+    let vm = VmId::new(3);
+    for target in ["kprobe:vfs_read", "kretprobe:vm3:vfs_read"] {
+        let error = guest_error(target);
+        assert!(matches!(error, GuestError::NoKernel { vm: found } if found == vm));
+    }
+    assert!(matches!(
+        guest_error("kprobe:vm4:vfs_read"),
+        GuestError::NoGuest { .. }
+    ));
+    open(&root, 4).unwrap();
+    assert!(matches!(
+        guest_error("kprobe:vfs_read"),
+        GuestError::WhichGuest { guests } if guests.len() == 2
+    ));
+    root.close_guest(VmId::new(4)).unwrap();
+    assert!(matches!(
+        guest_error("kprobe:vfs_read"),
+        GuestError::NoKernel { .. }
+    ));
+    assert!(root.links().unwrap().is_empty());
+}
+
+#[test]
+fn a_guest_is_open_once() {
+    let root = root();
+    open(&root, 1).unwrap();
+    let error = open(&root, 1).unwrap_err();
+    assert!(matches!(error, Error::Guest(GuestError::Open { .. })));
+    root.close_guest(VmId::new(1)).unwrap();
+    let error = root.close_guest(VmId::new(1)).unwrap_err();
+    assert!(matches!(error, Error::Guest(GuestError::NoGuest { .. })));
+    open(&root, 1).unwrap();
+}
+
+/// Runs a line and returns how it ended and what it wrote, blanks and line ends aside.
+fn run(root: &Axebpf<MockPlatform>, line: &str) -> (Outcome, String) {
+    let shell = Shell::new(root, &File);
+    let mut io = TestIo::default();
+    let outcome = shell.run_line(&mut io, line);
+    assert!(io.output.lines().all(|line| line.len() <= 80));
+    let words: Vec<_> = io.output.split_whitespace().collect();
+    (outcome, words.join(" "))
+}
+
+#[test]
+fn symbols_come_from_a_file_where_memory_has_none() {
+    let root = root();
+    open(&root, 1).unwrap();
+    let fails = |line: &str, part: &str| {
+        let (outcome, said) = run(&root, line);
+        assert_eq!(outcome, Outcome::Failed, "{line}: {said}");
+        assert!(said.contains(part), "{line}: {said}");
+    };
+    let shows = |line: &str, part: &str| {
+        let (outcome, said) = run(&root, line);
+        assert_eq!(outcome, Outcome::Done, "{line}: {said}");
+        assert!(said.contains(part), "{line}: {said}");
+    };
+    fails("vm syms 2 kallsyms", "VM 2 is not open to probes");
+    fails("vm syms first", "`first` is no VM");
+    fails("gsym 1 vfs_read", "the symbols of VM 1 are not found");
+    fails("vm syms 1 nothing", "no object named `nothing`");
+    shows("vm list", "1 - - -");
+    shows("vm syms 1 kallsyms", "vm 1: 5 symbols");
+    shows("vm list", "1 - - 5");
+    shows("gsym vm1 vfs_read", "0xffff800008011000 512 T vfs_read");
+    shows("gsym 1 0xffff800008011010", "vfs_read+0x10/0x200");
+    shows("gsym 1 vfs_* --limit 1", "(more; the first 1 are shown");
+    fails("gsym 1 vfs_raed", "did you mean `vfs_read`");
+    fails("gsym 1 nothing*", "no symbol matches");
+    fails("gsym 1 0x10", "no symbol of the guest covers 0x10");
+}
+
+#[test]
+fn a_mode_is_one_of_four() {
+    let root = root();
+    open(&root, 1).unwrap();
+    program(&root);
+    let (outcome, said) = run(&root, "link attach 1 kprobe:vm1:vfs_read --mode magic");
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(said.contains("there are auto, hidden-brk, brk, hvc and stage2"));
+    for mode in ["auto", "hidden-brk", "brk", "hvc", "stage2"] {
+        let line = format!("link attach 1 kprobe:vm1:vfs_read --mode {mode}");
+        assert!(run(&root, &line).1.contains("does not run yet"), "{mode}");
+    }
+}

@@ -1,4 +1,4 @@
-//! `vm probe`, `vm probes`, `vm unprobe` and `vm syms`: probes on a guest's kernel whose handlers only count.
+//! `vm probe`, `vm probes` and `vm unprobe`: probes on a guest's kernel whose handlers only count.
 
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec};
 
@@ -13,7 +13,7 @@ use axebpf::{
 use spin::Once;
 use thiserror::Error;
 
-use super::{console::println, lock::Lock, sched, task::Task, timer, vm::Vm, vms};
+use super::{console::println, lock::Lock, sched, task::Task, vm::Vm, vms};
 
 /// How often return sites are armed that hits have asked for.
 const DEFERRED_NS: u64 = 4_000_000;
@@ -76,15 +76,6 @@ pub(crate) fn forget(id: VmId) {
     // Dropped behind the lock, which keeps interrupts masked.
     let known = SYMBOLS.lock().remove(&id);
     drop(known);
-}
-
-/// Says how many symbols the guest's kernel has.
-pub(crate) fn print_symbols(vm: &Vm) -> Result<(), ProbeCommandError> {
-    let start = timer::now_ns();
-    let found = symbols(vm)?;
-    let took = (timer::now_ns() - start) / 1_000_000;
-    println!("{} symbols, found in {took} ms", found.len());
-    Ok(())
 }
 
 /// Attaches a probe at `place`, a symbol or an address, in `mode`.

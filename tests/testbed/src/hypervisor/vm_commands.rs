@@ -28,7 +28,8 @@ usage: vm list
        vm boot | shutdown | destroy ID
        vm log | mute | show | console ID
        vm type ID TEXT
-       vm syms | probes ID
+       vm probes ID
+       vm syms ID [auto|--upload]
        vm probe ID [ret:]SYMBOL[+OFFSET]|ADDRESS [MODE]
        vm probe-many ID COUNT SEED [MODE]
        vm unprobe ID [LINK]";
@@ -126,7 +127,6 @@ fn probe_command(verb: &str, id: VmId, words: &[&str]) -> bool {
     };
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);
     let result = match (verb, words) {
-        ("syms", []) => guest_probes::print_symbols(&vm),
         ("probe", [place]) => guest_probes::attach(&vm, place, None),
         ("probe", [place, mode]) => guest_probes::attach(&vm, place, Some(mode)),
         ("probe-many", [count, seed, mode @ ..]) => {

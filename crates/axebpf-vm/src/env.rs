@@ -9,8 +9,8 @@ use crate::printk::PrintkSink;
 /// What a run gets from whoever starts it, besides its context.
 ///
 /// What each kind of probe gives: all of them the cookie and where messages go; `hprobe`, `hretprobe`, `kprobe` and
-/// `kretprobe` the function that they are in, which `get_func_ip` returns; the return probes how long the call took;
-/// tracepoints, `hprobe` and `hretprobe` the stack of the hypervisor; `kprobe` and `kretprobe` the guest, and its stack.
+/// `kretprobe` the function that they are in, which `get_func_ip` returns; `hretprobe` how long the call took;
+/// tracepoints, `hprobe` and `hretprobe` the stack of the hypervisor; `kprobe` and `kretprobe` the guest and its stack.
 /// What is not given, helpers answer as Linux does where there is none.
 ///
 /// # Examples

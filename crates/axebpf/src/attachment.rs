@@ -82,6 +82,38 @@ impl Runner {
 }
 
 impl Place {
+    #[cfg_attr(not(feature = "guest-kprobe"), allow(unused_variables))]
+    fn attach(
+        state: &State,
+        runner: &Arc<Runner>,
+        target: &Target,
+        options: &LinkOptions<'_>,
+    ) -> Result<Self, Error> {
+        match target {
+            #[cfg(feature = "tracepoint-support")]
+            Target::Tracepoint { .. } => {
+                tracepoint::Tracepoint::attach(runner, target, options.filter).map(Self::Tracepoint)
+            }
+            #[cfg(feature = "hprobe")]
+            Target::Function {
+                kind: ProbeType::Hprobe | ProbeType::Hretprobe,
+                ..
+            } => hprobe::Hprobe::attach(runner, target, options).map(Self::Hprobe),
+            #[cfg(feature = "guest-kprobe")]
+            Target::GuestFunction { vm, .. } if options.filter.is_none() => {
+                kprobe::Kprobe::attach(runner, state.guest(*vm)?, target, options).map(Self::Kprobe)
+            }
+            _ if options.filter.is_some() && !matches!(target, Target::Tracepoint { .. }) => {
+                Err(Error::NoFields {
+                    target: target.clone(),
+                })
+            }
+            _ => Err(Error::NotAvailable {
+                target: target.clone(),
+            }),
+        }
+    }
+
     fn missed(&self) -> u64 {
         match self {
             #[cfg(feature = "tracepoint-support")]
@@ -131,53 +163,15 @@ enum Place {
 
 impl Attachment {
     /// Puts `runner` at `target`. It may run before this returns.
-    #[cfg_attr(not(feature = "guest-kprobe"), allow(unused_variables))]
     pub(crate) fn new(
         state: &State,
         runner: Runner,
         target: &Target,
         options: &LinkOptions<'_>,
     ) -> Result<Self, Error> {
-        match target {
-            #[cfg(feature = "tracepoint-support")]
-            Target::Tracepoint { .. } => {
-                let runner = Arc::new(runner);
-                let place = tracepoint::Tracepoint::attach(&runner, target, options.filter)?;
-                Ok(Self {
-                    runner,
-                    place: Place::Tracepoint(place),
-                })
-            }
-            #[cfg(feature = "hprobe")]
-            Target::Function {
-                kind: ProbeType::Hprobe | ProbeType::Hretprobe,
-                ..
-            } => {
-                let runner = Arc::new(runner);
-                let place = hprobe::Hprobe::attach(&runner, target, options)?;
-                Ok(Self {
-                    runner,
-                    place: Place::Hprobe(place),
-                })
-            }
-            #[cfg(feature = "guest-kprobe")]
-            Target::GuestFunction { vm, .. } if options.filter.is_none() => {
-                let runner = Arc::new(runner);
-                let place = kprobe::Kprobe::attach(&runner, state.guest(*vm)?, target, options)?;
-                Ok(Self {
-                    runner,
-                    place: Place::Kprobe(place),
-                })
-            }
-            _ if options.filter.is_some() && !matches!(target, Target::Tracepoint { .. }) => {
-                Err(Error::NoFields {
-                    target: target.clone(),
-                })
-            }
-            _ => Err(Error::NotAvailable {
-                target: target.clone(),
-            }),
-        }
+        let runner = Arc::new(runner);
+        let place = Place::attach(state, &runner, target, options)?;
+        Ok(Self { runner, place })
     }
 
     /// Takes away what can be left in place if that goes wrong: the attachment is then as it was.

@@ -108,8 +108,8 @@ helpers! {
     /// Returns the virtual machine that is loaded on this CPU in the upper 32 bits, its virtual CPU in the lower ones;
     /// all ones when there is none. At a probe on a guest's kernel, the guest's process and thread.
     GetCurrentPidTgid = 14, "get_current_pid_tgid", [];
-    /// Writes what is loaded on this CPU as text: `vm3/vcpu0`, or `hypervisor`; at a probe on a guest's kernel, the name
-    /// of the guest's task.
+    /// Writes what is loaded on this CPU as text: `vm3/vcpu0`, or `hypervisor`; at a probe on a guest's kernel, the
+    /// name of the guest's task.
     GetCurrentComm = 16, "get_current_comm", [Writable, Length];
     /// Writes a record to this CPU's buffer of events.
     PerfEventOutput = 25, "perf_event_output", [Context, Map, Number, Readable, Length];

@@ -79,7 +79,8 @@ impl CallStack for HitStack<'_> {
         HostVirt::new(plain.get())
     }
 
-    /// What is above the guest's addresses is left to [`real_return`](CallStack::real_return), which knows how long they are.
+    /// What is above the guest's addresses is left to [`real_return`](CallStack::real_return), which knows where that
+    /// is.
     fn address_bits(&self) -> u32 {
         u64::BITS
     }

@@ -181,8 +181,8 @@ impl Registry {
             .collect())
     }
 
-    /// Returns the symbols of a guest's kernel. Those that were not given before are looked for in its memory, which takes
-    /// long; with them, how the kernel keeps its tasks.
+    /// Returns the symbols of a guest's kernel. Those that were not given before are looked for in its memory, which
+    /// takes long; with them, how the kernel keeps its tasks.
     ///
     /// # Errors
     ///

@@ -65,7 +65,7 @@ impl GuestTask for TaskView<'_> {
     }
 }
 
-/// Type information (Linux: Documentation/bpf/btf.rst), of which nothing is kept: a kernel has a hundred thousand types.
+/// Type information (Linux: Documentation/bpf/btf.rst), of which nothing is kept: a kernel has 100,000 types.
 struct Types<'b> {
     types: &'b [u8],
     strings: &'b [u8],

@@ -2,8 +2,8 @@
 //! the hypervisor's clock and include what the hits themselves cost.
 //!
 //! `link attach guest_func_entry kprobe:vm1:FUNCTION`, `link attach guest_func_return kretprobe:vm1:FUNCTION`, then
-//! `map dump GUEST_LATENCY --hist`. Slot n of the map counts the calls that took 2^n to 2^(n+1) - 1 nanoseconds. A call that
-//! calls the function again, directly or not, is measured from its last entry on, and one that sleeps is measured with that.
+//! `map dump GUEST_LATENCY --hist`. Slot n of the map counts the calls that took 2^n to 2^(n+1) - 1 nanoseconds. Of a
+//! recursion only the innermost call is measured; the time that a call sleeps counts.
 #![no_std]
 #![no_main]
 

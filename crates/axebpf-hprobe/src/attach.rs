@@ -273,6 +273,7 @@ impl State {
                     config.branch_targets
                 }),
             store: self.config.as_ref().and_then(|config| config.store),
+            sign: self.config.as_ref().and_then(|config| config.sign),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use axebpf_a64::{BranchTargets, MemoryFault};
+use axebpf_a64::{BranchTargets, MemoryFault, SigningKey};
 
 use crate::Blacklist;
 
@@ -14,12 +14,16 @@ use crate::Blacklist;
 /// The interrupted code is about to store there.
 pub type StoreFn = unsafe fn(u64, &[u8]) -> Result<(), MemoryFault>;
 
+/// Signs an address with a modifier, by the key that the interrupted code would take: `PACIA` or `PACIB`.
+pub type SignFn = fn(SigningKey, u64, u64) -> u64;
+
 /// What the hypervisor says once, before the first probe.
 #[derive(Clone)]
 pub struct Config {
     pub(crate) blacklist: Blacklist,
     pub(crate) branch_targets: BranchTargets,
     pub(crate) store: Option<StoreFn>,
+    pub(crate) sign: Option<SignFn>,
     pub(crate) return_capacity: usize,
 }
 
@@ -34,6 +38,7 @@ impl Config {
             blacklist,
             branch_targets: BranchTargets::Unimplemented,
             store: None,
+            sign: None,
             return_capacity: Self::RETURN_CAPACITY,
         }
     }
@@ -57,6 +62,15 @@ impl Config {
         self
     }
 
+    /// Has `PACIASP` and `PACIBSP`, with which functions begin that sign their return addresses, simulated by `sign`.
+    ///
+    /// It runs in hits. Without it, they are executed out of line, which takes another trap.
+    #[must_use]
+    pub fn with_signing(mut self, sign: SignFn) -> Self {
+        self.sign = Some(sign);
+        self
+    }
+
     /// Says for how many calls with probed returns there is room.
     #[must_use]
     pub fn with_return_capacity(mut self, calls: usize) -> Self {
@@ -71,6 +85,7 @@ impl fmt::Debug for Config {
             .field("blacklist", &self.blacklist)
             .field("branch_targets", &self.branch_targets)
             .field("simulates_stores", &self.store.is_some())
+            .field("simulates_signing", &self.sign.is_some())
             .field("return_capacity", &self.return_capacity)
             .finish()
     }

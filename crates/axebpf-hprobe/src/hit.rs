@@ -3,7 +3,9 @@
 //! Nothing in here, and nothing that it calls, may be probed: it runs before a nested trap can be recognised as one, and
 //! after that. It allocates nothing, waits for nothing, and formats nothing.
 
-use axebpf_a64::{Execution, Insn, Memory, MemoryFault, PtRegs, Width, simulate};
+use axebpf_a64::{
+    Execution, Insn, Memory, MemoryFault, PtRegs, SigningKey, Width, sign_return, simulate,
+};
 use axebpf_hit::{HitGuard, Missed, NestedHit, enter};
 use axebpf_platform::{HostVirt, Platform};
 
@@ -136,6 +138,8 @@ fn displace(
         {
             return Break::Handled;
         }
+    } else if signs(registry, point.word, regs) {
+        return Break::Handled;
     }
     // A store that cannot be simulated faults in the slot, or finds what the simulation did not.
     let Some(slot) = point.slot else {
@@ -171,6 +175,14 @@ fn push(insn: Insn, regs: &mut PtRegs, memory: &mut Interrupted<'_>) -> bool {
     regs.sp = addr;
     regs.pc = regs.pc.wrapping_add(4);
     true
+}
+
+/// Executes `word` if it signs the return address, and the hypervisor can do that in a hit. Tells whether it did.
+fn signs(registry: &Registry, word: u32, regs: &mut PtRegs) -> bool {
+    let (Some(sign), Some(key)) = (registry.sign, SigningKey::of(word)) else {
+        return false;
+    };
+    sign_return(key, regs, registry.branch_targets, sign).is_ok()
 }
 
 /// The memory of the interrupted code.

@@ -109,9 +109,9 @@ mod step;
 mod text;
 mod trap;
 
-pub use axebpf_a64::{BranchTargets, Execution, MemoryFault, PtRegs};
+pub use axebpf_a64::{BranchTargets, Execution, MemoryFault, PtRegs, SigningKey};
 pub use blacklist::{Blacklist, Protection};
-pub use config::{Config, StoreFn};
+pub use config::{Config, SignFn, StoreFn};
 pub use error::HprobeError;
 pub use foreign_refusal::ForeignRefusal;
 pub use handler::{Entered, HprobeHandler, HprobeHit};

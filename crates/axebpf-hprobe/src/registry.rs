@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use axebpf_a64::{BranchTargets, Execution, PtRegs};
 use axebpf_hit::Snapshot;
 
-use crate::config::StoreFn;
+use crate::config::{SignFn, StoreFn};
 use crate::returns::{LinkId, MaxActive};
 use crate::slot::Slot;
 use crate::{HprobeHandler, ProbeKind, ProbePoint};
@@ -31,6 +31,7 @@ pub(crate) struct Registry {
     pub(crate) returns: Box<[Arc<Subscription>]>,
     pub(crate) branch_targets: BranchTargets,
     pub(crate) store: Option<StoreFn>,
+    pub(crate) sign: Option<SignFn>,
 }
 
 /// One probed instruction.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use axebpf_a64::{BranchTargets, Execution, Memory, MemoryFault, classify, simulate};
-use axebpf_hprobe::{Break, PtRegs, handle_break};
+use axebpf_hprobe::{Break, PtRegs, SigningKey, handle_break};
 use axebpf_platform::{Cpus, InterruptState, Interrupts};
 
 use crate::caches::{BASE, word};
@@ -72,6 +72,15 @@ fn with_memory(addr: u64, len: usize, use_it: impl FnOnce(&mut [u8])) -> Result<
 /// Stores as the interrupted code would.
 pub(crate) unsafe fn store(addr: u64, bytes: &[u8]) -> Result<(), MemoryFault> {
     Interrupted.write(addr, bytes)
+}
+
+/// Signs as a processor with keys does: the upper bits of an address change with key and modifier.
+pub(crate) fn sign(key: SigningKey, address: u64, modifier: u64) -> u64 {
+    let key = match key {
+        SigningKey::A => 0xa,
+        SigningKey::B => 0xb,
+    };
+    address ^ (key << 60 | (modifier & 0xffff) << 44)
 }
 
 /// Returns the word of this CPU's memory at `offset`.

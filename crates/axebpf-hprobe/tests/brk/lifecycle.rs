@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use axebpf_hprobe::{
     Entered, Execution, HprobeError, HprobeHandler, HprobeHit, HprobeLink, LinkOptions, ProbePoint,
-    attach, list,
+    SigningKey, attach, list,
 };
 use axebpf_platform::{HostVirt, Interrupts};
 
 use crate::caches::BASE;
-use crate::cpu::{ENTRY, FUNCTION, Outcome, Running, call};
+use crate::cpu::{ENTRY, FUNCTION, Outcome, Running, call, sign};
 use crate::machine::{MACHINE, claim};
 
 #[derive(Default)]
@@ -285,5 +285,24 @@ fn an_exception_on_the_way_out_of_a_slot_finds_the_instruction_executed() {
         assert!(regs.pc > BASE + 4096, "{:#x}", regs.pc);
         axebpf_hprobe::handle_fault(&mut regs);
         assert_eq!((regs.pc, regs.pstate), (ENTRY + 16, pstate));
+    }
+}
+
+#[test]
+fn return_addresses_are_signed_without_a_slot() {
+    const RET: u32 = 0xd65f_03c0;
+    // `PACIASP` and `PACIBSP`.
+    for (word, key) in [(0xd503_233f, SigningKey::A), (0xd503_237f, SigningKey::B)] {
+        let _claim = claim(&[word, RET]);
+        let link = probe(&[entry(0)]).unwrap();
+        let mut running = Running::enter(0);
+        let before = running.regs;
+        assert_eq!(running.step(), None);
+        let signed = sign(key, before.regs[30], before.sp);
+        assert_eq!(
+            (running.regs.pc, running.regs.regs[30]),
+            (ENTRY + 4, signed)
+        );
+        assert_eq!(link.hits(), 1);
     }
 }

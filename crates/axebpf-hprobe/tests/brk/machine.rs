@@ -58,7 +58,12 @@ pub(crate) fn claim(code: &[u32]) -> MutexGuard<'static, ()> {
         let mut blacklist = Blacklist::new(text).unwrap();
         let closed = HostVirt::new(BASE + 0xf00)..HostVirt::new(BASE + 0x1000);
         blacklist.protect(closed, Protection::Declared).unwrap();
-        install(Config::new(blacklist).with_store(cpu::store)).unwrap();
+        install(
+            Config::new(blacklist)
+                .with_store(cpu::store)
+                .with_signing(cpu::sign),
+        )
+        .unwrap();
     });
     claim
 }

@@ -8,7 +8,7 @@
 //! | [`TextPatch`](crate::TextPatch) | [`write_text`], given a writable alias; [`publish_text`] alone for text that is there already |
 //! | [`ReadMemory`](crate::ReadMemory) | [`read_memory`], and [`fault_fixup`] in the data-abort vector |
 //!
-//! [`store`] is for stores that a probe displaces.
+//! [`store`], [`sign_with_a`] and [`sign_with_b`] are for instructions that a probe displaces.
 //!
 //! # Examples
 //!
@@ -42,10 +42,12 @@
 
 mod cpu;
 mod memory;
+mod sign;
 mod store;
 mod text;
 
 pub use cpu::{mask_interrupts, now_ns, restore_interrupts, synchronize_context};
 pub use memory::{fault_fixup, is_normal_memory, read_memory, translate, translate_for_writing};
+pub use sign::{sign_with_a, sign_with_b};
 pub use store::store;
 pub use text::{cache_geometry, publish_text, write_text};

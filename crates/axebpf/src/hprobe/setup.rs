@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
-use axebpf_hprobe::{Blacklist, BranchTargets, Config, Protection, StoreFn};
+use axebpf_hprobe::{Blacklist, BranchTargets, Config, Protection, SignFn, StoreFn};
 use axebpf_platform::{HostVirt, Platform};
 use axebpf_symbols::{Glob, Symbol, SymbolTable};
 
@@ -45,6 +45,7 @@ pub struct HprobeSetup {
     never_reached: Vec<String>,
     branch_targets: BranchTargets,
     store: Option<StoreFn>,
+    sign: Option<SignFn>,
     return_capacity: Option<usize>,
 }
 
@@ -59,6 +60,7 @@ impl HprobeSetup {
             never_reached: Vec::new(),
             branch_targets: BranchTargets::Unimplemented,
             store: None,
+            sign: None,
             return_capacity: None,
         }
     }
@@ -109,6 +111,12 @@ impl HprobeSetup {
         self
     }
 
+    /// Has the signing of return addresses simulated, as [`Config::with_signing`] says.
+    pub fn with_signing(mut self, sign: SignFn) -> Self {
+        self.sign = Some(sign);
+        self
+    }
+
     /// Says how many calls can be waiting for their return at a time, in all.
     pub fn with_return_capacity(mut self, calls: usize) -> Self {
         self.return_capacity = Some(calls);
@@ -128,6 +136,9 @@ impl HprobeSetup {
         let mut config = Config::new(blacklist.clone()).with_branch_targets(self.branch_targets);
         if let Some(store) = self.store {
             config = config.with_store(store);
+        }
+        if let Some(sign) = self.sign {
+            config = config.with_signing(sign);
         }
         if let Some(calls) = self.return_capacity {
             config = config.with_return_capacity(calls);
@@ -153,9 +164,11 @@ impl HprobeSetup {
         }
         let ends = self.ends()?;
         let function_at = |at: HostVirt| self.function_at(at, &ends);
-        // Called through a pointer, so that nothing else leads there.
+        // Called through pointers, so that nothing else leads there.
         let store = self.store.map(|store| HostVirt::new(store as usize as u64));
-        blacklist.protect_reachable(store, &function_at, platform, Protection::HitPath)?;
+        let sign = self.sign.map(|sign| HostVirt::new(sign as usize as u64));
+        let called = store.into_iter().chain(sign);
+        blacklist.protect_reachable(called, &function_at, platform, Protection::HitPath)?;
         let own = self.closed.iter().map(|closed| Closed {
             glob: closed.glob.as_str(),
             why: closed.why,

@@ -6,7 +6,7 @@ use aarch64_cpu::registers::{ID_AA64PFR1_EL1, Readable};
 use axebpf::{
     HprobeSetup,
     platform::{HostVirt, arch},
-    probe::hprobe::{BranchTargets, MemoryFault, Protection},
+    probe::hprobe::{BranchTargets, MemoryFault, Protection, SigningKey},
     symbols::SymbolTable,
 };
 
@@ -21,14 +21,10 @@ pub(crate) fn init(symbols: &'static SymbolTable<'static>) {
             "axebpf_testbed::hypervisor::vectors::handle_synchronous",
             Protection::HitPath,
         )
-        // Called by its address, which is no call that could be followed.
-        .close_reachable(
-            "axebpf_testbed::hypervisor::hprobe::store",
-            Protection::HitPath,
-        )
         .never_reached("axebpf_testbed::hypervisor::vectors::die")
         .with_branch_targets(branch_targets())
         .with_store(store)
+        .with_signing(sign)
         .install();
     if let Err(error) = installed {
         println!("no probes on the hypervisor: {error}");
@@ -58,4 +54,12 @@ unsafe fn store(addr: u64, bytes: &[u8]) -> Result<(), MemoryFault> {
     // SAFETY: the caller says that the interrupted code is about to do the same.
     let stored = unsafe { arch::store(addr, bytes) };
     stored.then_some(()).ok_or(MemoryFault { addr })
+}
+
+/// Signs an address as the interrupted code would.
+fn sign(key: SigningKey, address: u64, modifier: u64) -> u64 {
+    match key {
+        SigningKey::A => arch::sign_with_a(address, modifier),
+        SigningKey::B => arch::sign_with_b(address, modifier),
+    }
 }

@@ -20,13 +20,14 @@ fn objects(dir: &str) -> Vec<PathBuf> {
     objects
 }
 
-/// Gives sections of kinds that aya does not know names of the same length that it does.
+/// Gives sections of kinds that aya does not know, with a target or without, names of the same length that it does.
 fn rename(elf: &[u8]) -> Vec<u8> {
-    const NAMES: [(&[u8], &[u8]); 2] = [(b"hprobe/", b"kprobe/"), (b"hretprobe/", b"kretprobe/")];
+    const NAMES: [(&[u8], &[u8]); 2] = [(b"hprobe", b"kprobe"), (b"hretprobe", b"kretprobe")];
     let mut elf = elf.to_vec();
     for (ours, theirs) in NAMES {
         for at in 0..elf.len() {
-            if elf[at..].starts_with(ours) {
+            let end = elf.get(at + ours.len()).copied();
+            if elf[at..].starts_with(ours) && matches!(end, Some(b'/' | 0)) {
                 elf[at..at + theirs.len()].copy_from_slice(theirs);
             }
         }

@@ -184,7 +184,7 @@ fn summarise(demo: &Demo, missing: &[&Scene], started: Instant) -> Result<()> {
         }
     }
     if missing.is_empty() {
-        say("go on with `cargo xtask demo --interactive`, where the shell is yours");
+        say("go on with `--interactive`, where the shell is yours");
         return Ok(());
     }
     let list: Vec<String> = missing

@@ -60,8 +60,9 @@ pub(crate) fn function(index: u64) -> u64 {
 pub(crate) fn claim() -> (Axebpf<Machine>, MutexGuard<'static, ()>) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     static SET_UP: Once = Once::new();
-    let claim = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // First: a thread keeps its CPU until it ends, and may claim the machine again before that.
     set_mock_cpu_id(3);
+    let claim = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let root = Axebpf::new(&MACHINE).unwrap();
     SET_UP.call_once(set_up);
     (root, claim)

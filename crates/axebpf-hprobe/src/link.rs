@@ -3,12 +3,14 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use axebpf_a64::Execution;
+use axebpf_a64::{Execution, PtRegs};
 use axebpf_platform::HostVirt;
+use spin::mutex::SpinMutex;
 
-use crate::attach::{STATE, new_id};
+use crate::attach::{STATE, State, new_id};
 use crate::lock::lock;
 use crate::registry::{Point, Subscription};
 use crate::returns::{LinkId, MaxActive};
@@ -39,14 +41,32 @@ impl LinkOptions {
 
 /// One handler, attached to one or many points. Detached when dropped.
 ///
-/// Made by [`attach`].
-#[derive(Debug)]
+/// Made by [`attach`]. `R` are the registers of the architecture.
 #[must_use = "dropping it detaches it"]
-pub struct HprobeLink {
+pub struct HprobeLink<R: 'static = PtRegs> {
     id: LinkId,
-    subscriptions: Box<[Arc<Subscription>]>,
+    subscriptions: Box<[Arc<Subscription<R>>]>,
     is_attached: AtomicBool,
+    engine: &'static Locked<R>,
 }
+
+/// What attaches and detaches the subscriptions of a link. `R` are the registers of its architecture.
+pub(crate) trait Engine<R>: Send {
+    /// Makes all of `subscriptions` fire, or, after an error, none.
+    fn subscribe_to_all(
+        &mut self,
+        subscriptions: &[Arc<Subscription<R>>],
+    ) -> Result<(), HprobeError>;
+
+    /// Makes none of `subscriptions` fire any more.
+    fn unsubscribe_from_all(
+        &mut self,
+        subscriptions: &[Arc<Subscription<R>>],
+    ) -> Result<(), HprobeError>;
+}
+
+/// An engine, behind its management lock.
+type Locked<R> = SpinMutex<dyn Engine<R>>;
 
 /// Says what may be probed, and how. To be called once, after [`axebpf_hit::install`].
 ///
@@ -76,38 +96,62 @@ pub fn attach(
     handler: Arc<dyn HprobeHandler>,
     options: LinkOptions,
 ) -> Result<HprobeLink, HprobeError> {
-    let mut points: Vec<ProbePoint> = points.to_vec();
-    points.sort_unstable_by_key(|point| (point.at(), point.kind() as u8));
-    points.dedup_by_key(|point| (point.at(), point.kind()));
-    if points.is_empty() {
-        return Err(HprobeError::NoPoints);
-    }
-    let link = new_id();
-    let active = Arc::new(MaxActive::new(options.maxactive));
-    // Made before the lock is taken, so that it is dropped after it: its handler may be a user of this crate, too.
-    let subscriptions: Box<[_]> = points
-        .into_iter()
-        .map(|point| {
-            Arc::new(Subscription {
-                id: new_id(),
-                link,
-                point,
-                handler: handler.clone(),
-                active: active.clone(),
-                hits: AtomicU64::new(0),
-                missed: AtomicU64::new(0),
-            })
-        })
-        .collect();
-    lock(&STATE)?.attach(&subscriptions)?;
-    Ok(HprobeLink {
-        id: link,
-        subscriptions,
-        is_attached: AtomicBool::new(true),
-    })
+    HprobeLink::attach(&STATE, points, &handler, options)
 }
 
-impl HprobeLink {
+impl Engine<PtRegs> for State {
+    fn subscribe_to_all(&mut self, subscriptions: &[Arc<Subscription>]) -> Result<(), HprobeError> {
+        self.attach(subscriptions)
+    }
+
+    fn unsubscribe_from_all(
+        &mut self,
+        subscriptions: &[Arc<Subscription>],
+    ) -> Result<(), HprobeError> {
+        self.detach(subscriptions)
+    }
+}
+
+impl<R> HprobeLink<R> {
+    /// Attaches `handler` to all of `points` in `engine`.
+    pub(crate) fn attach(
+        engine: &'static Locked<R>,
+        points: &[ProbePoint],
+        handler: &Arc<dyn HprobeHandler<R>>,
+        options: LinkOptions,
+    ) -> Result<Self, HprobeError> {
+        let mut points: Vec<ProbePoint> = points.to_vec();
+        points.sort_unstable_by_key(|point| (point.at(), point.kind() as u8));
+        points.dedup_by_key(|point| (point.at(), point.kind()));
+        if points.is_empty() {
+            return Err(HprobeError::NoPoints);
+        }
+        let id = new_id();
+        let active = Arc::new(MaxActive::new(options.maxactive));
+        // Made before the lock is taken, so that it is dropped after it: its handler may be a user of this crate, too.
+        let subscriptions: Box<[_]> = points
+            .into_iter()
+            .map(|point| {
+                Arc::new(Subscription {
+                    id: new_id(),
+                    link: id,
+                    point,
+                    handler: handler.clone(),
+                    active: active.clone(),
+                    hits: AtomicU64::new(0),
+                    missed: AtomicU64::new(0),
+                })
+            })
+            .collect();
+        lock(engine)?.subscribe_to_all(&subscriptions)?;
+        Ok(Self {
+            id,
+            subscriptions,
+            is_attached: AtomicBool::new(true),
+            engine,
+        })
+    }
+
     /// Returns the number of the link, which is never reused.
     #[must_use]
     pub fn id(&self) -> LinkId {
@@ -144,21 +188,31 @@ impl HprobeLink {
     /// attached still. With [`HprobeError::Hit`] it is detached, but a CPU that does not leave its hit may be running
     /// the handler.
     pub fn detach(&self) -> Result<(), HprobeError> {
-        let mut state = lock(&STATE)?;
+        let mut engine = lock(self.engine)?;
         if !self.is_attached.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let detached = state.detach(&self.subscriptions);
+        let detached = engine.unsubscribe_from_all(&self.subscriptions);
         let is_detached = matches!(detached, Ok(()) | Err(HprobeError::Hit(_)));
         self.is_attached.store(!is_detached, Ordering::Relaxed);
         detached
     }
 }
 
-impl Drop for HprobeLink {
+impl<R> Drop for HprobeLink<R> {
     fn drop(&mut self) {
         // What cannot be detached stays attached, which the registry keeps alive.
         let _ = self.detach();
+    }
+}
+
+impl<R> fmt::Debug for HprobeLink<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HprobeLink")
+            .field("id", &self.id)
+            .field("subscriptions", &self.subscriptions)
+            .field("is_attached", &self.is_attached)
+            .finish_non_exhaustive()
     }
 }
 
@@ -201,17 +255,24 @@ pub fn list() -> Result<Vec<PointInfo>, HprobeError> {
 
 impl PointInfo {
     fn of(point: &Point) -> Self {
-        let links = point.subscriptions.iter().map(|sub| PointLink {
+        Self {
+            at: HostVirt::new(point.at),
+            word: point.word,
+            execution: point.execution,
+            links: PointLink::all(&point.subscriptions),
+        }
+    }
+}
+
+impl PointLink {
+    /// Lists the links that `subscriptions`, those to one point, belong to.
+    pub(crate) fn all<R>(subscriptions: &[Arc<Subscription<R>>]) -> Vec<Self> {
+        let links = subscriptions.iter().map(|sub| Self {
             link: sub.link,
             point: sub.point,
             hits: sub.hits.load(Ordering::Relaxed),
             missed: sub.missed.load(Ordering::Relaxed),
         });
-        Self {
-            at: HostVirt::new(point.at),
-            word: point.word,
-            execution: point.execution,
-            links: links.collect(),
-        }
+        links.collect()
     }
 }

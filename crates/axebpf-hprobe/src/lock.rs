@@ -6,7 +6,7 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 use crate::HprobeError;
 
 /// Takes a lock that no hit ever takes, and that may be held over a fence.
-pub(crate) fn lock<T>(mutex: &SpinMutex<T>) -> Result<SpinMutexGuard<'_, T>, HprobeError> {
+pub(crate) fn lock<T: ?Sized>(mutex: &SpinMutex<T>) -> Result<SpinMutexGuard<'_, T>, HprobeError> {
     if axebpf_hit::in_hit() {
         return Err(HprobeError::InHit);
     }

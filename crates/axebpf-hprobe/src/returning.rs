@@ -4,11 +4,11 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use axebpf_a64::PtRegs;
-use axebpf_hit::{HitGuard, Missed, NestedHit, enter};
+use axebpf_hit::{HitGuard, Missed, NestedHit, Snapshot, enter};
 use axebpf_platform::HostVirt;
 use spin::Once;
 
-use crate::registry::{Point, REGISTRY, Subscription};
+use crate::registry::{Point, REGISTRY, Registry, Subscription};
 use crate::returns::{LinkId, ReturnInstance, ReturnTable};
 use crate::trap::Break;
 use crate::{Entered, HprobeHit, ProbeKind};
@@ -20,19 +20,50 @@ const LR: usize = 30;
 pub(crate) static TABLE: Once<ReturnTable> = Once::new();
 
 /// Where probed functions return to: a `BRK`, or 0 while there is none.
-static TRAMPOLINE: AtomicU64 = AtomicU64::new(0);
+static TRAMPOLINE: Trampoline = Trampoline::none();
+
+/// Where the probed functions of an engine return to: a trap, or 0 while there is none.
+pub(crate) struct Trampoline(AtomicU64);
+
+/// The part of a registry that the ends of calls need. `R` are the registers of its architecture.
+pub(crate) trait Returns<R> {
+    /// Returns the subscription to returns with number `id`, if it still exists.
+    fn subscription(&self, id: LinkId) -> Option<&Subscription<R>>;
+}
+
+impl Returns<PtRegs> for Registry {
+    fn subscription(&self, id: LinkId) -> Option<&Subscription> {
+        self.find_return(id)
+    }
+}
+
+impl Trampoline {
+    pub(crate) const fn none() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Returns where probed functions return to, once there is a return probe.
+    pub(crate) fn address(&self) -> Option<HostVirt> {
+        match self.0.load(Ordering::Acquire) {
+            0 => None,
+            at => Some(HostVirt::new(at)),
+        }
+    }
+
+    /// Says where probed functions return to, which stays so for ever.
+    pub(crate) fn set(&self, at: HostVirt) {
+        self.0.store(at.get(), Ordering::Release);
+    }
+}
 
 /// Returns where probed functions return to, once there is a return probe.
 pub(crate) fn trampoline_address() -> Option<HostVirt> {
-    match TRAMPOLINE.load(Ordering::Acquire) {
-        0 => None,
-        at => Some(HostVirt::new(at)),
-    }
+    TRAMPOLINE.address()
 }
 
 /// Says where probed functions return to, which stays so for ever.
 pub(crate) fn set_trampoline(at: HostVirt) {
-    TRAMPOLINE.store(at.get(), Ordering::Release);
+    TRAMPOLINE.set(at);
 }
 
 /// Finds where a function really returns to whose return address is `found`, if that is the work of a return probe.
@@ -51,13 +82,21 @@ pub fn real_return_address(found: u64, lowest_sp: u64) -> Option<HostVirt> {
 /// To be called when a task has died, or its stack is thrown away, before the memory serves as a stack again, and
 /// while nothing runs on it.
 pub fn forget_stack(stack: &Range<HostVirt>) -> usize {
-    let Some(table) = TABLE.get() else {
-        return 0;
-    };
+    TABLE
+        .get()
+        .map_or(0, |table| forget(table, &REGISTRY, stack))
+}
+
+/// Takes the calls on `stack` out of `table`, so that they no longer count as waited for.
+pub(crate) fn forget<R>(
+    table: &ReturnTable,
+    registry: &Snapshot<impl Returns<R>>,
+    stack: &Range<HostVirt>,
+) -> usize {
     let guard = enter().ok();
-    let registry = guard.as_ref().and_then(|guard| REGISTRY.load(guard));
+    let registry = guard.as_ref().and_then(|guard| registry.load(guard));
     table.forget_stack(stack, |call| {
-        if let Some(subscription) = registry.and_then(|registry| registry.find_return(call.link)) {
+        if let Some(subscription) = registry.and_then(|registry| registry.subscription(call.link)) {
             subscription.active.finish();
         }
     })
@@ -70,52 +109,64 @@ pub(crate) fn arm(point: &Point, regs: &mut PtRegs, guard: &HitGuard) {
     };
     // The handlers see the registers as they were, whatever those before them have armed.
     let home = regs.regs[LR];
-    let mut return_address = home;
+    let mut call = Call {
+        sp: regs.sp,
+        return_address: home,
+    };
     for subscription in point.subscriptions.iter() {
-        if subscription.is(ProbeKind::Return)
-            && claim(subscription, table, return_address, regs, guard)
-        {
-            return_address = trampoline.get();
+        if subscription.is(ProbeKind::Return) && subscription.claim(table, call, regs, guard) {
+            call.return_address = trampoline.get();
         }
     }
-    regs.regs[LR] = return_address;
+    regs.regs[LR] = call.return_address;
 }
 
-/// Keeps a call for one subscription, and tells whether it is waited for.
-fn claim(
-    subscription: &Subscription,
-    table: &ReturnTable,
-    return_address: u64,
-    regs: &PtRegs,
-    guard: &HitGuard,
-) -> bool {
-    if !subscription.active.start() {
-        subscription.miss();
-        return false;
+/// A call of a function whose return is probed, at its entry.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    /// The stack pointer.
+    pub(crate) sp: u64,
+    /// Where the function is about to return to.
+    pub(crate) return_address: u64,
+}
+
+impl<R> Subscription<R> {
+    /// Keeps `call` for this subscription, and tells whether it is waited for.
+    pub(crate) fn claim(
+        &self,
+        table: &ReturnTable,
+        call: Call,
+        regs: &R,
+        guard: &HitGuard,
+    ) -> bool {
+        if !self.active.start() {
+            self.miss();
+            return false;
+        }
+        let entry = self.handler.entry(&HprobeHit {
+            guard,
+            point: &self.point,
+            regs,
+            entered: None,
+        });
+        let Some(entry_data) = entry else {
+            self.active.finish();
+            return false;
+        };
+        let instance = ReturnInstance {
+            sp: call.sp,
+            return_address: call.return_address,
+            link: self.id,
+            entry_time_ns: guard.platform().now_ns(),
+            entry_data,
+        };
+        let is_kept = table.claim(guard, instance).is_ok();
+        if !is_kept {
+            self.active.finish();
+            self.miss();
+        }
+        is_kept
     }
-    let entry = subscription.handler.entry(&HprobeHit {
-        guard,
-        point: &subscription.point,
-        regs,
-        entered: None,
-    });
-    let Some(entry_data) = entry else {
-        subscription.active.finish();
-        return false;
-    };
-    let instance = ReturnInstance {
-        sp: regs.sp,
-        return_address,
-        link: subscription.id,
-        entry_time_ns: guard.platform().now_ns(),
-        entry_data,
-    };
-    let is_kept = table.claim(guard, instance).is_ok();
-    if !is_kept {
-        subscription.active.finish();
-        subscription.miss();
-    }
-    is_kept
 }
 
 /// Handles the break of the trampoline: sends the function home that has returned to it.
@@ -129,11 +180,7 @@ pub(crate) fn trampoline(regs: &mut PtRegs) -> Break {
     };
     let trampoline = HostVirt::new(regs.pc);
     regs.pc = home(table, &instance, trampoline);
-    match enter() {
-        Ok(guard) => finish(&instance, regs, &guard),
-        Err(Missed::Nested) => miss(instance.link),
-        Err(_) => {}
-    }
+    end(&instance, &REGISTRY, regs);
     // This may be the trampoline again, for the next call that has ended here.
     regs.pc = instance.return_address;
     if regs.regs[LR] == trampoline.get() {
@@ -144,7 +191,7 @@ pub(crate) fn trampoline(regs: &mut PtRegs) -> Break {
 }
 
 /// Returns where the call of `instance` returns to in the end.
-fn home(table: &ReturnTable, instance: &ReturnInstance, trampoline: HostVirt) -> u64 {
+pub(crate) fn home(table: &ReturnTable, instance: &ReturnInstance, trampoline: HostVirt) -> u64 {
     if instance.return_address != trampoline.get() {
         return instance.return_address;
     }
@@ -153,10 +200,25 @@ fn home(table: &ReturnTable, instance: &ReturnInstance, trampoline: HostVirt) ->
         .map_or(instance.return_address, HostVirt::get)
 }
 
+/// Calls the handler of a call that has returned, or counts it as missed inside a hit.
+///
+/// To be called in the trap of the trampoline only.
+pub(crate) fn end<R>(instance: &ReturnInstance, registry: &Snapshot<impl Returns<R>>, regs: &R) {
+    match enter() {
+        Ok(guard) => finish(instance, registry.load(&guard), regs, &guard),
+        Err(Missed::Nested) => miss(instance.link, registry),
+        Err(_) => {}
+    }
+}
+
 /// Calls the handler of a call that has returned, unless its link is gone.
-fn finish(instance: &ReturnInstance, regs: &PtRegs, guard: &HitGuard) {
-    let registry = REGISTRY.load(guard);
-    let Some(subscription) = registry.and_then(|registry| registry.find_return(instance.link))
+fn finish<R>(
+    instance: &ReturnInstance,
+    registry: Option<&impl Returns<R>>,
+    regs: &R,
+    guard: &HitGuard,
+) {
+    let Some(subscription) = registry.and_then(|registry| registry.subscription(instance.link))
     else {
         return;
     };
@@ -173,11 +235,11 @@ fn finish(instance: &ReturnInstance, regs: &PtRegs, guard: &HitGuard) {
     unsafe_code,
     reason = "reads what is published without a guard of its own"
 )]
-fn miss(id: LinkId) {
+fn miss<R>(id: LinkId, registry: &Snapshot<impl Returns<R>>) {
     // SAFETY: `enter` has just said so. This is a trap, with interrupts masked, and the value does not leave this function.
     let nested = unsafe { NestedHit::assume() };
-    let registry = REGISTRY.load_nested(&nested);
-    if let Some(subscription) = registry.and_then(|registry| registry.find_return(id)) {
+    let registry = registry.load_nested(&nested);
+    if let Some(subscription) = registry.and_then(|registry| registry.subscription(id)) {
         subscription.active.finish();
         subscription.miss();
     }

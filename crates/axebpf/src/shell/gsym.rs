@@ -3,7 +3,6 @@
 use alloc::{
     format,
     string::{String, ToString},
-    vec,
     vec::Vec,
 };
 use core::fmt::Write;
@@ -15,7 +14,7 @@ use super::{
     args::Args,
     command::Command,
     complaint::{Complaint, or_list, shortened},
-    table::{Align, Table},
+    symbol_row::{self, SymbolRow},
     vm,
 };
 
@@ -81,10 +80,7 @@ fn address(
     query: &str,
     digits: &str,
 ) -> CommandResult {
-    let address = u64::from_str_radix(digits, 16).map_err(|_| {
-        Complaint::new(format!("`{}` is no address", shortened(query)))
-            .hint("an address is 0x and up to 16 hex digits")
-    })?;
+    let address = symbol_row::parse_address(query, digits)?;
     let Some(location) = symbols.lookup_address(address) else {
         return Err(Complaint::new(format!(
             "no symbol of the guest covers {address:#x}"
@@ -95,27 +91,11 @@ fn address(
 }
 
 fn show(session: &mut Session<'_>, found: &[KernelSymbol<'_>], limit: usize) -> CommandResult {
-    let mut table = Table::new(&[
-        ("ADDRESS", Align::Left),
-        ("SIZE", Align::Right),
-        ("T", Align::Left),
-        ("NAME", Align::Left),
-    ]);
-    for symbol in found.iter().take(limit) {
-        table.row(vec![
-            format!("{:#018x}", symbol.address()),
-            symbol.size().to_string(),
-            symbol.kind().to_string(),
-            symbol.to_string(),
-        ]);
-    }
-    let mut out = session.out();
-    table.write(&mut out)?;
-    if found.len() > limit {
-        writeln!(
-            out,
-            "(more; the first {limit} are shown: --limit N shows others)"
-        )?;
-    }
-    Ok(())
+    let rows = found.iter().map(|symbol| SymbolRow {
+        address: symbol.address(),
+        size: symbol.size(),
+        kind: symbol.kind(),
+        name: symbol.to_string(),
+    });
+    symbol_row::show(session, rows, limit)
 }

@@ -80,6 +80,8 @@ mod prog;
 mod stream;
 #[cfg(feature = "symbols")]
 mod sym;
+#[cfg(feature = "symbols")]
+mod symbol_row;
 #[cfg(feature = "tracepoint-support")]
 mod trace;
 #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]

@@ -42,6 +42,11 @@ pub(crate) fn is_kernel(pstate: u64) -> bool {
     pstate & (EL_MASK | AARCH32) == EL1
 }
 
+/// Tells whether a processor state is one of a program of the guest's, in either execution state.
+pub(crate) fn is_user(pstate: u64) -> bool {
+    pstate & 0xf == 0
+}
+
 /// Delivers a debug exception to the guest that came to EL2 only because of `MDCR_EL2.TDE`: `BRK`, a software step, a
 /// breakpoint or a watchpoint that is the guest's own.
 ///

@@ -16,6 +16,15 @@ pub trait GuestProbeHandler: Send + Sync {
     fn hit(&self, hit: &GuestProbeHit<'_>);
 }
 
+/// What the entry of a function has left for its return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// When the function was entered, in nanoseconds of the platform's clock.
+    pub time_ns: u64,
+    /// The registers x0 to x7 at its entry: its arguments.
+    pub arguments: [u64; 8],
+}
+
 /// One hit of a probe.
 #[derive(Clone, Copy)]
 pub struct GuestProbeHit<'a> {
@@ -30,8 +39,10 @@ pub struct GuestProbeHit<'a> {
     pub regs: &'a PtRegs,
     /// The guest's memory, and which of its tasks runs.
     pub guest: &'a GuestContext<'a>,
-    /// When, in the time of the platform's clock.
+    /// When, in nanoseconds of the platform's clock.
     pub time_ns: u64,
+    /// What the entry has left, for the return of a function.
+    pub entered: Option<Entered>,
 }
 
 impl fmt::Debug for GuestProbeHit<'_> {
@@ -41,6 +52,7 @@ impl fmt::Debug for GuestProbeHit<'_> {
             .field("vcpu", &self.vcpu)
             .field("regs", self.regs)
             .field("time_ns", &self.time_ns)
+            .field("entered", &self.entered)
             .finish_non_exhaustive()
     }
 }

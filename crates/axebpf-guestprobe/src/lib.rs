@@ -87,9 +87,9 @@ pub use axebpf_a64::{Execution, PtRegs};
 pub use context::{GuestContext, StackStart};
 pub use deliver::deliver_brk;
 pub use descriptor::Rights;
-pub use engine::{GuestCounts, GuestLinkId, GuestStatistics, LinkState, ProbedGuest};
+pub use engine::{GuestCounts, GuestLinkId, GuestStage, GuestStatistics, LinkState, ProbedGuest};
 pub use error::{GuestProbeError, WalkFault, WalkProblem};
-pub use handler::{GuestProbeHandler, GuestProbeHit};
+pub use handler::{Entered, GuestProbeHandler, GuestProbeHit};
 pub use inspect::{Displaced, inspect};
 pub use integration::{
     Abort, AccessKind, Backing, Capabilities, GuestDebug, GuestExit, GuestMachine, GuestText,

@@ -99,7 +99,8 @@ impl GuestProbe {
     }
 
     /// Makes a probe on returns remember up to `calls` calls that have not returned yet, at least one, instead of
-    /// 128. Each takes 24 bytes.
+    /// 128. Each takes 96 bytes for as long as the probe is attached: which call it is, when it began, and its
+    /// arguments ([`Entered`](crate::Entered)).
     #[must_use]
     pub fn with_max_active(self, calls: u16) -> Self {
         Self {

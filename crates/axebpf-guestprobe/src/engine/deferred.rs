@@ -14,7 +14,9 @@ impl ProbedGuest {
     /// Takes all traps out of the guest and gives its pages back, and keeps the links.
     ///
     /// Called in management before the guest is started anew, while none of its vCPUs runs; call
-    /// [`reset_vcpu`](Self::reset_vcpu) for each, too. The links see nothing until [`arm_all`](Self::arm_all).
+    /// [`reset_vcpu`](Self::reset_vcpu) for each, too. The links see nothing until [`arm_all`](Self::arm_all), and can
+    /// be detached. What vCPUs have shown of the guest ([`stage`](Self::stage), [`stage1()`](Self::stage1)) is
+    /// forgotten.
     ///
     /// # Errors
     ///
@@ -22,6 +24,7 @@ impl ProbedGuest {
     /// there.
     pub fn disarm_all(&self) -> Result<(), GuestProbeError> {
         let mut state = self.state.lock();
+        self.forget_system();
         while self.sites.next().is_some() {}
         let places: Vec<_> = state.points.keys().copied().collect();
         places

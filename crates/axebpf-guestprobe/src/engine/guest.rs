@@ -11,11 +11,12 @@ use super::page::Text;
 use super::point::Armed;
 use super::sites::Sites;
 use super::slot::Slot;
+use super::stage::{GuestStage, Stage};
 use super::state::State;
 use crate::Stage1;
 use crate::context::stage1_of;
-use crate::deliver::is_kernel;
-use crate::integration::{Capabilities, GuestMachine, GuestVcpu};
+use crate::deliver::{is_kernel, is_user};
+use crate::integration::{Capabilities, GuestMachine, GuestVcpu, SystemRegister};
 
 /// The probes of one virtual machine. The hypervisor keeps one beside each VM, and calls it at exits and entries.
 ///
@@ -45,6 +46,7 @@ pub struct ProbedGuest {
     pub(super) active: AtomicBool,
     /// How a vCPU translated addresses when it last entered the guest's kernel.
     observed: Mutex<Option<Stage1>>,
+    stage: Stage,
 }
 
 /// Counts of what else happens because of probes, since the VM was taken.
@@ -101,6 +103,7 @@ impl ProbedGuest {
             state: Mutex::new(State::default()),
             active: AtomicBool::new(false),
             observed: Mutex::new(None),
+            stage: Stage::default(),
         }
     }
 
@@ -116,8 +119,9 @@ impl ProbedGuest {
         self.capabilities
     }
 
-    /// Returns how the guest's kernel translated addresses when a vCPU last entered it, or `None` as long as that
-    /// never happened with translation enabled.
+    /// Returns how the guest's kernel translated addresses when a vCPU last entered it, or `None` as long as that has
+    /// not happened with translation enabled since the guest was started, which [`disarm_all`](Self::disarm_all)
+    /// says.
     ///
     /// Linux with page table isolation uses other tables for a few instructions at each kernel entry; if an address is
     /// not mapped that should be, ask again later.
@@ -126,6 +130,12 @@ impl ProbedGuest {
         // Without a platform there are no hits that could want the lock.
         let _guard = axebpf_hit::enter().ok();
         *self.observed.lock()
+    }
+
+    /// Returns how far the guest's system has come since it was started, which [`disarm_all`](Self::disarm_all) says.
+    #[must_use]
+    pub fn stage(&self) -> GuestStage {
+        self.stage.get()
     }
 
     /// Returns what else has happened.
@@ -158,15 +168,34 @@ impl ProbedGuest {
         }
     }
 
-    /// Takes note of how `vcpu` translates addresses.
+    /// Takes note of how `vcpu`, which is about to enter the guest, translates addresses, and what that says of the
+    /// guest.
     pub(super) fn observe(&self, vcpu: &dyn GuestVcpu) {
-        // Whoever has the lock sees something as recent.
-        if let Some(mut observed) = self.observed.try_lock() {
+        let (pstate, stage) = (vcpu.pstate(), self.stage.get());
+        if is_kernel(pstate) {
             let stage1 = stage1_of(vcpu);
-            if stage1.is_enabled() && is_kernel(vcpu.pstate()) {
+            if !stage1.is_enabled() {
+                return;
+            }
+            // Whoever has the lock sees something as recent.
+            if let Some(mut observed) = self.observed.try_lock() {
                 *observed = Some(stage1);
             }
+            let vectors = || vcpu.system_register(SystemRegister::VbarEl1);
+            if stage == GuestStage::Off && vectors() >> 63 != 0 {
+                self.stage.advance(stage);
+            }
+        } else if stage == GuestStage::Kernel && is_user(pstate) && stage1_of(vcpu).is_enabled() {
+            self.stage.advance(stage);
         }
+    }
+
+    /// Forgets what vCPUs have shown of a system that is started anew.
+    pub(super) fn forget_system(&self) {
+        self.stage.reset();
+        // Without a platform there are no hits that could want the lock.
+        let _guard = axebpf_hit::enter().ok();
+        *self.observed.lock() = None;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::context::stage1_of;
 use crate::deliver::{self, Exception};
 use crate::displace::{self, Way};
 use crate::integration::{GuestVcpu, Outcome};
-use crate::{Access, GuestContext, GuestProbeHit, ProbeMode};
+use crate::{Access, Entered, GuestContext, GuestProbeHit, ProbeMode};
 
 impl ProbedGuest {
     /// Handles a trap of `vcpu` on an instruction of ours. `regs` are its registers, at the instruction.
@@ -87,50 +87,61 @@ impl ProbedGuest {
         guard: &HitGuard,
     ) {
         let guest = GuestContext::of(&*self.machine, vcpu);
-        let task = guest.task().get();
-        let hit = |link: &Link| {
+        let time_ns = guard.platform().now_ns();
+        let hit = |link: &Link, entered: Option<Entered>| {
             link.handler.hit(&GuestProbeHit {
                 guard,
                 probe: &link.probe,
                 vcpu: vcpu.name(),
                 regs,
                 guest: &guest,
-                time_ns: guard.platform().now_ns(),
+                time_ns,
+                entered,
             });
         };
         if subscribed.is_return_site {
             let returning = Call {
                 site: subscribed.point.at,
                 sp: regs.sp,
-                task,
+                task: guest.task().get(),
             };
-            returned(armed, returning).for_each(hit);
+            returned(armed, returning).for_each(|(link, entered)| hit(link, Some(entered)));
         }
         for link in &subscribed.links {
             match &link.returns {
                 None => {
                     count(&link.counters.hits);
-                    hit(link);
+                    hit(link, None);
                 }
-                Some(_) => self.called(vcpu, regs, armed, link, task),
+                Some(_) => self.called(&guest, regs, armed, link, time_ns),
             }
         }
         self.execute(vcpu, slot, regs, armed, subscribed);
     }
 
     /// Remembers a call of a function whose returns are wanted.
-    fn called(&self, vcpu: &dyn GuestVcpu, regs: &PtRegs, armed: &Armed, link: &Link, task: u64) {
-        let stage1 = stage1_of(vcpu);
+    fn called(
+        &self,
+        guest: &GuestContext<'_>,
+        regs: &PtRegs,
+        armed: &Armed,
+        link: &Link,
+        time_ns: u64,
+    ) {
+        let stage1 = guest.stage1();
         let site = stage1.without_authentication(GuestVirt::new(regs.return_address()));
         let is_armed = armed
             .point(site)
             .is_some_and(|subscribed| subscribed.is_return_site);
         let noted = link.returns.as_ref().filter(|_| is_armed).map(|returns| {
-            returns.note(Call {
+            let call = Call {
                 site,
                 sp: regs.sp,
-                task,
-            })
+                task: guest.task().get(),
+            };
+            let mut arguments = [0; 8];
+            arguments.copy_from_slice(&regs.regs[..8]);
+            returns.note(call, Entered { time_ns, arguments })
         });
         if noted != Some(Noted::Kept) {
             count(&link.counters.missed);
@@ -227,13 +238,12 @@ impl ProbedGuest {
 }
 
 /// Counts a return, and returns the links that wait for it.
-fn returned(armed: &Armed, returning: Call) -> impl Iterator<Item = &Link> {
+fn returned(armed: &Armed, returning: Call) -> impl Iterator<Item = (&Link, Entered)> {
     armed
         .returns
         .iter()
-        .map(|link| &**link)
-        .filter(move |link| link.returns.as_ref().is_some_and(|r| r.take(returning)))
-        .inspect(|link| {
+        .filter_map(move |link| Some((&**link, link.returns.as_ref()?.take(returning)?)))
+        .inspect(|(link, _)| {
             count(&link.counters.hits);
             count(&link.counters.retired);
         })

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use axebpf_platform::GuestVirt;
 use spin::{Mutex, MutexGuard};
 
+use crate::Entered;
+
 /// How often a hit tries to get a lock before it counts as missed.
 const ATTEMPTS: usize = 64;
 /// A stack of a Linux task has no more bytes.
@@ -33,6 +35,13 @@ impl Call {
     }
 }
 
+/// A call that is remembered, with what its return is told.
+#[derive(Clone, Copy)]
+struct Pending {
+    call: Call,
+    entered: Entered,
+}
+
 /// What became of a call that is to be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noted {
@@ -45,7 +54,7 @@ pub(super) enum Noted {
 
 /// The calls of one function that have not returned yet, oldest first.
 pub(super) struct Returns {
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<Pending>>,
     limit: usize,
 }
 
@@ -58,17 +67,17 @@ impl Returns {
     }
 
     /// Remembers `call`. Never allocates.
-    pub(super) fn note(&self, call: Call) -> Noted {
+    pub(super) fn note(&self, call: Call, entered: Entered) -> Noted {
         let Some(mut calls) = try_lock(&self.calls) else {
             return Noted::Busy;
         };
-        calls.retain(|old| !old.is_gone_at(&call));
+        calls.retain(|old| !old.call.is_gone_at(&call));
         let is_full = calls.len() >= self.limit;
         if is_full {
             // Tasks that have died leave calls behind that never return.
             calls.remove(0);
         }
-        calls.push(call);
+        calls.push(Pending { call, entered });
         if is_full {
             Noted::InPlaceOfAnother
         } else {
@@ -76,17 +85,10 @@ impl Returns {
         }
     }
 
-    /// Forgets the call that is just returning, and tells whether there is one.
-    pub(super) fn take(&self, returning: Call) -> bool {
-        let Some(mut calls) = try_lock(&self.calls) else {
-            return false;
-        };
-        match calls.iter().rposition(|call| *call == returning) {
-            Some(index) => {
-                calls.remove(index);
-                true
-            }
-            None => false,
-        }
+    /// Forgets the call that is just returning, and returns what its entry has left, if it is remembered.
+    pub(super) fn take(&self, returning: Call) -> Option<Entered> {
+        let mut calls = try_lock(&self.calls)?;
+        let index = calls.iter().rposition(|old| old.call == returning)?;
+        Some(calls.remove(index).entered)
     }
 }

@@ -11,4 +11,5 @@ mod lifecycle;
 mod machine;
 mod program;
 mod returning;
+mod system;
 mod vcpu;

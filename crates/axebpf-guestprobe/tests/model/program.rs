@@ -1,10 +1,10 @@
 //! The guest program, and watching it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axebpf_guestprobe::{
-    GuestLinkId, GuestProbe, GuestProbeError, GuestProbeHandler, GuestProbeHit, ProbeKind,
+    Entered, GuestLinkId, GuestProbe, GuestProbeError, GuestProbeHandler, GuestProbeHit, ProbeKind,
     ProbeMode, Stage1,
 };
 use axebpf_platform::GuestVirt;
@@ -120,6 +120,8 @@ pub(crate) struct Counter {
     pub(crate) hits: AtomicU64,
     pub(crate) at: AtomicU64,
     pub(crate) last_lr: AtomicU64,
+    /// What the entry of the last return has left.
+    pub(crate) entered: Mutex<Option<Entered>>,
 }
 
 impl Counter {
@@ -133,6 +135,7 @@ impl GuestProbeHandler for Counter {
         self.hits.fetch_add(1, Ordering::Relaxed);
         self.at.store(hit.regs.pc, Ordering::Relaxed);
         self.last_lr.store(hit.regs.regs[30], Ordering::Relaxed);
+        *self.entered.lock().unwrap() = hit.entered;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Probes on returns.
 
-use axebpf_guestprobe::{GuestProbe, GuestProbeHandler, ProbeKind, ProbeMode, Stage1};
-use axebpf_platform::GuestVirt;
+use axebpf_guestprobe::{Entered, GuestProbe, GuestProbeHandler, ProbeKind, ProbeMode, Stage1};
+use axebpf_platform::{GuestVirt, mock::set_mock_time};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -127,4 +127,41 @@ fn calls_that_never_return_make_room() {
     assert_eq!(counter.count() - hits, ROUNDS.into());
     // One more task has displaced one more of those that are gone.
     assert_eq!(model.probes.counts(link).unwrap().missed, missed);
+}
+
+#[test]
+fn a_return_knows_of_its_call() {
+    let model = Model::new(1, 5, 0);
+    load(&model, 1);
+    let (entry, at_entry) = attach(&model, MIX, ProbeKind::Entry, ProbeMode::HiddenBrk).unwrap();
+    let (link, counter) = attach(&model, MIX, ProbeKind::Return, ProbeMode::HiddenBrk).unwrap();
+    model.run_for(40);
+    assert_eq!(model.probes.run_deferred(), Ok(1));
+    assert_eq!(*counter.entered.lock().unwrap(), None);
+    for round in 1..4_u64 {
+        load(&model, 1);
+        for (register, value) in (0..8).zip(100 * round..) {
+            model.vcpu(0).regs.regs[register] = value;
+        }
+        let hits = counter.count();
+        set_mock_time(1_000 * round);
+        while model.vcpu(0).regs.pc != MIX + 4 {
+            model.run_for(1);
+        }
+        // What the function does with its arguments, and how long it takes, changes nothing.
+        model.vcpu(0).regs.regs[..8].fill(0);
+        set_mock_time(1_000 * round + 77);
+        while counter.count() == hits {
+            model.run_for(1);
+        }
+        let expected = Entered {
+            time_ns: 1_000 * round,
+            arguments: std::array::from_fn(|index| 100 * round + index as u64),
+        };
+        assert_eq!(*counter.entered.lock().unwrap(), Some(expected));
+    }
+    assert_eq!(*at_entry.entered.lock().unwrap(), None);
+    set_mock_time(0);
+    model.probes.detach(link).unwrap();
+    model.probes.detach(entry).unwrap();
 }

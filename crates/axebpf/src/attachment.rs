@@ -4,6 +4,8 @@
 mod hprobe;
 #[cfg(feature = "guest-kprobe")]
 mod kprobe;
+#[cfg(feature = "hprobe")]
+mod registers;
 #[cfg(feature = "tracepoint-support")]
 mod tracepoint;
 
@@ -100,7 +102,7 @@ impl Place {
                 ..
             } => hprobe::Hprobe::attach(runner, target, options).map(Self::Hprobe),
             #[cfg(feature = "guest-kprobe")]
-            Target::GuestFunction { vm, .. } if options.filter.is_none() => {
+            Target::GuestFunction { vm, .. } => {
                 kprobe::Kprobe::attach(runner, state.guest(*vm)?, target, options).map(Self::Kprobe)
             }
             _ if options.filter.is_some() && !matches!(target, Target::Tracepoint { .. }) => {

@@ -1,7 +1,5 @@
 //! Programs at functions of the hypervisor.
 
-mod registers;
-
 use alloc::sync::Arc;
 
 use axebpf_hprobe::{HprobeHandler, HprobeHit, HprobeLink, ProbeKind};
@@ -9,8 +7,10 @@ use axebpf_platform::HostVirt;
 use axebpf_vm::{CallStack, Context, StackStart};
 use zerocopy::IntoBytes;
 
-use self::registers::RegisterFilter;
-use super::Runner;
+use super::{
+    Runner,
+    registers::{Call, Fields, FilteredHit, RegisterFilter},
+};
 use crate::{
     Error, LinkOptions, ProbeType, Target,
     hprobe::{Points, Wanted, functions, points},
@@ -32,10 +32,19 @@ impl HprobeHandler for Handler {
         let call_time = hit
             .entered
             .map(|entered| hit.now_ns().saturating_sub(entered.time_ns));
-        if let Some(filter) = &self.filter
-            && !filter.passes(hit, call_time)
-        {
-            return;
+        if let Some(filter) = &self.filter {
+            let seen = FilteredHit {
+                guard: hit.guard,
+                vcpu: hit.guard.platform().current_vcpu(),
+                regs: hit.regs,
+                call: call_time.map(|duration_ns| Call {
+                    duration_ns,
+                    ..Call::default()
+                }),
+            };
+            if !filter.passes(&seen) {
+                return;
+            }
         }
         let stack = HitStack(hit);
         let env = self.runner.env(&stack);
@@ -86,9 +95,13 @@ impl Hprobe {
         options: &LinkOptions<'_>,
     ) -> Result<Self, Error> {
         let (kind, wanted) = wanted(target, options)?;
+        let fields = match kind {
+            ProbeKind::Entry => Fields::Entry,
+            ProbeKind::Return => Fields::Return,
+        };
         let filter = options
             .filter
-            .map(|text| RegisterFilter::compile(text, kind))
+            .map(|text| RegisterFilter::compile(text, fields))
             .transpose()?;
         let Points { points, left_out } = points(functions()?, &wanted)?;
         if let ([], Some(first)) = (points.as_slice(), left_out.first()) {

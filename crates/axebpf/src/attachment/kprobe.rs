@@ -12,7 +12,10 @@ use axebpf_vm::{CallStack, Context, StackStart};
 use spin::Mutex;
 use zerocopy::IntoBytes;
 
-use super::Runner;
+use super::{
+    Runner,
+    registers::{Call, Fields, FilteredHit, RegisterFilter},
+};
 use crate::{
     Error, GuestLinkInfo, LinkOptions, ProbeType, Target,
     kprobe::{Guest, GuestError, Place, Places, TaskLayout, TaskView, Wanted, places},
@@ -26,12 +29,28 @@ const LR: usize = 30;
 /// A runner that is told of hits at one function.
 struct Handler {
     runner: Arc<Runner>,
+    filter: Option<Arc<RegisterFilter>>,
     function: GuestVirt,
     tasks: Option<TaskLayout>,
 }
 
 impl GuestProbeHandler for Handler {
     fn hit(&self, hit: &GuestProbeHit<'_>) {
+        let call = hit.entered.map(|entered| Call {
+            duration_ns: hit.time_ns.saturating_sub(entered.time_ns),
+            arguments: entered.arguments,
+        });
+        if let Some(filter) = &self.filter {
+            let seen = FilteredHit {
+                guard: hit.guard,
+                vcpu: Some(hit.vcpu),
+                regs: hit.regs,
+                call,
+            };
+            if !filter.passes(&seen) {
+                return;
+            }
+        }
         let stack = HitStack {
             hit,
             function: self.function,
@@ -41,7 +60,10 @@ impl GuestProbeHandler for Handler {
             layout: self.tasks,
         };
         let env = self.runner.env(&stack);
-        let env = env.with_function(self.function.get()).with_guest(&guest);
+        let mut env = env.with_function(self.function.get()).with_guest(&guest);
+        if let Some(call) = call {
+            env = env.with_call_time_ns(call.duration_ns);
+        }
         self.runner
             .run(hit.guard, Context::new(hit.regs.as_bytes()), &env);
     }
@@ -104,6 +126,14 @@ impl Kprobe {
         options: &LinkOptions<'_>,
     ) -> Result<Self, Error> {
         let wanted = wanted(target, options)?;
+        let fields = match wanted.kind {
+            ProbeKind::Entry => Fields::Entry,
+            ProbeKind::Return => Fields::ReturnWithArguments,
+        };
+        let filter = options
+            .filter
+            .map(|text| RegisterFilter::compile(text, fields).map(Arc::new))
+            .transpose()?;
         let stage1 = guest.probes.stage1();
         let stage1 = stage1.ok_or(GuestError::NoKernel { vm: guest.vm })?;
         let capabilities = guest.probes.capabilities();
@@ -124,6 +154,7 @@ impl Kprobe {
         };
         let attaching = Attaching {
             runner,
+            filter,
             stage1,
             kind: wanted.kind,
             maxactive: options.maxactive,
@@ -172,6 +203,7 @@ impl Kprobe {
         }
         let handler = Handler {
             runner: Arc::clone(attaching.runner),
+            filter: attaching.filter.clone(),
             function: place.function,
             tasks: self.guest.tasks(),
         };
@@ -258,6 +290,7 @@ fn add(a: GuestCounts, b: GuestCounts) -> GuestCounts {
 /// What all places of one link have in common.
 struct Attaching<'a> {
     runner: &'a Arc<Runner>,
+    filter: Option<Arc<RegisterFilter>>,
     stage1: Stage1,
     kind: ProbeKind,
     maxactive: Option<u32>,

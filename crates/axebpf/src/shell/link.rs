@@ -48,9 +48,10 @@ at a return, vm_id, vcpu_id, cpu. --cookie gives the program a number that it
 can ask for; --maxactive is how many calls may wait for their return (256).
     kprobe:vm1:NAME, kprobe:vm1:NAME+OFFSET, kprobe:vm1:0xADDRESS
     kretprobe:vm1:NAME, kprobe:vm1:'GLOB'
-are functions of a guest's kernel, without `vm1:` those of the only guest. They
-have no FILTER. --mode says how the guest is made to leave: auto, hidden-brk,
-brk, hvc, or stage2. `gsym` shows the names.",
+are functions of a guest's kernel, without `vm1:` those of the only guest. At
+their return, arg0 to arg7 are the arguments of the call. --mode says how the
+guest is made to leave: auto, hidden-brk, brk, hvc, or stage2. `gsym` shows the
+names.",
         run: attach,
     },
     Command {

@@ -2,7 +2,9 @@
 
 use core::mem::offset_of;
 
-use axebpf_hprobe::{HprobeHit, ProbeKind, PtRegs};
+use axebpf_hit::HitGuard;
+use axebpf_hprobe::PtRegs;
+use axebpf_platform::Vcpu;
 use axebpf_tp::{Field, FieldFilter, FieldType, FilterError, Radix};
 use zerocopy::{Immutable, IntoBytes};
 
@@ -16,34 +18,68 @@ struct Record {
     cpu: u32,
     padding: u32,
     duration_ns: u64,
+    arguments: [u64; 8],
 }
 
 /// What the numbers of a VM and a vCPU are when none is loaded.
 const NOBODY: u32 = u32::MAX;
 
+/// What the place of a probe lets a filter name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fields {
+    /// The registers, of which the first are arguments.
+    Entry,
+    /// The registers, of which the first is the result, and how long the call took.
+    Return,
+    /// The same, and the arguments that the call had.
+    #[cfg(feature = "guest-kprobe")]
+    ReturnWithArguments,
+}
+
+/// What is known of the call that returns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Call {
+    /// How long it took.
+    pub(super) duration_ns: u64,
+    /// The registers x0 to x7 at its entry, where the engine keeps them.
+    pub(super) arguments: [u64; 8],
+}
+
+/// A hit, as a filter sees it.
+pub(super) struct FilteredHit<'h> {
+    pub(super) guard: &'h HitGuard,
+    /// The vCPU that is loaded.
+    pub(super) vcpu: Option<Vcpu>,
+    pub(super) regs: &'h PtRegs,
+    pub(super) call: Option<Call>,
+}
+
 /// A condition on the registers at a hit, compiled.
 pub(super) struct RegisterFilter(FieldFilter);
 
 impl RegisterFilter {
-    /// Compiles `text` for probes of this kind.
-    pub(super) fn compile(text: &str, kind: ProbeKind) -> Result<Self, FilterError> {
-        let fields: &'static [Field] = match kind {
-            ProbeKind::Entry => &ENTRY,
-            ProbeKind::Return => &RETURN,
+    /// Compiles `text` for probes at such a place.
+    pub(super) fn compile(text: &str, fields: Fields) -> Result<Self, FilterError> {
+        let fields: &'static [Field] = match fields {
+            Fields::Entry => &ENTRY,
+            Fields::Return => &RETURN,
+            #[cfg(feature = "guest-kprobe")]
+            Fields::ReturnWithArguments => &RETURN_WITH_ARGUMENTS,
         };
         FieldFilter::compile(text, fields).map(Self)
     }
 
     /// Tells whether a hit passes.
-    pub(super) fn passes(&self, hit: &HprobeHit<'_>, duration_ns: Option<u64>) -> bool {
-        let vcpu = hit.guard.platform().current_vcpu();
+    pub(super) fn passes(&self, hit: &FilteredHit<'_>) -> bool {
+        let call = hit.call.unwrap_or_default();
         let record = Record {
             regs: *hit.regs,
-            vm_id: vcpu.map_or(NOBODY, |vcpu| vcpu.vm.get()),
-            vcpu_id: vcpu.map_or(NOBODY, |vcpu| vcpu.vcpu.get()),
+            vm_id: hit.vcpu.map_or(NOBODY, |vcpu| vcpu.vm.get()),
+            vcpu_id: hit.vcpu.map_or(NOBODY, |vcpu| vcpu.vcpu.get()),
             cpu: hit.guard.cpu().get(),
             padding: 0,
-            duration_ns: duration_ns.unwrap_or(0),
+            duration_ns: call.duration_ns,
+            arguments: call.arguments,
         };
         self.0.eval(record.as_bytes())
     }
@@ -98,16 +134,35 @@ static ENTRY: [Field; 45] = fields![
     register("arg7", 7)
 ];
 
+/// How long the call took.
+const DURATION: Field = Field::new(
+    "duration_ns",
+    "how long the call took",
+    FieldType::Unsigned {
+        size: 8,
+        radix: Radix::Decimal,
+    },
+    offset_of!(Record, duration_ns),
+);
+
 /// What a filter can name at a return, where the arguments are gone.
-static RETURN: [Field; 39] = fields![
+static RETURN: [Field; 39] = fields![register("ret", 0), DURATION];
+
+/// The number of the first argument among the registers, as far as the place in the record goes.
+#[cfg(feature = "guest-kprobe")]
+const ARGUMENTS: usize = offset_of!(Record, arguments) / 8;
+
+/// What a filter can name at a return whose entry has kept the arguments.
+#[cfg(feature = "guest-kprobe")]
+static RETURN_WITH_ARGUMENTS: [Field; 47] = fields![
     register("ret", 0),
-    Field::new(
-        "duration_ns",
-        "how long the call took",
-        FieldType::Unsigned {
-            size: 8,
-            radix: Radix::Decimal,
-        },
-        offset_of!(Record, duration_ns),
-    )
+    DURATION,
+    register("arg0", ARGUMENTS),
+    register("arg1", ARGUMENTS + 1),
+    register("arg2", ARGUMENTS + 2),
+    register("arg3", ARGUMENTS + 3),
+    register("arg4", ARGUMENTS + 4),
+    register("arg5", ARGUMENTS + 5),
+    register("arg6", ARGUMENTS + 6),
+    register("arg7", ARGUMENTS + 7)
 ];

@@ -6,6 +6,7 @@
  */
 #include "debug.h"
 #include "kernel.h"
+#include "text.h"
 #include "workload.h"
 
 #define MS_NOTHING 0
@@ -148,13 +149,18 @@ _Noreturn void start(u64 *stack)
 	char **arguments = (char **)&stack[1];
 	char **environment = arguments + count + 1;
 
-	/* `/init child N` is for the workload; `/init work` and `/init debug` are for whoever is at the shell. */
+	/*
+	 * `/init child N` is for the workload; `/init work`, `/init debug` and `/init text ADDRESS` are for whoever is at the
+	 * shell.
+	 */
 	if (count == 3 && arguments[1][0] == 'c')
 		leave(run_child(number(arguments[2])));
 	if (count == 2 && arguments[1][0] == 'w')
 		leave(run_workload());
 	if (count == 2 && arguments[1][0] == 'd')
 		leave(run_debugger());
+	if (count == 3 && arguments[1][0] == 't')
+		leave(show_text(arguments[2]));
 	const char *then = setting(environment, "then", "off");
 	u64 rounds = number(setting(environment, "rounds", "1"));
 	int failed = 0;

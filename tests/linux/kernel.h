@@ -17,6 +17,7 @@ enum call {
 	SYS_pipe2 = 59,
 	SYS_read = 63,
 	SYS_write = 64,
+	SYS_pread64 = 67,
 	SYS_exit_group = 94,
 	SYS_ptrace = 117,
 	SYS_kill = 129,

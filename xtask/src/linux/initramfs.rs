@@ -14,10 +14,10 @@ use crate::{
     workspace,
 };
 
-const SOURCES: [&str; 3] = ["init.c", "workload.c", "debug.c"];
+const SOURCES: [&str; 4] = ["init.c", "workload.c", "debug.c", "text.c"];
 
 /// The names under which busybox is there.
-const APPLETS: [&str; 24] = [
+const APPLETS: [&str; 29] = [
     "sh",
     "ls",
     "cat",
@@ -42,16 +42,22 @@ const APPLETS: [&str; 24] = [
     "seq",
     "top",
     "vi",
+    "insmod",
+    "rmmod",
+    "head",
+    "tail",
+    "sort",
 ];
 
 // File types (Linux: Documentation/driver-api/early-userspace/buffer-format.rst).
 const FOLDER: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
+const FILE: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 const CHARACTER_DEVICE: u32 = 0o020_600;
 
-/// Compiles the workload and returns the archive with it.
-pub(super) fn make(folder: &Path, busybox: Option<&Path>) -> Result<PathBuf> {
+/// Compiles the workload and returns the archive with it and with `module`.
+pub(super) fn make(folder: &Path, busybox: Option<&Path>, module: &Path) -> Result<PathBuf> {
     say("building the guest's workload");
     let init = folder.join("init");
     compile(&init)?;
@@ -61,6 +67,7 @@ pub(super) fn make(folder: &Path, busybox: Option<&Path>) -> Result<PathBuf> {
     }
     archive.device("dev/console", 5, 1);
     archive.add("init", PROGRAM, &fs::read(&init)?);
+    archive.add("axebpf_guest.ko", FILE, &fs::read(module)?);
     if let Some(busybox) = busybox {
         archive.add("bin/busybox", PROGRAM, &fs::read(busybox)?);
         for name in APPLETS {

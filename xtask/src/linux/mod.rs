@@ -1,6 +1,7 @@
 //! `cargo xtask linux`.
 
 mod initramfs;
+mod module;
 mod packages;
 
 use std::{
@@ -185,7 +186,8 @@ pub(crate) fn prepare() -> Result<Files> {
     let folder = folder();
     let debian = fetch()?;
     tools::ensure(&[Tool::Clang, Tool::Lld])?;
-    let initrd = initramfs::make(&folder, debian.busybox.as_deref())?;
+    let module = module::make(&folder)?;
+    let initrd = initramfs::make(&folder, debian.busybox.as_deref(), &module)?;
     Ok(Files {
         kernel: debian.kernel,
         initrd,

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::module;
 use crate::process::{find_program, output, run, say};
 
 /// The package that depends on the current kernel.
@@ -28,7 +29,7 @@ pub(crate) struct Debian {
 pub(super) fn fetch(folder: &Path) -> Result<Debian> {
     let kernel = folder.join("Image");
     let busybox = folder.join("busybox");
-    if !kernel.is_file() || !busybox.is_file() {
+    if !kernel.is_file() || !busybox.is_file() || !module::facts_path(folder).is_file() {
         for program in ["apt-get", "apt-cache", "dpkg-deb"] {
             ensure!(
                 find_program(program).is_some(),
@@ -46,6 +47,7 @@ pub(super) fn fetch(folder: &Path) -> Result<Debian> {
             found.display()
         );
         fs::copy(&found, &kernel)?;
+        module::write_facts(&unpacked.join("lib/modules"), folder)?;
         let unpacked = apt.unpack(BUSYBOX)?;
         let found = ["bin/busybox", "usr/bin/busybox"].map(|name| unpacked.join(name));
         let found = found.iter().find(|file| file.is_file());

@@ -5,7 +5,7 @@ use core::{arch::asm, panic::PanicInfo};
 use aarch64_rt::{DEFAULT_MAIR, InitialPagetable, Stack, entry, initial_pagetable, start_core};
 use smccc::{Hvc, psci};
 
-use crate::{hypercall, interrupt, timer, work};
+use crate::{bench, hypercall, interrupt, timer, work};
 
 // Bits of a stage 1 block descriptor (ARM ARM D8.3).
 const VALID: usize = 1;
@@ -30,7 +30,15 @@ entry!(main, 4);
 #[unsafe(link_section = ".stack.second")]
 static mut SECOND_STACK: Stack<4> = Stack::new();
 
-fn main(_x0: u64, _x1: u64, _x2: u64, _x3: u64) -> ! {
+fn main(role: u64, _x1: u64, _x2: u64, _x3: u64) -> ! {
+    match role {
+        bench::ROLE => bench::run(),
+        _ => work(),
+    }
+}
+
+/// Works on both vCPUs.
+fn work() -> ! {
     let stack = &raw mut SECOND_STACK;
     // SAFETY: the stack is used by nothing but the second vCPU, which is started here, once, and it is mapped
     // by the page table that both vCPUs share.

@@ -2,10 +2,14 @@
 //!
 //! Two functions are the same but for a tracepoint; one of them is also probed. Each line of output is `bench NAME
 //! INSTRUCTIONS`; the cost of the counting itself is subtracted, and from that of a probe, `hprobe_*`, what the function
-//! executes without.
+//! executes without. Those that begin with `guest_` are about guests: see `guest`.
+
+mod desk;
+mod guest;
 
 use core::{arch::asm, hint::black_box};
 
+use axebpf::probe::kprobe::GuestProbeError;
 use axebpf::{
     Axebpf, LinkOptions, LoadOptions, ProbeType, ProgramId, Target, Unload,
     platform::HostVirt,
@@ -15,11 +19,13 @@ use axebpf::{
 };
 use thiserror::Error;
 
+pub(crate) use self::desk::{NEXT, NOTHING, next};
 use super::{
     console::println,
     hprobe_commands::{self, slot_offset},
     platform::TestbedPlatform,
     pmu, tracing, vectors,
+    vm_error::VmError,
 };
 
 /// The event that the twin has; `exit_count` attaches to it by its section.
@@ -52,6 +58,31 @@ pub(crate) enum BenchError {
     /// A program could not be loaded or attached.
     #[error(transparent)]
     Axebpf(#[from] axebpf::Error),
+    /// A VM could not be made, or not be stopped.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+    /// A function of the guest could not be probed.
+    #[error(transparent)]
+    GuestProbe(#[from] GuestProbeError),
+    /// The guest does not do what it is told.
+    #[error("the guest does not answer")]
+    NoGuest,
+    /// The same thing does not take the same instructions each time.
+    #[error("`{name}` takes another number of instructions each time")]
+    Unsteady {
+        /// What was measured.
+        name: &'static str,
+    },
+    /// A probe has not seen what the guest did.
+    #[error("`{name}`: {calls} calls were hit {hits} times")]
+    Hits {
+        /// What was measured.
+        name: &'static str,
+        /// How often the guest called the function.
+        calls: u64,
+        /// How often its probe was hit.
+        hits: u64,
+    },
 }
 
 #[inline(never)]
@@ -118,7 +149,8 @@ pub(crate) fn run() -> Result<(), BenchError> {
             empty,
         )
     })?;
-    hprobes(empty)
+    hprobes(empty)?;
+    guest::run()
 }
 
 /// Does nothing but to trap, and to return from that.

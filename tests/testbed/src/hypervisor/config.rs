@@ -30,6 +30,8 @@ pub(crate) struct VmConfig {
     pub(crate) guest: Guest,
     /// When it starts.
     pub(crate) start: Start,
+    /// Whether its guest can be probed.
+    pub(crate) probes: Probes,
 }
 
 /// What a VM runs.
@@ -41,6 +43,8 @@ pub(crate) enum Guest {
         load: u64,
         /// Where the first vCPU starts.
         entry: u64,
+        /// What the guest is to do, as it finds it in x0: nothing but its work, unless this says otherwise.
+        role: u64,
     },
     /// A Linux kernel that was loaded into the machine's memory.
     Linux(Linux),
@@ -55,6 +59,26 @@ pub(crate) struct Linux {
     pub(crate) initrd: Range<u64>,
     /// The kernel's command line.
     pub(crate) arguments: String,
+}
+
+/// Whether the functions of a guest can be probed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Probes {
+    /// They can.
+    #[default]
+    Open,
+    /// Its exits and entries are not shown to probes.
+    Closed,
+}
+
+impl Probes {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "open" => Some(Self::Open),
+            "closed" => Some(Self::Closed),
+            _ => None,
+        }
+    }
 }
 
 /// When a VM starts.
@@ -122,10 +146,12 @@ struct Fields {
     memory: Option<Range<u64>>,
     load: Option<u64>,
     entry: Option<u64>,
+    role: Option<u64>,
     kernel: Option<Range<u64>>,
     initrd: Option<Range<u64>>,
     arguments: Option<String>,
     start: Option<Start>,
+    probes: Option<Probes>,
 }
 
 impl VmConfig {
@@ -162,10 +188,12 @@ impl Fields {
             "memory" => store(&mut self.memory, range(value).filter(is_memory)),
             "load" => store(&mut self.load, number(value).filter(|at| at % 4096 == 0)),
             "entry" => store(&mut self.entry, number(value)),
+            "role" => store(&mut self.role, number(value)),
             "kernel" => store(&mut self.kernel, range(value).filter(payload::contains)),
             "initrd" => store(&mut self.initrd, range(value).filter(payload::contains)),
             "bootargs" => store(&mut self.arguments, Some(value.to_string())),
             "start" => store(&mut self.start, Start::parse(value)),
+            "probes" => store(&mut self.probes, Probes::parse(value)),
             _ => {
                 return Err(ConfigError::UnknownKey {
                     line,
@@ -196,9 +224,11 @@ impl Fields {
                 None => Guest::BuiltIn {
                     load: self.load.ok_or(missing("load"))?,
                     entry: self.entry.ok_or(missing("entry"))?,
+                    role: self.role.unwrap_or_default(),
                 },
             },
             start: self.start.unwrap_or_default(),
+            probes: self.probes.unwrap_or_default(),
         })
     }
 }

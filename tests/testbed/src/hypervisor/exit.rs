@@ -5,6 +5,7 @@ use axebpf::probe::kprobe::{Syndrome, deliver_brk};
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
+    bench,
     bus::{self, Target},
     console::println,
     exception::{self, Exception},
@@ -87,6 +88,7 @@ pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu, exit: Exit) {
     };
     match esr >> 26 & 0x3f {
         WAIT => wait(vm, vcpu),
+        HVC if esr as u16 == bench::NOTHING => {}
         HVC => hypercall::handle(vm, vcpu),
         SMC => {
             // Unlike HVC, a trapped SMC leaves the guest at the instruction.

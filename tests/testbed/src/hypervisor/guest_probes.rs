@@ -52,7 +52,7 @@ pub(crate) enum ProbeCommandError {
 }
 
 /// Does nothing: the link counts.
-struct Count;
+pub(crate) struct Count;
 
 impl GuestProbeHandler for Count {
     fn hit(&self, _hit: &GuestProbeHit<'_>) {}

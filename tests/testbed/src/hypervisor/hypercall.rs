@@ -4,6 +4,7 @@ use axebpf::platform::GuestPhys;
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
+    bench,
     console::println,
     psci::{self, Answer},
     vcpu::Vcpu,
@@ -41,6 +42,7 @@ pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu) {
             note(vm, vcpu, args[0]);
             SUCCESS
         }
+        bench::NEXT => bench::next(vm, vcpu).unwrap_or(NOT_SUPPORTED),
         other => match psci::handle(vm, vcpu, other, args) {
             Answer::Result(result) => result,
             Answer::Nothing => return,

@@ -51,13 +51,18 @@ pub(crate) fn start() {
 
 /// Returns how many instructions were counted since [`start`].
 #[inline(always)]
-fn read() -> u64 {
+pub(crate) fn read() -> u64 {
     let count: u64;
     // SAFETY: reading the counter has no effect; the barriers put the reading in its place.
     unsafe {
         asm!("isb", "mrs {}, pmevcntr0_el0", "isb", out(reg) count, options(nostack, preserves_flags))
     };
     count
+}
+
+/// Returns how many instructions lie between two readings. The counter has 32 bits.
+pub(crate) fn since(before: u64, after: u64) -> u64 {
+    after.wrapping_sub(before) & 0xffff_ffff
 }
 
 /// Counts the instructions of a call of `work`, those of the counting included, with interrupts masked.
@@ -72,7 +77,7 @@ pub(crate) fn count(work: extern "C" fn(u64) -> u64) -> u64 {
         let result = work(argument);
         let after = read();
         core::hint::black_box(result);
-        least = least.min(after.wrapping_sub(before) & 0xffff_ffff);
+        least = least.min(since(before, after));
     }
     sysreg::restore_interrupts(daif);
     least

@@ -13,7 +13,7 @@ use axebpf::tracepoint::{trace, vmm};
 
 use super::{
     checksum::{Checks, Verdict},
-    config::{Guest, VmConfig},
+    config::{Guest, Probes, VmConfig},
     console::println,
     device::Device,
     distributor::{AtReset, Distributor, Line},
@@ -399,8 +399,12 @@ fn new_vcpus(
 /// What the task of a vCPU does.
 fn run_vcpu(vm: &Vm, vcpu: &Vcpu) {
     vcpu.set_state(VcpuState::Running);
+    let probes = match vm.config.probes {
+        Probes::Open => Some(&*vm.probes),
+        Probes::Closed => None,
+    };
     while !vm.is_stopping() && !vcpu.is_ending() {
-        let reason = vcpu.run(vm.probes());
+        let reason = vcpu.run(probes);
         exit::handle(vm, vcpu, reason);
         sched::preempt();
     }

@@ -30,9 +30,12 @@ const ALIGNMENT: u64 = 2 << 20;
 /// Fills the memory of `vm`, which does not run, and returns how the guest starts.
 pub(crate) fn load(vm: &Vm) -> Result<FirstSteps, VmError> {
     match &vm.config().guest {
-        &Guest::BuiltIn { load, entry } => {
+        &Guest::BuiltIn { load, entry, role } => {
             load_part(vm, "guest", load, config::GUEST_IMAGE)?;
-            Ok(FirstSteps { entry, argument: 0 })
+            Ok(FirstSteps {
+                entry,
+                argument: role,
+            })
         }
         Guest::Linux(linux) => load_linux(vm, linux),
     }

@@ -158,7 +158,7 @@ fn type_line(id: VmId, words: &[&str]) -> Result<(), VmError> {
 }
 
 /// Stops the VM and waits until all its vCPUs have ended.
-fn shut_down(id: VmId) -> Result<(), VmError> {
+pub(crate) fn shut_down(id: VmId) -> Result<(), VmError> {
     let vm = find(id)?;
     vm.stop(StopReason::Operator);
     let end = timer::now_ns() + PATIENCE_NS;

@@ -17,11 +17,14 @@ pub(crate) struct Inside {
 }
 
 impl Vcpu {
-    /// Runs the guest until it leaves. Handles interrupts that made it leave, and lets `probes` handle what is theirs.
-    pub(crate) fn run(&self, probes: &ProbedGuest) -> Exit {
+    /// Runs the guest until it leaves. Handles interrupts that made it leave, and lets `probes`, if it can have any, handle
+    /// what is theirs.
+    pub(crate) fn run(&self, probes: Option<&ProbedGuest>) -> Exit {
         let daif = sysreg::mask_interrupts();
         let room = self.flush_interrupts();
-        probes.prepare_entry(&mut LoadedVcpu(self));
+        if let Some(probes) = probes {
+            probes.prepare_entry(&mut LoadedVcpu(self));
+        }
         vgic::set_control(room, self.delivery());
         self.trace_entry();
         let mut exit = self.enter();
@@ -32,7 +35,9 @@ impl Vcpu {
             Exit::Synchronous(esr) => {
                 let (far, hpfar) = (self.registers().far, self.registers().hpfar);
                 let syndrome = Syndrome { esr, far, hpfar };
-                if probes.handle_exit(&mut LoadedVcpu(self), &syndrome) == Outcome::Handled {
+                if let Some(probes) = probes
+                    && probes.handle_exit(&mut LoadedVcpu(self), &syndrome) == Outcome::Handled
+                {
                     exit = Exit::Probe;
                 }
             }

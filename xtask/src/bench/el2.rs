@@ -20,11 +20,9 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 /// The measurement that those of tracepoints are compared with: the same function without one.
 const BASELINE: &str = "plain";
 
-/// How the names of the measurements of probes begin, which say what a hit adds to the function.
-const PROBE: &str = "hprobe_";
-
-/// The measurement that those of probes are compared with: a trap that does nothing.
-const FLOOR: &str = "hprobe_floor";
+/// How the names of the measurements of probes begin, which say what a hit adds to the function, and what each kind is
+/// compared with: a trap that does nothing. Those of guests say what is executed from one entry to the next.
+const FLOORS: [(&str, &str); 2] = [("hprobe_", "hprobe_floor"), ("guest_", "guest_floor")];
 
 /// The measurement of measuring itself, which the testbed has taken off the others.
 const EMPTY: &str = "empty";
@@ -32,9 +30,9 @@ const EMPTY: &str = "empty";
 /// One measurement.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Measurement {
-    /// What the function's tracepoint is in for, or none, or how the function is probed.
+    /// What the function's tracepoint is in for, or none, or how the function is probed, or what a guest does.
     name: String,
-    /// What one call of the function executes at EL2, or what a probe adds to that.
+    /// What one call of the function executes at EL2, or what a probe adds to that, or what a guest's call takes there.
     value: u64,
     unit: &'static str,
     /// What the same function without a tracepoint executes, or a trap that does nothing.
@@ -90,8 +88,7 @@ fn read(output: &str) -> Result<Vec<Measurement>> {
     let compared = counted.iter().filter(|(name, _)| *name != EMPTY);
     compared
         .map(|&(name, value)| {
-            let is_probe = name.starts_with(PROBE);
-            let baseline = value_of(if is_probe { FLOOR } else { BASELINE })?;
+            let baseline = value_of(baseline_of(name))?;
             Ok(Measurement {
                 name: name.to_owned(),
                 value,
@@ -103,9 +100,15 @@ fn read(output: &str) -> Result<Vec<Measurement>> {
         .collect()
 }
 
+/// Returns the measurement that the one called `name` is compared with.
+fn baseline_of(name: &str) -> &'static str {
+    let floor = FLOORS.iter().find(|(prefix, _)| name.starts_with(prefix));
+    floor.map_or(BASELINE, |(_, floor)| floor)
+}
+
 fn print(measurements: &[Measurement]) {
     println!(
-        "    {:<24} {:>6} {:<12} {:>8} {:>7} {:>7}",
+        "    {:<28} {:>6} {:<12} {:>8} {:>7} {:>7}",
         "tracepoint or probe", "value", "unit", "baseline", "ratio", "added"
     );
     for Measurement {
@@ -117,7 +120,7 @@ fn print(measurements: &[Measurement]) {
     } in measurements
     {
         let added = value.saturating_sub(*baseline);
-        println!("    {name:<24} {value:>6} {unit:<12} {baseline:>8} {ratio:>7.2} {added:>7}");
+        println!("    {name:<28} {value:>6} {unit:<12} {baseline:>8} {ratio:>7.2} {added:>7}");
     }
 }
 
@@ -145,6 +148,14 @@ mod tests {
     }
 
     #[test]
+    fn guests_are_compared_with_an_exit_that_does_nothing() {
+        let output = "bench plain 20\nbench guest_floor 200\nbench guest_brk 1000\n";
+        let measurements = read(output).unwrap_or_default();
+        let ratios: Vec<_> = measurements.iter().map(|m| m.ratio).collect();
+        assert_eq!(ratios, [1.0, 1.0, 5.0]);
+    }
+
+    #[test]
     fn what_is_no_measurement_is_refused() {
         for output in [
             "",
@@ -153,6 +164,8 @@ mod tests {
             "bench plain x",
             "bench disabled 3",
             "bench plain 20\nbench hprobe_slot 250",
+            "bench plain 20\nbench guest_brk 1000",
+            "bench plain 20\nbench hprobe_floor 100\nbench guest_brk 1000",
         ] {
             assert!(read(output).is_err(), "{output}");
         }

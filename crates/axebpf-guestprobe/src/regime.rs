@@ -149,6 +149,24 @@ impl Stage1 {
         })
     }
 
+    /// Tells whether the top byte of an address in the range of `fields` means nothing.
+    fn ignores_top(&self, fields: &Fields, access: Access) -> bool {
+        self.tcr_bit(fields.ignores_top)
+            && (access == Access::Data || !self.tcr_bit(fields.only_for_data))
+    }
+
+    /// Returns `at` as it is used where nothing is translated: without the top byte, where that means nothing (ARM ARM
+    /// D8.2.11).
+    pub(crate) fn untranslated(&self, at: GuestVirt, access: Access) -> u64 {
+        let is_upper = at.get() >> RANGE_BIT & 1 != 0;
+        let fields = if is_upper { UPPER } else { LOWER };
+        if self.ignores_top(&fields, access) {
+            at.get() & u64::MAX >> (63 - RANGE_BIT)
+        } else {
+            at.get()
+        }
+    }
+
     /// Returns what the registers say about the range of `at`.
     pub(crate) fn regime(&self, at: GuestVirt, access: Access) -> Result<Regime, WalkProblem> {
         let is_upper = at.get() >> RANGE_BIT & 1 != 0;
@@ -165,9 +183,11 @@ impl Stage1 {
             return Err(unsupported);
         }
         let input_bits = 64 - size;
-        let ignores_top = self.tcr_bit(fields.ignores_top)
-            && (access == Access::Data || !self.tcr_bit(fields.only_for_data));
-        let checked_bits = if ignores_top { RANGE_BIT + 1 } else { 64 };
+        let checked_bits = if self.ignores_top(&fields, access) {
+            RANGE_BIT + 1
+        } else {
+            64
+        };
         if !is_extended(at.get(), input_bits, checked_bits) {
             return Err(WalkProblem::OutOfRange);
         }

@@ -25,6 +25,8 @@ pub struct Translation {
     pub contiguous: u64,
     /// What the tables allow.
     pub rights: Rights,
+    /// The level of the descriptor that maps it, 0 to 3; 0 where nothing is translated.
+    pub level: i8,
 }
 
 /// The number of bits of an address where nothing is translated.
@@ -51,7 +53,7 @@ impl Stage1 {
             self.regime(at, access)
                 .and_then(|regime| self.walk(&regime, memory, at))
         } else {
-            flat(at)
+            flat(self.untranslated(at, access))
         };
         found.map_err(|problem| WalkFault { at, problem })
     }
@@ -111,8 +113,9 @@ impl Stage1 {
         let input = at.get() & (u64::MAX >> (64 - regime.input_bits));
         let mut limits = Limits::default();
         let mut table = regime.first_table();
+        // What is wrong with a table base register is said of level 0, wherever the walk begins.
+        check_size(regime, 0, table)?;
         for level in regime.first_level()..=3 {
-            check_size(regime, level, table)?;
             let entry = table + 8 * regime.index(input, level);
             let bits = self
                 .read_descriptor(memory, entry)
@@ -122,6 +125,7 @@ impl Stage1 {
                 Kind::Table => {
                     limits.add(descriptor, regime.table_rights);
                     table = descriptor.table(regime);
+                    check_size(regime, level, table)?;
                 }
                 Kind::Leaf => {
                     check_size(regime, level, descriptor.output(regime))?;
@@ -175,13 +179,13 @@ impl Stage1 {
             at: GuestPhys::new(leaf.output(regime) | offset),
             contiguous: size - offset,
             rights: Rights::of(leaf, limits, self, regime.user),
+            level: leaf.level,
         })
     }
 }
 
 /// Translates an address where nothing is translated.
-fn flat(at: GuestVirt) -> Result<Translation, WalkProblem> {
-    let output = at.get();
+fn flat(output: u64) -> Result<Translation, WalkProblem> {
     if output >> FLAT_BITS != 0 {
         return Err(WalkProblem::AddressSize {
             level: 0,
@@ -193,6 +197,7 @@ fn flat(at: GuestVirt) -> Result<Translation, WalkProblem> {
         at: GuestPhys::new(output),
         contiguous: FLAT_PAGE - output % FLAT_PAGE,
         rights: Rights::ALL,
+        level: 0,
     })
 }
 

@@ -290,7 +290,7 @@ fn faults_say_on_which_level_and_why() {
     guest.words.insert(ROOT, 0x1_7777_7000 | 0b11);
     let output = GuestPhys::new(0x1_7777_7000);
     let size = WalkProblem::AddressSize {
-        level: 1,
+        level: 0,
         output,
         bits: 32,
     };
@@ -298,7 +298,7 @@ fn faults_say_on_which_level_and_why() {
     let fault = stage1
         .translate(&guest, GuestVirt::new(0x1000), Access::Data)
         .unwrap_err();
-    let text = "0x1000 in the guest: 0x177777000 on level 1 has more than 32 bits";
+    let text = "0x1000 in the guest: 0x177777000 on level 0 has more than 32 bits";
     assert_eq!(fault.to_string(), text);
 }
 
@@ -335,6 +335,26 @@ fn granules_and_sizes_that_do_not_exist_are_named() {
 }
 
 #[test]
+fn addresses_that_are_too_large_belong_to_who_has_them() {
+    let mut guest = Guest::new();
+    let mut stage1 = stage1(48);
+    let entry = guest.map(48, 0x1000, 3, 0x4000_1000, 0);
+    // Addresses have 32 bits.
+    stage1.tcr &= !(7 << 32);
+    let output = GuestPhys::new(0x1_4000_1000);
+    guest.words.insert(entry, 0x1_4000_1000 | 1 << 10 | 0b11);
+    let fault = |level, output| WalkProblem::AddressSize {
+        level,
+        output,
+        bits: 32,
+    };
+    assert_eq!(guest.translate(&stage1, 0x1000), Err(fault(3, output)));
+    stage1.ttbr0 |= 1 << 40;
+    let output = GuestPhys::new(ROOT | 1 << 40);
+    assert_eq!(guest.translate(&stage1, 0x1000), Err(fault(0, output)));
+}
+
+#[test]
 fn without_translation_addresses_are_physical() {
     let guest = Guest::new();
     let stage1 = Stage1::default();
@@ -346,6 +366,17 @@ fn without_translation_addresses_are_physical() {
     assert!(found.rights.privileged_execute());
     assert!(matches!(
         guest.translate(&stage1, 1 << 52),
+        Err(WalkProblem::AddressSize { bits: 52, .. })
+    ));
+    // The top byte can be ignored there, too: only in the lower range, as the others have bit 55.
+    let tagged = Stage1 {
+        tcr: 1 << 37,
+        ..stage1
+    };
+    let found = guest.translate(&tagged, 0xa5 << 56 | 0x4008_0123).unwrap();
+    assert_eq!(found.at.get(), 0x4008_0123);
+    assert!(matches!(
+        guest.translate(&tagged, 0xffff_ff80_4008_0123),
         Err(WalkProblem::AddressSize { bits: 52, .. })
     ));
 }

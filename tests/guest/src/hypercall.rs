@@ -5,6 +5,7 @@ use smccc::hvc64;
 const REPORT: u32 = 0xc600_0001;
 const RELEASE_PAGE: u32 = 0xc600_0002;
 const NOTE: u32 = 0xc600_0003;
+const CHECK_TRANSLATION: u32 = 0xc600_0004;
 
 /// Something that the hypervisor should know about the guest.
 pub(crate) enum Note {
@@ -16,6 +17,40 @@ pub(crate) enum Note {
     BadDevice = 3,
     /// Memory did not hold what was written to it.
     BadMemory = 4,
+}
+
+/// What came of comparing the hypervisor's walker with the processor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TranslationTally {
+    /// Addresses that were checked.
+    pub(crate) checked: u64,
+    /// Those that are mapped.
+    pub(crate) mapped: u64,
+    /// Those whose tables lie outside of memory.
+    pub(crate) outside: u64,
+    /// Those on which walker and processor disagree.
+    pub(crate) wrong: u64,
+}
+
+impl TranslationTally {
+    /// Adds another one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.checked += other.checked;
+        self.mapped += other.mapped;
+        self.outside += other.outside;
+        self.wrong += other.wrong;
+    }
+}
+
+/// Has the hypervisor compare its walker with the processor for the `count` addresses of the request at `at`.
+pub(crate) fn check_translation(at: u64, count: u64) -> TranslationTally {
+    let results = call(CHECK_TRANSLATION, at, count);
+    TranslationTally {
+        checked: results[1],
+        mapped: results[2],
+        outside: results[3],
+        wrong: results[4],
+    }
 }
 
 /// Reports the checksum that the executing vCPU computed from `seed`.
@@ -33,9 +68,9 @@ pub(crate) fn note(note: Note) {
     call(NOTE, note as u64, 0);
 }
 
-fn call(function: u32, first: u64, second: u64) {
+fn call(function: u32, first: u64, second: u64) -> [u64; 18] {
     let mut args = [0; 17];
     args[0] = first;
     args[1] = second;
-    hvc64(function, args);
+    hvc64(function, args)
 }

@@ -9,6 +9,8 @@
 #[cfg(target_os = "none")]
 mod bench;
 #[cfg(target_os = "none")]
+mod console;
+#[cfg(target_os = "none")]
 mod device;
 #[cfg(target_os = "none")]
 mod hypercall;
@@ -17,9 +19,13 @@ mod interrupt;
 #[cfg(target_os = "none")]
 mod memory;
 #[cfg(target_os = "none")]
+mod random;
+#[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]
 mod timer;
+#[cfg(target_os = "none")]
+mod translation;
 #[cfg(target_os = "none")]
 mod work;
 

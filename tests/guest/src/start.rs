@@ -5,7 +5,10 @@ use core::{arch::asm, panic::PanicInfo};
 use aarch64_rt::{DEFAULT_MAIR, InitialPagetable, Stack, entry, initial_pagetable, start_core};
 use smccc::{Hvc, psci};
 
-use crate::{bench, hypercall, interrupt, timer, work};
+use crate::{bench, hypercall, interrupt, timer, translation, work};
+
+/// What the hypervisor asks for a guest that checks the walker of its translation tables.
+const TRANSLATION: u64 = 1;
 
 // Bits of a stage 1 block descriptor (ARM ARM D8.3).
 const VALID: usize = 1;
@@ -33,6 +36,7 @@ static mut SECOND_STACK: Stack<4> = Stack::new();
 fn main(role: u64, _x1: u64, _x2: u64, _x3: u64) -> ! {
     match role {
         bench::ROLE => bench::run(),
+        TRANSLATION => translation::run(),
         _ => work(),
     }
 }
@@ -65,6 +69,11 @@ pub(crate) fn wait_for_interrupt() {
 #[panic_handler]
 fn panic(_info: &PanicInfo<'_>) -> ! {
     hypercall::note(hypercall::Note::Panic);
+    switch_off()
+}
+
+/// Switches the virtual machine off.
+pub(crate) fn switch_off() -> ! {
     let _ = psci::system_off::<Hvc>();
     loop {
         wait_for_interrupt();

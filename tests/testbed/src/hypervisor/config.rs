@@ -9,6 +9,10 @@ use super::payload;
 
 /// The built-in description of the demo's VM.
 pub(crate) const BUILT_IN: &str = include_str!("../../guest.cfg");
+/// What comes behind the built-in description to make a guest that checks the walker of its translation tables.
+pub(crate) const TRANSLATION: &str = "\nname = translation\nrole = 1\n";
+/// What comes behind it to make a guest that does its worst.
+pub(crate) const HOSTILE: &str = "\nname = hostile\nrole = 2\n";
 /// The image of the guest that the VM runs.
 pub(crate) static GUEST_IMAGE: &[u8] = include_bytes!(env!("AXEBPF_GUEST_IMAGE"));
 

@@ -7,6 +7,7 @@ use super::{
     bench,
     console::println,
     psci::{self, Answer},
+    translation_check,
     vcpu::Vcpu,
     vm::Vm,
 };
@@ -14,6 +15,7 @@ use super::{
 const REPORT: u64 = 0xc600_0001;
 const RELEASE_PAGE: u64 = 0xc600_0002;
 const NOTE: u64 = 0xc600_0003;
+const CHECK_TRANSLATION: u64 = 0xc600_0004;
 
 /// What SMCCC answers to a call that there is not.
 const NOT_SUPPORTED: u64 = u64::MAX;
@@ -42,6 +44,7 @@ pub(crate) fn handle(vm: &Vm, vcpu: &Vcpu) {
             note(vm, vcpu, args[0]);
             SUCCESS
         }
+        CHECK_TRANSLATION => check_translation(vm, vcpu, args[0], args[1]),
         bench::NEXT => bench::next(vm, vcpu).unwrap_or(NOT_SUPPORTED),
         other => match psci::handle(vm, vcpu, other, args) {
             Answer::Result(result) => result,
@@ -69,4 +72,17 @@ fn note(vm: &Vm, vcpu: &Vcpu, code: u64) {
         _ => "made an unknown note",
     };
     println!("vm {} vcpu {}: the guest {text}", vm.id(), vcpu.id());
+}
+
+/// Compares the walker with the processor, and returns what came of it: in x1 to x4 how many addresses were checked, how
+/// many are mapped, for how many the tables lie outside of memory, and on how many the two disagree.
+fn check_translation(vm: &Vm, vcpu: &Vcpu, at: u64, count: u64) -> u64 {
+    let Some(tally) = translation_check::request(vm, vcpu, at, count) else {
+        return INVALID_PARAMETERS;
+    };
+    let results = [tally.checked, tally.mapped, tally.outside, tally.wrong];
+    for (register, result) in (1..).zip(results) {
+        vcpu.set_register(register, result);
+    }
+    SUCCESS
 }

@@ -56,6 +56,8 @@ mod system_registers;
 mod task;
 mod timer;
 mod tracing;
+mod translation_check;
+mod translation_oracle;
 mod traps;
 mod uart;
 mod vcpu;

@@ -1,6 +1,6 @@
 //! `vm`: the commands of the virtual machines.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{string::ToString, sync::Arc, vec::Vec};
 
 use axebpf::platform::VmId;
 
@@ -24,7 +24,7 @@ pub(crate) const USAGE: &str =
 
 const COMMANDS: &str = "\
 usage: vm list
-       vm create [linux] [vcpus N]
+       vm create [linux|translation|hostile] [vcpus N]
        vm boot | shutdown | destroy ID
        vm log | mute | show | console ID
        vm type ID TEXT
@@ -78,6 +78,8 @@ struct Creation {
 
 enum Kind {
     BuiltIn,
+    Translation,
+    Hostile,
     Linux,
 }
 
@@ -85,6 +87,8 @@ impl Creation {
     fn parse(words: &[&str]) -> Option<Self> {
         let (description, words) = match words {
             ["linux", rest @ ..] => (Kind::Linux, rest),
+            ["translation", rest @ ..] => (Kind::Translation, rest),
+            ["hostile", rest @ ..] => (Kind::Hostile, rest),
             rest => (Kind::BuiltIn, rest),
         };
         let vcpus = match words {
@@ -108,10 +112,12 @@ fn find(id: VmId) -> Result<Arc<Vm>, VmError> {
 
 fn create(creation: Creation) -> Result<(), VmError> {
     let description = match creation.description {
-        Kind::BuiltIn => config::BUILT_IN,
-        Kind::Linux => payload::description().ok_or(VmError::NoKernel)?,
+        Kind::BuiltIn => config::BUILT_IN.to_string(),
+        Kind::Translation => [config::BUILT_IN, config::TRANSLATION].concat(),
+        Kind::Hostile => [config::BUILT_IN, config::HOSTILE].concat(),
+        Kind::Linux => payload::description().ok_or(VmError::NoKernel)?.to_string(),
     };
-    let vm = vms::create_with(description, creation.vcpus)?;
+    let vm = vms::create_with(&description, creation.vcpus)?;
     println!("created VM {}", vm.id());
     Ok(())
 }

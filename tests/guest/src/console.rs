@@ -1,0 +1,36 @@
+//! The serial line of the virtual machine: a PL011 that the hypervisor emulates.
+
+use core::fmt::{self, Write};
+
+const BASE: usize = 0x0900_0000;
+const DATA: usize = 0x00;
+
+/// What the hypervisor shows of this guest.
+pub(crate) struct Console;
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            write(DATA, byte.into());
+        }
+        Ok(())
+    }
+}
+
+/// Writes a line to the console.
+macro_rules! println {
+    ($($argument:tt)*) => {{
+        use core::fmt::Write;
+        // The console cannot fail.
+        let _ = writeln!($crate::console::Console, $($argument)*);
+    }};
+}
+
+pub(crate) use println;
+
+fn write(register: usize, value: u32) {
+    let at = (BASE + register) as *mut u32;
+    // SAFETY: the device's page is mapped, as Device memory; registers are aligned words, and writing this one has no effect
+    // on the guest's memory.
+    unsafe { at.write_volatile(value) }
+}

@@ -85,6 +85,20 @@ pub enum GuestProbeError {
         /// Their mode.
         mode: ProbeMode,
     },
+    /// The instruction has a probe at another of its virtual addresses.
+    #[error("the instruction at {at} is the one at {known}, which has a probe already")]
+    Alias {
+        /// The place.
+        at: GuestVirt,
+        /// Where its probe is.
+        known: GuestVirt,
+    },
+    /// The guest returns to more places than are remembered.
+    #[error("calls of probed functions return to more than {limit} places")]
+    TooManySites {
+        /// How many there can be.
+        limit: usize,
+    },
     /// The probe is one for another virtual machine.
     #[error("the probe is for virtual machine {vm}, not for this one")]
     OtherVm {
@@ -149,7 +163,7 @@ pub enum WalkProblem {
     /// An address is larger than the guest said its addresses are (`TCR_EL1.IPS`).
     #[error("{output} on level {level} has more than {bits} bits")]
     AddressSize {
-        /// The level of the descriptor that has it; the first level for a table base register.
+        /// The level of the descriptor that has it; 0 for a table base register.
         level: i8,
         /// The address.
         output: GuestPhys,

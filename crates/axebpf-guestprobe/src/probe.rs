@@ -98,9 +98,12 @@ impl GuestProbe {
         self.kind
     }
 
-    /// Makes a probe on returns remember up to `calls` calls that have not returned yet, at least one, instead of
-    /// 128. Each takes 96 bytes for as long as the probe is attached: which call it is, when it began, and its
-    /// arguments ([`Entered`](crate::Entered)).
+    /// Says that up to `calls` calls of a probe on returns are expected not to have returned yet, at least one, instead
+    /// of 128.
+    ///
+    /// All probes on returns of a guest share a table with room for four times what they expect, at most 16384 calls of
+    /// 104 bytes, in eight parts for different tasks. Where a part is full, its oldest call is forgotten and counts as
+    /// missed.
     #[must_use]
     pub fn with_max_active(self, calls: u16) -> Self {
         Self {
@@ -109,7 +112,7 @@ impl GuestProbe {
         }
     }
 
-    /// Returns how many calls that have not returned yet a probe on returns remembers.
+    /// Returns how many calls are expected not to have returned yet.
     #[must_use]
     pub fn max_active(&self) -> u16 {
         self.max_active

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use axebpf_a64::exclusive_sequence;
@@ -11,10 +11,9 @@ use axebpf_platform::{GuestPhys, GuestVirt};
 use super::guest::ProbedGuest;
 use super::page::{Page, page_of};
 use super::point::{Counters, GuestCounts, GuestLinkId, Link, Point, Subscribed};
-use super::returns::Returns;
 use super::state::State;
 use crate::displace::{self, Way, is_landing_pad};
-use crate::{Access, GuestProbe, GuestProbeError, GuestProbeHandler, ProbeKind, ProbeMode, Stage1};
+use crate::{Access, GuestProbe, GuestProbeError, GuestProbeHandler, ProbeMode, Stage1};
 
 /// How far before and behind a place exclusives are looked for, in instructions.
 const REACH: u64 = 64;
@@ -26,6 +25,22 @@ pub(super) struct Place {
     pub(super) phys: GuestPhys,
     pub(super) word: u32,
     pub(super) mode: ProbeMode,
+}
+
+impl Place {
+    /// Checks that the point that is known at its virtual address is in the same place, and of its mode.
+    fn must_be(&self, known: &Point) -> Result<(), GuestProbeError> {
+        if known.phys != self.phys {
+            return Err(GuestProbeError::Changed { at: self.at });
+        }
+        if known.page.mode != self.mode {
+            return Err(GuestProbeError::PageMode {
+                page: known.page.at,
+                mode: known.page.mode,
+            });
+        }
+        Ok(())
+    }
 }
 
 impl ProbedGuest {
@@ -61,17 +76,27 @@ impl ProbedGuest {
             probe: *probe,
             handler,
             counters: Counters::default(),
-            returns: match probe.kind() {
-                ProbeKind::Entry => None,
-                ProbeKind::Return => Some(Returns::new(probe.max_active().into())),
-            },
         });
+        if link.is_return() {
+            state.calls += usize::from(probe.max_active());
+            self.calls.make_room(state.calls);
+            state.armed.returns.insert(id, link.clone());
+        }
         state.links.insert(id, link.clone());
-        let result = self.add(&mut state, place, Some(link));
+        let result = self.add(&mut state, place, Some(link.clone()));
         if result.is_err() {
-            state.links.remove(&id);
+            self.forget(&mut state, &link);
         }
         result.map(|()| id)
+    }
+
+    /// Forgets a link. What is published may still have it.
+    fn forget(&self, state: &mut State, link: &Link) {
+        state.links.remove(&link.id);
+        if link.is_return() {
+            state.armed.returns.remove(link.id);
+            state.calls -= usize::from(link.probe.max_active());
+        }
     }
 
     /// Finds the instruction of `probe`, and whether it can be displaced.
@@ -86,7 +111,7 @@ impl ProbedGuest {
         if !found.rights.privileged_execute() {
             return Err(GuestProbeError::NotExecutable { at });
         }
-        let word = match state.points.get(&at) {
+        let word = match state.armed.point(at) {
             // Where the guest's own memory is patched, the trap would be read.
             Some(known) => known.point.word(),
             None => {
@@ -126,25 +151,26 @@ impl ProbedGuest {
     fn words_around(&self, state: &State, place: Place) -> (Vec<u32>, usize) {
         let page = page_of(place.phys).get();
         let here = (place.phys.get() - page) / 4;
-        let (first, last) = (here.saturating_sub(REACH), (here + REACH).min(1023));
-        let word_of = |index: u64| {
-            let at = GuestPhys::new(page + 4 * index);
-            let known = state.points.values().find(|known| known.point.phys == at);
-            let mut bytes = [0; 4];
-            match known {
-                Some(known) => known.point.word(),
-                None if index == here => place.word,
-                // What cannot be read is no instruction, where a sequence ends.
-                None => match self.machine.read_guest(at, &mut bytes) {
-                    Ok(()) => u32::from_le_bytes(bytes),
-                    Err(_) => 0,
-                },
-            }
-        };
-        (
-            (first..=last).map(word_of).collect(),
-            (here - first) as usize,
-        )
+        let (first, end) = (here.saturating_sub(REACH), (here + REACH + 1).min(1024));
+        let (from, to) = (page + 4 * first, page + 4 * end);
+        let mut bytes = vec![0; (to - from) as usize];
+        if self
+            .machine
+            .read_guest(GuestPhys::new(from), &mut bytes)
+            .is_err()
+        {
+            // What cannot be read is no instruction, where a sequence ends.
+            bytes.fill(0);
+        }
+        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_le_bytes);
+        let mut words: Vec<u32> = bytes.chunks_exact(4).map(word).collect();
+        let index = |at: GuestPhys| ((at.get() - from) / 4) as usize;
+        let range = GuestPhys::new(from)..GuestPhys::new(to);
+        for point in state.armed.points_between(range) {
+            words[index(point.phys)] = point.word();
+        }
+        words[index(place.phys)] = place.word;
+        (words, index(place.phys))
     }
 
     /// Adds `link`, or a return site, at `place`.
@@ -154,18 +180,23 @@ impl ProbedGuest {
         place: Place,
         link: Option<Arc<Link>>,
     ) -> Result<(), GuestProbeError> {
-        if let Some(known) = state.points.get_mut(&place.at) {
-            if known.point.page.mode != place.mode {
-                return Err(GuestProbeError::PageMode {
-                    page: known.point.page.at,
-                    mode: known.point.page.mode,
-                });
-            }
+        if let Some(known) = state.armed.points.get_mut(place.at) {
+            let known = Arc::make_mut(known);
+            place.must_be(&known.point)?;
             match link {
                 Some(link) => known.links.push(link),
-                None => known.is_return_site = true,
+                None => {
+                    state.sites += usize::from(!known.is_return_site);
+                    known.is_return_site = true;
+                }
             }
             return self.publish(state);
+        }
+        if let Some(&known) = state.armed.places.get(place.phys) {
+            return Err(GuestProbeError::Alias {
+                at: place.at,
+                known,
+            });
         }
         let page = self.page(state, place)?;
         let point = Arc::new(Point::new(place.at, place.phys, page, place.word));
@@ -174,7 +205,9 @@ impl ProbedGuest {
             is_return_site: link.is_none(),
             links: link.into_iter().collect(),
         };
-        state.points.insert(place.at, subscribed);
+        state.sites += usize::from(subscribed.is_return_site);
+        state.armed.points.insert(place.at, Arc::new(subscribed));
+        state.armed.places.insert(place.phys, place.at);
         // First what a trap looks for, then the trap.
         self.active.store(true, Ordering::Release);
         let result = self.publish(state).and_then(|()| {
@@ -190,7 +223,7 @@ impl ProbedGuest {
     /// Returns the page of `place`, prepared.
     fn page(&self, state: &mut State, place: Place) -> Result<Arc<Page>, GuestProbeError> {
         let at = page_of(place.phys);
-        if let Some(page) = state.pages.get(&at) {
+        if let Some(page) = state.armed.page(at) {
             if page.mode != place.mode {
                 return Err(GuestProbeError::PageMode {
                     page: at,
@@ -203,7 +236,7 @@ impl ProbedGuest {
         // A fault in the page must find it. Whoever faults before it can finds the lock taken, and tries again.
         let lock = self.text.lock();
         let page = Arc::new(self.text_of().prepare(at, place.mode)?);
-        state.pages.insert(at, page.clone());
+        state.armed.pages.insert(at, page.clone());
         let published = self.publish(state);
         drop(lock);
         if let Err(error) = published {
@@ -214,19 +247,26 @@ impl ProbedGuest {
     }
 
     /// Gives a page back in which there are no points.
-    fn release(&self, state: &mut State, page: &Page) -> Result<(), GuestProbeError> {
-        {
-            let _lock = self.text.lock();
-            self.text_of().release(page)?;
+    fn release(&self, state: &mut State, page: &Arc<Page>) -> Result<(), GuestProbeError> {
+        let _lock = self.text.lock();
+        // Whoever has faulted in it must not open or close it once it is the guest's again.
+        state.armed.pages.remove(page.at);
+        let result = self
+            .publish(state)
+            .and_then(|()| Ok(self.text_of().release(page)?));
+        if result.is_err() {
+            state.armed.pages.insert(page.at, page.clone());
+            self.publish(state)?;
         }
-        state.pages.remove(&page.at);
-        self.publish(state)
+        result
     }
 
     /// Makes hits see what management knows. When it returns, none sees anything older.
+    ///
+    /// May be called with the text lock held, for which nobody waits in a hit.
     fn publish(&self, state: &State) -> Result<(), GuestProbeError> {
         self.armed
-            .publish(Some(Box::new(state.armed())))
+            .publish(Some(Box::new(state.armed.clone())))
             .reclaim()?;
         Ok(())
     }
@@ -237,23 +277,21 @@ impl ProbedGuest {
         state: &mut State,
         at: GuestVirt,
     ) -> Result<(), GuestProbeError> {
-        let Some(subscribed) = state.points.get(&at).cloned() else {
+        let Some(subscribed) = state.armed.points.get(at).cloned() else {
             return Ok(());
         };
         let point = &*subscribed.point;
         {
             let _lock = self.text.lock();
             self.text_of().disarm(point)?;
+            // Nobody traps there any more; who has trapped already finds the point until here, and tries again from
+            // here on. Under the lock, because who closes the page arms what was published.
+            state.armed.points.remove(at);
+            state.armed.places.remove(point.phys);
+            state.sites -= usize::from(subscribed.is_return_site);
+            self.publish(state)?;
         }
-        // Nobody traps there any more; who has trapped already finds the point until here, and tries again from here
-        // on.
-        state.points.remove(&at);
-        self.publish(state)?;
-        let is_last = !state
-            .points
-            .values()
-            .any(|other| other.point.page.at == point.page.at);
-        if is_last {
+        if state.armed.points_in(point.page.at).next().is_none() {
             self.release(state, &point.page)?;
         }
         Ok(())
@@ -268,13 +306,13 @@ impl ProbedGuest {
     /// changed. The handler is detached even then, but the instruction may still trap, without any other effect.
     pub fn detach(&self, id: GuestLinkId) -> Result<GuestCounts, GuestProbeError> {
         let mut state = self.state.lock();
-        let link = state
-            .links
-            .remove(&id)
-            .ok_or(GuestProbeError::NoLink { id })?;
+        let link = state.links.get(&id).cloned();
+        let link = link.ok_or(GuestProbeError::NoLink { id })?;
+        self.forget(&mut state, &link);
         let at = link.probe.at();
         let mut is_unused = false;
-        if let Some(subscribed) = state.points.get_mut(&at) {
+        if let Some(subscribed) = state.armed.points.get_mut(at) {
+            let subscribed = Arc::make_mut(subscribed);
             subscribed.links.retain(|other| other.id != id);
             is_unused = subscribed.links.is_empty() && !subscribed.is_return_site;
         }
@@ -282,8 +320,11 @@ impl ProbedGuest {
         if is_unused {
             self.remove_point(&mut state, at)?;
         }
-        if link.returns.is_some() && !state.links.values().any(|other| other.returns.is_some()) {
-            self.remove_sites(&mut state)?;
+        if link.is_return() {
+            self.calls.forget(id);
+            if state.armed.returns.is_empty() {
+                self.remove_sites(&mut state)?;
+            }
         }
         Ok(link.counters.read())
     }
@@ -291,17 +332,23 @@ impl ProbedGuest {
     /// Removes what is only there because calls return to it.
     fn remove_sites(&self, state: &mut State) -> Result<(), GuestProbeError> {
         while self.sites.next().is_some() {}
-        let mut unused = Vec::new();
-        for (at, subscribed) in &mut state.points {
-            if subscribed.is_return_site && subscribed.links.is_empty() {
-                unused.push(*at);
+        self.calls.clear();
+        state.refused.clear();
+        let is_site = |(at, subscribed): (&GuestVirt, &Arc<Subscribed>)| {
+            subscribed.is_return_site.then_some(*at)
+        };
+        let sites: Vec<_> = state.armed.points.iter().filter_map(is_site).collect();
+        for at in sites {
+            let Some(subscribed) = state.armed.points.get_mut(at) else {
+                continue;
+            };
+            if subscribed.links.is_empty() {
+                self.remove_point(state, at)?;
             } else {
-                subscribed.is_return_site = false;
+                Arc::make_mut(subscribed).is_return_site = false;
+                state.sites -= 1;
             }
         }
-        unused
-            .into_iter()
-            .try_for_each(|at| self.remove_point(state, at))?;
         self.publish(state)
     }
 }

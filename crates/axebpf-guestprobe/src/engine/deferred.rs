@@ -7,7 +7,7 @@ use super::guest::ProbedGuest;
 use super::page::page_of;
 use super::point::count;
 use super::sites::Site;
-use super::state::State;
+use super::state::{SITE_LIMIT, State};
 use crate::{GuestProbeError, Stage1};
 
 impl ProbedGuest {
@@ -26,8 +26,11 @@ impl ProbedGuest {
         let mut state = self.state.lock();
         self.forget_system();
         while self.sites.next().is_some() {}
-        let places: Vec<_> = state.points.keys().copied().collect();
-        places
+        self.calls.clear();
+        self.calls.make_room(state.calls);
+        state.refused.clear();
+        let points: Vec<_> = state.armed.points.iter().map(|(at, _)| *at).collect();
+        points
             .into_iter()
             .try_for_each(|at| self.remove_point(&mut state, at))
     }
@@ -46,7 +49,7 @@ impl ProbedGuest {
             .links
             .values()
             .filter(|link| {
-                let known = state.points.get(&link.probe.at());
+                let known = state.armed.point(link.probe.at());
                 !known.is_some_and(|known| known.links.iter().any(|other| other.id == link.id))
             })
             .cloned()
@@ -72,18 +75,23 @@ impl ProbedGuest {
     ///
     /// # Errors
     ///
-    /// [`GuestProbeError`] for the first site that could not be armed. The others are tried at the next call; a site
-    /// that cannot be armed is asked for again by the next call that would return to it.
+    /// [`GuestProbeError`] for the first site that could not be armed. The others are tried at the next call. A site
+    /// that can never be armed is named once; the calls that return to it are missed.
     pub fn run_deferred(&self) -> Result<usize, GuestProbeError> {
         let mut armed = 0;
         while let Some(site) = self.sites.next() {
             let mut state = self.state.lock();
-            // The link may be gone.
-            if !state.links.values().any(|link| link.returns.is_some()) {
+            let known = state.armed.point(site.at);
+            let is_known = known.is_some_and(|known| known.is_return_site);
+            // The links may be gone.
+            if is_known || state.armed.returns.is_empty() || state.is_refused(site.at) {
                 continue;
             }
             if let Err(error) = self.add_site(&mut state, site) {
                 count(&self.statistics.errors);
+                if !matches!(error, GuestProbeError::Changed { .. }) {
+                    state.refused.insert(site.at);
+                }
                 return Err(error);
             }
             armed += 1;
@@ -93,11 +101,14 @@ impl ProbedGuest {
 
     /// Arms a return site.
     fn add_site(&self, state: &mut State, site: Site) -> Result<(), GuestProbeError> {
+        if state.sites >= SITE_LIMIT {
+            return Err(GuestProbeError::TooManySites { limit: SITE_LIMIT });
+        }
         let Site { at, phys, mode } = site;
-        let page = state.pages.get(&page_of(phys));
         // A site lies in another function, whose page may have a mode already.
+        let page = state.armed.page(page_of(phys));
         let mode = page.map_or(mode, |page| page.mode);
-        let word = match state.points.get(&at) {
+        let word = match state.armed.point(at) {
             Some(known) => known.point.word(),
             None => {
                 let mut bytes = [0; 4];

@@ -2,11 +2,12 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use axebpf_hit::Snapshot;
 use spin::Mutex;
 
+use super::calls::Calls;
 use super::page::Text;
 use super::point::Armed;
 use super::sites::Sites;
@@ -39,6 +40,9 @@ pub struct ProbedGuest {
     /// One for each vCPU.
     pub(super) slots: Box<[Mutex<Slot>]>,
     pub(super) sites: Sites,
+    pub(super) calls: Calls,
+    /// How many vCPUs run without probes at present.
+    pub(super) suspended_now: AtomicU32,
     pub(super) statistics: Statistics,
     /// The management lock.
     pub(super) state: Mutex<State>,
@@ -58,15 +62,18 @@ pub struct GuestStatistics {
     pub steps: u64,
     /// Reads of hidden pages that were stepped.
     pub reads: u64,
-    /// Hidden pages that were opened because the guest wrote them.
+    /// Pages with points that were opened because the guest wrote them.
     pub opened: u64,
-    /// Those that were hidden again.
+    /// Those that were closed because it executed them again.
     pub closed: u64,
+    /// How often a vCPU has begun to run instructions of pages with stage-2-fault probes, where their points are not
+    /// seen.
+    pub windows: u64,
     /// Faults that a change of the mapping under the vCPU had caused.
     pub retried: u64,
     /// How often a vCPU went on without probes because the guest debugged itself.
     pub suspended: u64,
-    /// Changes of mappings or text that failed in an exit, where nobody could be told.
+    /// What failed in an exit, where nobody could be told: most of it changes of mappings or text.
     pub errors: u64,
 }
 
@@ -78,6 +85,7 @@ pub(super) struct Statistics {
     pub(super) reads: AtomicU64,
     pub(super) opened: AtomicU64,
     pub(super) closed: AtomicU64,
+    pub(super) windows: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) suspended: AtomicU64,
     pub(super) errors: AtomicU64,
@@ -99,6 +107,8 @@ impl ProbedGuest {
             changes: AtomicU64::new(0),
             slots,
             sites: Sites::new(),
+            calls: Calls::new(),
+            suspended_now: AtomicU32::new(0),
             statistics: Statistics::default(),
             state: Mutex::new(State::default()),
             active: AtomicBool::new(false),
@@ -149,6 +159,7 @@ impl ProbedGuest {
             reads: read(&counters.reads),
             opened: read(&counters.opened),
             closed: read(&counters.closed),
+            windows: read(&counters.windows),
             retried: read(&counters.retried),
             suspended: read(&counters.suspended),
             errors: read(&counters.errors),

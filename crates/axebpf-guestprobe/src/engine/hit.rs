@@ -1,14 +1,16 @@
 //! What happens when a vCPU executes a trapping instruction.
 
+use alloc::sync::Arc;
+
 use axebpf_a64::{BranchTargets, Insn, PtRegs, simulate};
 use axebpf_hit::HitGuard;
 use axebpf_platform::GuestVirt;
 
 use super::access::{Direction, KernelMemory, exception_of};
+use super::calls::{Call, Pending};
 use super::guest::ProbedGuest;
 use super::page::trap_word;
-use super::point::{Armed, Link, Subscribed, count};
-use super::returns::{Call, Noted};
+use super::point::{Armed, GuestLinkId, Link, Subscribed, count};
 use super::sites::Site;
 use super::slot::{Purpose, Slot, Step};
 use crate::context::stage1_of;
@@ -16,6 +18,10 @@ use crate::deliver::{self, Exception};
 use crate::displace::{self, Way};
 use crate::integration::{GuestVcpu, Outcome};
 use crate::{Access, Entered, GuestContext, GuestProbeHit, ProbeMode};
+
+/// How many links can wait for one return, of functions that lead to each other by jumps and not by calls, or of one
+/// function. What the guest may do at the same time on another vCPU does not make it more.
+const LINKS_AT_ONCE: usize = 256;
 
 impl ProbedGuest {
     /// Handles a trap of `vcpu` on an instruction of ours. `regs` are its registers, at the instruction.
@@ -30,12 +36,14 @@ impl ProbedGuest {
         // the only thing that loses nothing.
         let Ok(guard) = axebpf_hit::enter() else {
             count(&self.statistics.errors);
+            vcpu.set_regs(regs);
             return Outcome::Handled;
         };
         let Some(armed) = self.armed.load(&guard) else {
             return self.stale(vcpu, regs, &Armed::default(), mode);
         };
-        match self.find(vcpu, regs, armed) {
+        let found = self.find(vcpu, regs, armed);
+        match found.filter(|subscribed| subscribed.point.is_armed()) {
             Some(subscribed) => {
                 self.fire(vcpu, slot, regs, armed, subscribed, &guard);
                 Outcome::Handled
@@ -61,14 +69,15 @@ impl ProbedGuest {
     }
 
     /// Handles a trap where there is no point: one that was detached in the meantime, or one that the guest made.
-    fn stale(
+    pub(super) fn stale(
         &self,
         vcpu: &mut dyn GuestVcpu,
         regs: &PtRegs,
         armed: &Armed,
         mode: ProbeMode,
     ) -> Outcome {
-        if self.word_at(vcpu, regs, armed) == Some(trap_word(mode)) {
+        let is_trap = mode != ProbeMode::Stage2Fault;
+        if is_trap && self.word_at(vcpu, regs, armed) == Some(trap_word(mode)) {
             return Outcome::NotOurs;
         }
         count(&self.statistics.stale);
@@ -105,18 +114,33 @@ impl ProbedGuest {
                 sp: regs.sp,
                 task: guest.task().get(),
             };
-            returned(armed, returning).for_each(|(link, entered)| hit(link, Some(entered)));
+            self.returned(armed, returning)
+                .for_each(|(link, entered)| hit(link, Some(entered)));
         }
         for link in &subscribed.links {
-            match &link.returns {
-                None => {
-                    count(&link.counters.hits);
-                    hit(link, None);
-                }
-                Some(_) => self.called(&guest, regs, armed, link, time_ns),
+            if link.is_return() {
+                self.called(&guest, regs, armed, link, time_ns);
+            } else {
+                count(&link.counters.hits);
+                hit(link, None);
             }
         }
         self.execute(vcpu, slot, regs, armed, subscribed);
+    }
+
+    /// Counts a return, and returns the links that wait for it, with what its entry has left for each.
+    fn returned<'a>(
+        &'a self,
+        armed: &'a Armed,
+        returning: Call,
+    ) -> impl Iterator<Item = (&'a Link, Entered)> {
+        (0..LINKS_AT_ONCE)
+            .map_while(move |_| self.calls.take(returning))
+            .filter_map(|pending| Some((&**armed.returns.get(pending.link)?, pending.entered)))
+            .inspect(|(link, _)| {
+                count(&link.counters.hits);
+                count(&link.counters.retired);
+            })
     }
 
     /// Remembers a call of a function whose returns are wanted.
@@ -133,7 +157,7 @@ impl ProbedGuest {
         let is_armed = armed
             .point(site)
             .is_some_and(|subscribed| subscribed.is_return_site);
-        let noted = link.returns.as_ref().filter(|_| is_armed).map(|returns| {
+        if is_armed {
             let call = Call {
                 site,
                 sp: regs.sp,
@@ -141,12 +165,17 @@ impl ProbedGuest {
             };
             let mut arguments = [0; 8];
             arguments.copy_from_slice(&regs.regs[..8]);
-            returns.note(call, Entered { time_ns, arguments })
-        });
-        if noted != Some(Noted::Kept) {
-            count(&link.counters.missed);
+            let new = Pending {
+                link: link.id,
+                call,
+                entered: Entered { time_ns, arguments },
+            };
+            return self.calls.note(new, |link| armed.missed(link));
         }
-        if !is_armed && let Ok(found) = stage1.translate(&*self.machine, site, Access::Fetch) {
+        count(&link.counters.missed);
+        if let Ok(found) = stage1.translate(&*self.machine, site, Access::Fetch)
+            && found.rights.privileged_execute()
+        {
             self.sites.want(Site {
                 at: site,
                 phys: found.at,
@@ -168,7 +197,7 @@ impl ProbedGuest {
         let exception = match displace::way(point.word()) {
             Ok(Way::Simulate(insn)) => match self.simulate(vcpu, regs, armed, insn) {
                 Ok(next) => {
-                    retire(subscribed);
+                    retire(subscribed, subscribed.last_link());
                     return vcpu.set_regs(&next);
                 }
                 Err(exception) => Some(exception),
@@ -181,7 +210,10 @@ impl ProbedGuest {
         if self.capabilities.can_step(point.page.mode) {
             // The guest takes its faults itself.
             count(&self.statistics.steps);
-            let purpose = Purpose::Displaced(point.at);
+            let purpose = Purpose::Displaced {
+                at: point.at,
+                last: subscribed.last_link(),
+            };
             let at = regs.pc;
             slot.begin(vcpu, Step { at, purpose });
         } else if let Some(exception) = exception {
@@ -237,25 +269,10 @@ impl ProbedGuest {
     }
 }
 
-/// Counts a return, and returns the links that wait for it.
-fn returned(armed: &Armed, returning: Call) -> impl Iterator<Item = (&Link, Entered)> {
-    armed
-        .returns
-        .iter()
-        .filter_map(move |link| Some((&**link, link.returns.as_ref()?.take(returning)?)))
-        .inspect(|(link, _)| {
-            count(&link.counters.hits);
-            count(&link.counters.retired);
-        })
-}
-
-/// Counts a completed execution.
-pub(super) fn retire(subscribed: &Subscribed) {
-    for link in subscribed
-        .links
-        .iter()
-        .filter(|link| link.returns.is_none())
-    {
+/// Counts an execution that is completed and that was a hit of the links up to `last`.
+pub(super) fn retire(subscribed: &Subscribed, last: Option<GuestLinkId>) {
+    let was_hit = |link: &&Arc<Link>| !link.is_return() && Some(link.id) <= last;
+    for link in subscribed.links.iter().filter(was_hit) {
         count(&link.counters.retired);
     }
 }

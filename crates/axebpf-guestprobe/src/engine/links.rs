@@ -1,11 +1,12 @@
 //! What there is to know about links.
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use axebpf_a64::Refusal;
 
 use super::guest::ProbedGuest;
-use super::page::trap_word;
+use super::page::{Page, trap_word};
 use super::point::{GuestCounts, GuestLinkId, Point};
 use crate::{GuestProbeError, ProbeMode, displace};
 
@@ -15,6 +16,14 @@ use crate::{GuestProbeError, ProbeMode, displace};
 pub enum LinkState {
     /// The probed instruction traps.
     Armed,
+    /// The probed instruction traps, and yet there are executions that are not seen.
+    Partly {
+        /// How many vCPUs run without probes at present, because the guest debugs itself there.
+        debugging: u32,
+        /// How often a vCPU has begun to run instructions of the page where points are not seen, for the mode that
+        /// does that ([`ProbeMode::Stage2Fault`]): until it leaves such pages it is not known what it executes.
+        windows: Option<u64>,
+    },
     /// The guest is writing the page of the instruction, or has put an instruction there that cannot be displaced. It
     /// is armed again as soon as the guest executes something from the page and this is over.
     Suspended {
@@ -51,10 +60,10 @@ impl ProbedGuest {
     pub fn link_state(&self, id: GuestLinkId) -> Result<LinkState, GuestProbeError> {
         let state = self.state.lock();
         let link = state.links.get(&id).ok_or(GuestProbeError::NoLink { id })?;
-        let point = state.points.get(&link.probe.at());
+        let point = state.armed.point(link.probe.at());
         Ok(match point {
             Some(subscribed) if subscribed.point.is_armed() && self.is_there(&subscribed.point) => {
-                LinkState::Armed
+                self.seen_at(&subscribed.point.page)
             }
             Some(subscribed) => {
                 let word = subscribed.point.word();
@@ -65,6 +74,18 @@ impl ProbedGuest {
             }
             None => LinkState::Suspended { word: 0, why: None },
         })
+    }
+
+    /// Tells how much is seen of points in `page`.
+    fn seen_at(&self, page: &Page) -> LinkState {
+        let debugging = self.suspended_now.load(Ordering::Relaxed);
+        let is_window = page.mode == ProbeMode::Stage2Fault;
+        let windows = is_window.then(|| page.windows.load(Ordering::Relaxed));
+        if debugging == 0 && windows.is_none() {
+            LinkState::Armed
+        } else {
+            LinkState::Partly { debugging, windows }
+        }
     }
 
     /// Tells whether a trap in the guest's own memory is still there.

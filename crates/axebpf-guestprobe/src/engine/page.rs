@@ -14,6 +14,9 @@ use crate::{GuestMemoryFault, GuestProbeError, ProbeMode};
 /// The size of a page of stage 2, whatever the guest's granule.
 pub(super) const PAGE_SIZE: u64 = 4096;
 
+/// How much of a page is copied at once.
+const PIECE: usize = 256;
+
 /// Returns the page of `at`.
 pub(super) fn page_of(at: GuestPhys) -> GuestPhys {
     GuestPhys::new(at.get() & !(PAGE_SIZE - 1))
@@ -23,10 +26,13 @@ pub(super) fn page_of(at: GuestPhys) -> GuestPhys {
 pub(super) struct Page {
     pub(super) at: GuestPhys,
     pub(super) mode: ProbeMode,
-    /// What is executed instead of a hidden page; what is stepped in instead of a patched one.
+    /// What is executed instead of a hidden page; what is executed without traps instead of a patched one.
     pub(super) shadow: Option<ShadowPage>,
-    /// Whether the guest may write a hidden page now, which nobody executes for as long. Changed under the text lock.
+    /// Whether the guest may write the page now, so that the shadow may not be what it should be, and nobody executes
+    /// that. Changed under the text lock.
     open: AtomicBool,
+    /// How often a vCPU has begun to run instructions of the page where its points are not seen.
+    pub(super) windows: AtomicU64,
 }
 
 impl Page {
@@ -36,11 +42,21 @@ impl Page {
             mode,
             shadow,
             open: AtomicBool::new(false),
+            windows: AtomicU64::new(0),
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// Tells whether what the guest writes to the page has to be noticed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.shadow.is_some() && !self.is_open()
+    }
+
+    fn is_hidden(&self) -> bool {
+        self.mode == ProbeMode::HiddenBrk
     }
 }
 
@@ -115,26 +131,27 @@ impl Text<'_> {
         Ok(page)
     }
 
-    /// Maps what a step executes.
+    /// Maps what is executed without traps, and what the view for single pages has of the page.
     fn map_original(&self, page: &Page) -> Result<(), Stage2Error> {
-        match (page.mode, page.shadow) {
-            (ProbeMode::HiddenBrk, _) => self.map(
-                View::Original,
-                page,
-                Backing::Guest,
-                PageAccess::ReadExecute,
-            ),
-            (ProbeMode::Brk | ProbeMode::Hvc, Some(shadow)) => self.map(
-                View::Original,
-                page,
-                Backing::Shadow(shadow),
-                PageAccess::ReadExecute,
-            ),
+        let backing = match (page.mode, page.shadow) {
+            (ProbeMode::HiddenBrk, _) => Backing::Guest,
+            (ProbeMode::Brk | ProbeMode::Hvc, Some(shadow)) => Backing::Shadow(shadow),
             (ProbeMode::Stage2Fault, _) => {
-                self.map(View::Window, page, Backing::Guest, PageAccess::All)
+                return self.map(View::Window, page, Backing::Guest, PageAccess::All);
             }
-            _ => Ok(()),
+            _ => return Ok(()),
+        };
+        // What is written there would not be noticed either.
+        self.map_window(page, PageAccess::None)?;
+        self.map(View::Original, page, backing, PageAccess::ReadExecute)
+    }
+
+    /// Says what vCPUs in the view for single pages may do with a page that is none of those.
+    fn map_window(&self, page: &Page, access: PageAccess) -> Result<(), Stage2Error> {
+        if self.capabilities.contains(Capabilities::WINDOW_VIEW) {
+            self.map(View::Window, page, Backing::Guest, access)?;
         }
+        Ok(())
     }
 
     /// Maps what vCPUs execute normally.
@@ -144,6 +161,7 @@ impl Text<'_> {
                 (Backing::Shadow(shadow), PageAccess::ExecuteOnly)
             }
             (ProbeMode::Stage2Fault, _) => (Backing::Guest, PageAccess::ReadWrite),
+            _ if page.is_closed() => (Backing::Guest, PageAccess::ReadExecute),
             _ => (Backing::Guest, PageAccess::All),
         };
         self.map(View::Main, page, backing, access)
@@ -152,9 +170,10 @@ impl Text<'_> {
     /// Keeps vCPUs from the text of `page`: fetches fault until [`show`](Self::show), and each vCPU has synchronised
     /// its context since.
     fn block(&self, page: &Page) -> Result<(), Stage2Error> {
-        let access = match page.mode {
-            ProbeMode::HiddenBrk => PageAccess::None,
-            _ => PageAccess::ReadWrite,
+        let access = if page.is_hidden() || page.is_closed() {
+            PageAccess::None
+        } else {
+            PageAccess::ReadWrite
         };
         self.map(View::Main, page, Backing::Guest, access)?;
         self.kick_out();
@@ -163,16 +182,14 @@ impl Text<'_> {
 
     /// Gives a page back to the guest as it was. No point is armed in it.
     pub(super) fn release(&self, page: &Page) -> Result<(), Stage2Error> {
-        self.map(View::Main, page, Backing::Guest, PageAccess::All)?;
-        match (page.mode, page.shadow) {
-            (ProbeMode::HiddenBrk, _) | (_, Some(_)) => {
-                self.map(View::Original, page, Backing::Guest, PageAccess::All)?;
-            }
-            (ProbeMode::Stage2Fault, _) => {
-                self.map(View::Window, page, Backing::Guest, PageAccess::ReadWrite)?;
-            }
-            _ => {}
-        }
+        let main = self.map(View::Main, page, Backing::Guest, PageAccess::All);
+        let original = match page.shadow {
+            Some(_) => self.map(View::Original, page, Backing::Guest, PageAccess::All),
+            None => Ok(()),
+        };
+        // What may still be mapped is not freed.
+        main.and(original)?;
+        self.map_window(page, PageAccess::ReadWrite)?;
         // Nobody fetches from the copy any more, but somebody may hold what was fetched.
         self.kick_out();
         if let Some((shadows, shadow)) = self.machine.shadow_pages().zip(page.shadow) {
@@ -188,7 +205,7 @@ impl Text<'_> {
             point.set_armed(true);
             return Ok(());
         }
-        if page.is_open() {
+        if page.is_hidden() && page.is_open() {
             // It is armed when the guest has written what it wants to.
             return Ok(());
         }
@@ -235,7 +252,7 @@ impl Text<'_> {
         if !point.is_armed() {
             return Ok(());
         }
-        if page.mode == ProbeMode::Stage2Fault || page.is_open() {
+        if page.mode == ProbeMode::Stage2Fault || page.is_hidden() && page.is_open() {
             point.set_armed(false);
             return Ok(());
         }
@@ -250,25 +267,34 @@ impl Text<'_> {
     /// Writes the displaced instruction of a point whose page is blocked.
     fn restore(&self, point: &Point) -> Result<(), GuestMemoryFault> {
         let page = &*point.page;
-        let is_patched = page.mode != ProbeMode::HiddenBrk;
         // What the guest has written over a trap in its own memory is the guest's.
-        if is_patched && self.guest_word(page, point.offset())? != trap_word(page.mode) {
+        if !page.is_hidden() && self.guest_word(page, point.offset())? != trap_word(page.mode) {
             return Ok(());
         }
         self.store(point, point.word())
     }
 
-    /// Lets the guest write a hidden page, which nobody executes for as long.
+    /// Lets the guest write a page. For as long, nobody executes a hidden one, and a patched one nobody in the view
+    /// without traps.
     pub(super) fn open(&self, page: &Page) -> Result<(), Stage2Error> {
-        if !page.is_open() {
+        if page.is_open() {
+            return Ok(());
+        }
+        self.map_window(page, PageAccess::ReadWrite)?;
+        if page.is_hidden() {
             self.map(View::Main, page, Backing::Guest, PageAccess::ReadWrite)?;
             self.map(View::Original, page, Backing::Guest, PageAccess::All)?;
-            page.open.store(true, Ordering::Release);
+        } else {
+            // In this order: what is executed there is never older than what others can have written.
+            self.map(View::Original, page, Backing::Guest, PageAccess::ReadWrite)?;
+            self.map(View::Main, page, Backing::Guest, PageAccess::All)?;
         }
+        page.open.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Hides a page again, with what the guest has written, and `points` armed in it anew.
+    /// Makes the shadow what the guest has written, with `points` armed anew if the page is hidden, and without traps
+    /// if it is patched; and has it executed again.
     pub(super) fn close<'p>(
         &self,
         page: &Page,
@@ -277,31 +303,49 @@ impl Text<'_> {
         let Some((shadows, shadow)) = self.machine.shadow_pages().zip(page.shadow) else {
             return Ok(());
         };
-        self.map(
-            View::Original,
-            page,
-            Backing::Guest,
-            PageAccess::ReadExecute,
-        )?;
-        self.block(page)?;
-        points.clone().for_each(|point| point.set_armed(false));
-        for offset in (0..PAGE_SIZE as u32).step_by(4) {
-            let word = self.guest_word(page, offset)?;
-            if shadows.read_shadow(shadow, offset) != word {
-                shadows.write_shadow(shadow, offset, word);
+        // Nobody writes from here on, and nobody executes the shadow.
+        let meanwhile = if page.is_hidden() {
+            PageAccess::ReadExecute
+        } else {
+            PageAccess::None
+        };
+        self.map_window(page, PageAccess::None)?;
+        self.map(View::Original, page, Backing::Guest, meanwhile)?;
+        self.map(View::Main, page, Backing::Guest, PageAccess::None)?;
+        self.kick_out();
+        let mut bytes = [0; PIECE];
+        for start in (0..PAGE_SIZE as u32).step_by(PIECE) {
+            let from = GuestPhys::new(page.at.get() + u64::from(start));
+            self.machine.read_guest(from, &mut bytes)?;
+            for (offset, word) in (start..).step_by(4).zip(bytes.chunks_exact(4)) {
+                let word = word.try_into().map_or(0, u32::from_le_bytes);
+                if shadows.read_shadow(shadow, offset) != word {
+                    shadows.write_shadow(shadow, offset, word);
+                }
             }
         }
         for point in points {
             self.rearm(point)?;
         }
         page.open.store(false, Ordering::Release);
+        self.map_original(page)?;
         self.show(page)?;
         Ok(())
     }
 
-    /// Arms `point` in a hidden page that is being closed, if what the guest has put there can be displaced.
+    /// Arms `point` in a hidden page that is being closed, if what the guest has put there can be displaced. In a
+    /// patched one, puts what its trap displaces into the shadow, if the trap is still there.
     fn rearm(&self, point: &Point) -> Result<(), GuestProbeError> {
         let word = self.guest_word(&point.page, point.offset())?;
+        if !point.page.is_hidden() {
+            let shadows = self.machine.shadow_pages().zip(point.page.shadow);
+            if let Some((shadows, shadow)) = shadows.filter(|_| word == trap_word(point.page.mode))
+            {
+                shadows.write_shadow(shadow, point.offset(), point.word());
+            }
+            return Ok(());
+        }
+        point.set_armed(false);
         point.set_word(word);
         if displace::way(word).is_ok() {
             self.store(point, trap_word(point.page.mode))?;

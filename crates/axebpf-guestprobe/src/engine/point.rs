@@ -2,13 +2,14 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use axebpf_platform::{GuestPhys, GuestVirt};
 
-use super::page::Page;
-use super::returns::Returns;
-use crate::{GuestProbe, GuestProbeHandler};
+use super::page::{PAGE_SIZE, Page};
+use super::sorted::Sorted;
+use crate::{GuestProbe, GuestProbeHandler, ProbeKind};
 
 /// Names one attachment of a handler. Numbers are not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,8 +30,8 @@ pub struct GuestCounts {
     pub hits: u64,
     /// Executions that were completed. An instruction that faults and is tried again is hit twice and retired once.
     pub retired: u64,
-    /// What was not seen: hits for which the handler could not run, and calls whose return was not armed or for which
-    /// there was no room.
+    /// What was not seen: hits for which the handler could not run, and calls whose return was not armed, for which
+    /// there was no room, or which were found to be over without their return having been seen.
     pub missed: u64,
 }
 
@@ -63,8 +64,13 @@ pub(super) struct Link {
     pub(super) probe: GuestProbe,
     pub(super) handler: Arc<dyn GuestProbeHandler>,
     pub(super) counters: Counters,
-    /// What it keeps of calls that have not returned, if it is for returns.
-    pub(super) returns: Option<Returns>,
+}
+
+impl Link {
+    /// Tells whether it is for returns.
+    pub(super) fn is_return(&self) -> bool {
+        self.probe.kind() == ProbeKind::Return
+    }
 }
 
 /// An instruction that traps.
@@ -122,50 +128,61 @@ pub(super) struct Subscribed {
     pub(super) is_return_site: bool,
 }
 
-/// What hits and exits read: all that is armed, sorted.
+impl Subscribed {
+    /// Returns the youngest of the links.
+    pub(super) fn last_link(&self) -> Option<GuestLinkId> {
+        self.links.iter().map(|link| link.id).max()
+    }
+}
+
+/// What hits and exits read: all that is armed.
 #[derive(Clone, Default)]
 pub(super) struct Armed {
-    /// By virtual address.
-    pub(super) points: Vec<Subscribed>,
-    /// By address.
-    pub(super) pages: Vec<Arc<Page>>,
+    pub(super) points: Sorted<GuestVirt, Arc<Subscribed>>,
+    /// The virtual address of the point at a place in the guest's physical memory.
+    pub(super) places: Sorted<GuestPhys, GuestVirt>,
+    pub(super) pages: Sorted<GuestPhys, Arc<Page>>,
     /// The links for returns.
-    pub(super) returns: Vec<Arc<Link>>,
+    pub(super) returns: Sorted<GuestLinkId, Arc<Link>>,
 }
 
 impl Armed {
     /// Finds the point at `at`.
     pub(super) fn point(&self, at: GuestVirt) -> Option<&Subscribed> {
-        let index = self
-            .points
-            .binary_search_by_key(&at, |subscribed| subscribed.point.at)
-            .ok()?;
-        self.points.get(index)
+        self.points.get(at).map(|subscribed| &**subscribed)
     }
 
     /// Finds the point that is at `at` in the guest's physical memory.
     pub(super) fn point_at(&self, at: GuestPhys) -> Option<&Subscribed> {
-        self.points
-            .iter()
-            .find(|subscribed| subscribed.point.phys == at)
+        self.point(*self.places.get(at)?)
     }
 
     /// Finds the page that starts at `page`.
     pub(super) fn page(&self, page: GuestPhys) -> Option<&Arc<Page>> {
-        let index = self
-            .pages
-            .binary_search_by_key(&page, |page| page.at)
-            .ok()?;
-        self.pages.get(index)
+        self.pages.get(page)
     }
 
-    /// Returns the points in `page`.
-    pub(super) fn points_in<'a>(
-        &'a self,
-        page: &'a Page,
-    ) -> impl Iterator<Item = &'a Subscribed> + Clone {
-        self.points
-            .iter()
-            .filter(|subscribed| subscribed.point.page.at == page.at)
+    /// Returns the points in the page at `page`.
+    pub(super) fn points_in(&self, page: GuestPhys) -> impl Iterator<Item = &Point> + Clone {
+        self.points_between(page..GuestPhys::new(page.get().saturating_add(PAGE_SIZE)))
+    }
+
+    /// Returns the points in a range of the guest's physical memory.
+    pub(super) fn points_between(
+        &self,
+        range: Range<GuestPhys>,
+    ) -> impl Iterator<Item = &Point> + Clone {
+        let subscribed = self
+            .places
+            .range(range)
+            .filter_map(|(_, at)| self.point(*at));
+        subscribed.map(|subscribed| &*subscribed.point)
+    }
+
+    /// Counts a call of which the return is not seen.
+    pub(super) fn missed(&self, link: GuestLinkId) {
+        if let Some(link) = self.returns.get(link) {
+            count(&link.counters.missed);
+        }
     }
 }

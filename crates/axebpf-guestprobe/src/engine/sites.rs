@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use axebpf_platform::{GuestPhys, GuestVirt};
 use spin::Mutex;
 
-use super::returns::try_lock;
+use super::calls::try_lock;
 use crate::ProbeMode;
 
 /// How many sites can wait. A call whose site finds no room is missed like those before it was armed, and the next

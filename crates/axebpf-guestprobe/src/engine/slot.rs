@@ -2,6 +2,7 @@
 
 use axebpf_platform::GuestVirt;
 
+use super::point::GuestLinkId;
 use crate::deliver::{SS, is_kernel};
 use crate::integration::{GuestVcpu, SystemRegister, View};
 
@@ -9,7 +10,11 @@ use crate::integration::{GuestVcpu, SystemRegister, View};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// To execute the displaced instruction of the point at this address.
-    Displaced(GuestVirt),
+    Displaced {
+        at: GuestVirt,
+        /// The youngest of the links that were hit. What was attached since then was not.
+        last: Option<GuestLinkId>,
+    },
     /// To let it read, or write, a page that it does not see as it is.
     Access,
 }

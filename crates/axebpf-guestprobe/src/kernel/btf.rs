@@ -9,8 +9,10 @@ use crate::GuestMemory;
 const START: u32 = 0x0001_eb9f;
 /// The length of a header.
 const HEADER: u32 = 24;
-/// No kernel has more.
-const MAX_LEN: u64 = 64 << 20;
+/// Distributions' kernels have 3 to 8 MiB.
+const MAX_LEN: u64 = 16 << 20;
+/// How many headers are looked at before the search ends: a guest could make each place look like one.
+const ATTEMPTS: usize = 1024;
 /// Modules have some too, and test data looks like it; a kernel has more than that.
 const MIN_TYPES: u32 = 64 << 10;
 
@@ -19,10 +21,12 @@ pub(super) fn find<M: GuestMemory + ?Sized>(
     window: &mut Window<'_, M>,
     range: &Range<u64>,
 ) -> Option<Range<u64>> {
+    let mut attempts = ATTEMPTS;
     let mut page = range.start;
     while page < range.end {
         let starts = window.page(page).map(starts_in);
         for offset in starts.into_iter().flatten().flatten() {
+            attempts = attempts.checked_sub(1)?;
             let at = page + u64::from(offset);
             if let Some(len) = length_at(window, at)
                 && at + len <= range.end

@@ -9,7 +9,7 @@ use core::ops::Range;
 
 use axebpf_symbols::CompressedSymbols;
 
-use super::scan::Sought;
+use super::scan::{KernelScanError, Sought, not_found, reserved};
 use super::tokens::{self, Found, aligned};
 use super::window::Window;
 use crate::GuestMemory;
@@ -36,15 +36,20 @@ struct Names {
 pub(super) fn find<M: GuestMemory + ?Sized>(
     window: &mut Window<'_, M>,
     range: &Range<u64>,
-) -> Result<CompressedSymbols, Sought> {
-    let tokens = tokens::find(window, range).ok_or(Sought::Tokens)?;
-    let names = find_names(window, range, &tokens).ok_or(Sought::Names)?;
-    let (offsets, base) = find_offsets(window, &names, &tokens).ok_or(Sought::Offsets)?;
-    let copied = (0..names.len)
-        .map(|offset| window.byte(names.start + 8 + offset))
-        .collect::<Option<Vec<u8>>>();
+) -> Result<CompressedSymbols, KernelScanError> {
+    let missing = |sought| not_found(range, sought);
+    let tokens = tokens::find(window, range).ok_or(missing(Sought::Tokens))?;
+    let names = find_names(window, range, &tokens).ok_or(missing(Sought::Names))?;
+    let mut offsets = reserved(names.count as usize)?;
+    let base = find_offsets(window, &names, &tokens, &mut offsets);
+    let base = base.ok_or(missing(Sought::Offsets))?;
+    let mut copied = reserved(names.len as usize)?;
+    copied.extend((0..names.len).map_while(|offset| window.byte(names.start + 8 + offset)));
+    if copied.len() as u64 != names.len {
+        return Err(missing(Sought::Names));
+    }
     Ok(CompressedSymbols {
-        names: copied.ok_or(Sought::Names)?,
+        names: copied,
         token_table: tokens.table,
         offsets,
         base,
@@ -116,31 +121,32 @@ fn names_at<M: GuestMemory + ?Sized>(
         .then_some(at - start)
 }
 
-/// Finds the offsets, before the names or behind the tokens, and the base that follows them.
+/// Finds the offsets, before the names or behind the tokens, reads them into `offsets`, and returns the base that
+/// follows them.
 fn find_offsets<M: GuestMemory + ?Sized>(
     window: &mut Window<'_, M>,
     names: &Names,
     tokens: &Found,
-) -> Option<(Vec<u32>, u64)> {
+    offsets: &mut Vec<u32>,
+) -> Option<u64> {
     let len = aligned(4 * u64::from(names.count));
     let behind = aligned(tokens.end);
     let before = names.start.checked_sub(8 + len);
     [Some(behind), before]
         .into_iter()
         .flatten()
-        .find_map(|start| {
-            let offsets = offsets_at(window, start, names.count)?;
-            Some((offsets, window.u64(start + len)?))
-        })
+        .find(|&start| read_offsets(window, start, names.count, offsets).is_some())
+        .and_then(|start| window.u64(start + len))
 }
 
-/// Reads the offsets at `start`, if they ascend as those of symbols do.
-fn offsets_at<M: GuestMemory + ?Sized>(
+/// Reads the offsets at `start` into `offsets`, which has room for them, if they ascend as those of symbols do.
+fn read_offsets<M: GuestMemory + ?Sized>(
     window: &mut Window<'_, M>,
     start: u64,
     count: u32,
-) -> Option<Vec<u32>> {
-    let mut offsets = Vec::with_capacity(count as usize);
+    offsets: &mut Vec<u32>,
+) -> Option<()> {
+    offsets.clear();
     let mut last = 0;
     for index in 0..u64::from(count) {
         let offset = window.u32(start + 4 * index)?;
@@ -151,5 +157,5 @@ fn offsets_at<M: GuestMemory + ?Sized>(
         offsets.push(offset);
     }
     // All alike is not a table but emptiness.
-    (offsets.first() != offsets.last()).then_some(offsets)
+    (offsets.first() != offsets.last()).then_some(())
 }

@@ -71,6 +71,32 @@ pub enum KernelScanError {
     /// A place in the kernel's text has no translation.
     #[error(transparent)]
     Walk(#[from] WalkFault),
+    /// The hypervisor has no memory left for a copy of what was found. How large that is, the guest decides.
+    #[error("no memory is left for {bytes} bytes of the guest's")]
+    NoMemory {
+        /// The length of the copy.
+        bytes: usize,
+    },
+}
+
+/// Says that something is not in `range`.
+pub(super) fn not_found(range: &Range<u64>, sought: Sought) -> KernelScanError {
+    KernelScanError::NotFound {
+        sought,
+        start: GuestPhys::new(range.start),
+        end: GuestPhys::new(range.end),
+    }
+}
+
+/// Returns room for `len` values, of which the guest has said how many there are.
+pub(super) fn reserved<T>(len: usize) -> Result<Vec<T>, KernelScanError> {
+    let mut values = Vec::new();
+    match values.try_reserve_exact(len) {
+        Ok(()) => Ok(values),
+        Err(_) => Err(KernelScanError::NoMemory {
+            bytes: len.saturating_mul(size_of::<T>()),
+        }),
+    }
 }
 
 /// A search for what a Linux kernel knows of itself in the physical memory of a guest.
@@ -126,10 +152,10 @@ impl<'a, M: GuestMemory + ?Sized> KernelScan<'a, M> {
     ///
     /// # Errors
     ///
-    /// [`KernelScanError::NotFound`] says which of the tables is missing.
+    /// [`KernelScanError::NotFound`] says which of the tables is missing; [`KernelScanError::NoMemory`] if they do not
+    /// fit into the hypervisor's.
     pub fn kallsyms(&self) -> Result<CompressedSymbols, KernelScanError> {
         kallsyms::find(&mut Window::new(self.memory), &self.range)
-            .map_err(|sought| self.not_found(sought))
     }
 
     /// Finds the kernel's type information: where its header is, and how many bytes it has, header included.
@@ -140,14 +166,14 @@ impl<'a, M: GuestMemory + ?Sized> KernelScan<'a, M> {
     pub fn btf(&self) -> Result<Range<GuestPhys>, KernelScanError> {
         btf::find(&mut Window::new(self.memory), &self.range)
             .map(|found| GuestPhys::new(found.start)..GuestPhys::new(found.end))
-            .ok_or_else(|| self.not_found(Sought::Btf))
+            .ok_or(not_found(&self.range, Sought::Btf))
     }
 
     /// Copies what was found.
     ///
     /// # Errors
     ///
-    /// [`KernelScanError`] if it is larger than a search may be, or not there any more.
+    /// [`KernelScanError`] if it is larger than a search may be, or than the memory that is left, or not there any more.
     pub fn copy(&self, found: &Range<GuestPhys>) -> Result<Vec<u8>, KernelScanError> {
         let len = found.end.get().saturating_sub(found.start.get());
         if len > MAX_RANGE {
@@ -156,7 +182,8 @@ impl<'a, M: GuestMemory + ?Sized> KernelScan<'a, M> {
                 limit: MAX_RANGE,
             });
         }
-        let mut bytes = alloc::vec![0; len as usize];
+        let mut bytes = reserved(len as usize)?;
+        bytes.resize(len as usize, 0);
         let mut at = found.start.get();
         let mut rest = &mut bytes[..];
         while !rest.is_empty() {
@@ -167,13 +194,5 @@ impl<'a, M: GuestMemory + ?Sized> KernelScan<'a, M> {
             rest = behind;
         }
         Ok(bytes)
-    }
-
-    fn not_found(&self, sought: Sought) -> KernelScanError {
-        KernelScanError::NotFound {
-            sought,
-            start: GuestPhys::new(self.range.start),
-            end: GuestPhys::new(self.range.end),
-        }
     }
 }

@@ -54,4 +54,10 @@ pub enum KernelSymbolError {
         /// The largest possible length.
         limit: usize,
     },
+    /// No memory is left for what the symbols take.
+    #[error("no memory is left for {bytes} bytes of symbols")]
+    NoMemory {
+        /// How much is missing.
+        bytes: usize,
+    },
 }

@@ -112,7 +112,7 @@ impl KernelSymbols {
         super::text::limit("the number of symbols", count, MAX_SYMBOLS)?;
         super::text::limit("the length of all names", names.len(), u32::MAX as usize)?;
         let tokens = Tokens::parse(&token_table)?;
-        let mut order: Vec<(u64, u32)> = Vec::with_capacity(count);
+        let mut order: Vec<(u64, u32)> = reserved(count)?;
         let mut start = 0;
         let mut expanded = Vec::new();
         for (index, &offset) in offsets.iter().enumerate() {
@@ -123,14 +123,28 @@ impl KernelSymbols {
             start += len;
         }
         // They are in order already, except in a kernel that means harm or wraps around.
-        order.sort_by_key(|&(address, _)| address);
+        order.sort_unstable();
+        let (mut addresses, mut starts) = (reserved(count)?, reserved(count)?);
+        addresses.extend(order.iter().map(|&(address, _)| address));
+        starts.extend(order.iter().map(|&(_, start)| start));
         Ok(Self {
-            addresses: order.iter().map(|&(address, _)| address).collect(),
-            starts: order.iter().map(|&(_, start)| start).collect(),
+            addresses,
+            starts,
             records: names,
             tokens,
             ..Self::default()
         })
+    }
+}
+
+/// Returns room for `count` values, of which a guest may have said how many there are.
+fn reserved<T>(count: usize) -> Result<Vec<T>, KernelSymbolError> {
+    let mut values = Vec::new();
+    match values.try_reserve_exact(count) {
+        Ok(()) => Ok(values),
+        Err(_) => Err(KernelSymbolError::NoMemory {
+            bytes: count.saturating_mul(size_of::<T>()),
+        }),
     }
 }
 

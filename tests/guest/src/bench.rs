@@ -1,5 +1,7 @@
 //! What the hypervisor's `bench` has this guest do: one kind of exit, as often as it is told, with nothing in between.
 
+mod tables;
+
 use core::arch::{asm, global_asm};
 
 /// What the hypervisor asks for a guest that does this and nothing else.
@@ -91,6 +93,7 @@ struct Job {
 
 /// Does what the hypervisor says, for ever.
 pub(crate) fn run() -> ! {
+    tables::install();
     loop {
         let job = next();
         match job.action {

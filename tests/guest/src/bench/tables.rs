@@ -54,8 +54,8 @@ impl Tables {
 
 /// Has the executing vCPU translate with four levels.
 pub(super) fn install() {
-    let blocks = (0..).map(|index| MEMORY + index * BLOCK | BLOCK_OF_MEMORY);
-    let pages = (0..).map(|index| MEMORY + index * PAGE | PAGE_OF_MEMORY);
+    let blocks = (0..).map(|index| (MEMORY + index * BLOCK) | BLOCK_OF_MEMORY);
+    let pages = (0..).map(|index| (MEMORY + index * PAGE) | PAGE_OF_MEMORY);
     // SAFETY: this runs once, on the only vCPU, before the tables are used.
     unsafe { TABLES.fill(0, [TABLES.link(1)].into_iter()) };
     // SAFETY: as above.

@@ -18,9 +18,12 @@ pub(crate) enum Way {
 ///
 /// # Errors
 ///
-/// [`Refusal`] for what neither can be simulated nor stepped: exclusives, whose monitor a step clears, and what takes
-/// or returns from exceptions.
+/// [`Refusal`] for what neither can be simulated nor stepped: exclusives, whose monitor a step clears, what takes or
+/// returns from exceptions, and what asks for interrupts, which a step holds back.
 pub(crate) fn way(word: u32) -> Result<Way, Refusal> {
+    if is_of_interrupts(word) {
+        return Err(Refusal::SystemRegister);
+    }
     match classify(word) {
         Ok(Execution::Simulate(insn)) => Ok(Way::Simulate(insn)),
         Ok(_) => Ok(Way::Step),
@@ -32,6 +35,14 @@ pub(crate) fn way(word: u32) -> Result<Way, Refusal> {
         ) => Err(why),
         Err(_) => Ok(Way::Step),
     }
+}
+
+/// Tells whether `word` reads or writes a register of the interface to the interrupt controller, or `ISR_EL1`: what they
+/// hold is another thing while interrupts are held back for a step.
+fn is_of_interrupts(word: u32) -> bool {
+    // MSR and MRS with op0 3, op1 0 and CRn 12 (ARM ARM C4.1.93); CRm 8 to 15, or 1.
+    let is_named = word & 0xffdf_f000 == 0xd518_c000;
+    is_named && (word & 1 << 11 != 0 || word >> 8 & 0xf == 1)
 }
 
 /// Tells whether an indirect branch may go to `word` in a guarded page: `BTI` with an operand, `PACIASP`, `PACIBSP`.

@@ -254,10 +254,15 @@ impl Regime {
 
     /// Returns the address of the first table.
     pub(crate) fn first_table(&self) -> u64 {
-        // A table that translates fewer bits than others is shorter, and aligned to its own size, but not
-        // to less than 64 bytes.
+        // A table that translates fewer bits than others is shorter, and aligned to its own size; but not to less than
+        // 64 bytes where the low bits of the register hold the high ones of the address.
         let index_bits = self.input_bits - self.granule.shift_of(self.first_level());
-        let size = (8_u64 << index_bits).max(64);
+        let least = if self.high_bits == HighBits::None {
+            1
+        } else {
+            64
+        };
+        let size = (8_u64 << index_bits).max(least);
         let base = self.ttbr & 0x0000_ffff_ffff_ffff & !(size - 1);
         if self.output_bits > 48 {
             // Bits 5 to 2 are those from 48 on (ARM ARM D24.2.194).

@@ -181,16 +181,19 @@ impl ProbedGuest {
         link: Option<Arc<Link>>,
     ) -> Result<(), GuestProbeError> {
         if let Some(known) = state.armed.points.get_mut(place.at) {
-            let known = Arc::make_mut(known);
             place.must_be(&known.point)?;
-            match link {
-                Some(link) => known.links.push(link),
-                None => {
-                    state.sites += usize::from(!known.is_return_site);
-                    known.is_return_site = true;
-                }
+            let before = known.clone();
+            let known = Arc::make_mut(known);
+            known.is_return_site |= link.is_none();
+            known.links.extend(link);
+            let is_new_site = known.is_return_site != before.is_return_site;
+            let published = self.publish(state);
+            if published.is_ok() {
+                state.sites += usize::from(is_new_site);
+            } else {
+                state.armed.points.insert(place.at, before);
             }
-            return self.publish(state);
+            return published;
         }
         if let Some(&known) = state.armed.places.get(place.phys) {
             return Err(GuestProbeError::Alias {

@@ -9,7 +9,7 @@ use super::point::{Armed, Subscribed, count};
 use super::slot::{Purpose, Slot, Step, StepEnd};
 use crate::context::stage1_of;
 use crate::deliver::is_kernel;
-use crate::integration::{GuestExit, GuestVcpu, Outcome, Syndrome, View};
+use crate::integration::{Capabilities, GuestExit, GuestVcpu, Outcome, Syndrome, View};
 use crate::{Access, ProbeMode};
 use axebpf_a64::PtRegs;
 use core::sync::atomic::Ordering;
@@ -77,7 +77,7 @@ impl ProbedGuest {
         match slot.step {
             Some(step) if vcpu.pc() != step.at => self.stepped(vcpu, slot, step),
             Some(_) => {}
-            None if slot.view == View::Window => {}
+            None if slot.view == View::Window && !debugs_itself(vcpu) => {}
             None => {
                 let view = self.home(vcpu, slot);
                 slot.keep_view(vcpu, view);
@@ -101,9 +101,8 @@ impl ProbedGuest {
 
     /// Returns the view in which `vcpu` runs when nothing is to be done for it.
     pub(super) fn home(&self, vcpu: &dyn GuestVcpu, slot: &mut Slot) -> View {
-        let debugs = vcpu
-            .guest_debug()
-            .is_some_and(|debug| debug.debugs_itself());
+        let has_view = self.capabilities.contains(Capabilities::ORIGINAL_VIEW);
+        let debugs = has_view && debugs_itself(vcpu);
         match (slot.is_suspended, debugs) {
             (false, true) => {
                 count(&self.statistics.suspended);
@@ -176,4 +175,10 @@ impl ProbedGuest {
         self.machine.read_guest(found.at, &mut bytes).ok()?;
         Some(u32::from_le_bytes(bytes))
     }
+}
+
+/// Tells whether `vcpu` has its own debug state.
+fn debugs_itself(vcpu: &dyn GuestVcpu) -> bool {
+    vcpu.guest_debug()
+        .is_some_and(|debug| debug.debugs_itself())
 }

@@ -24,10 +24,16 @@ impl ProbedGuest {
         let nothing = Armed::default();
         let armed = self.armed.load(&guard).unwrap_or(&nothing);
         let regs = vcpu.regs();
-        let page = (!armed.pages.is_empty())
-            .then(|| self.page_of_abort(vcpu, abort, &regs))
-            .flatten()
-            .and_then(|page| armed.page(page));
+        let page = if armed.pages.is_empty() {
+            None
+        } else {
+            let Some(at) = self.page_of_abort(vcpu, abort, &regs) else {
+                // The guest has changed its tables since. It finds that out itself when it tries again.
+                count(&self.statistics.retried);
+                return Outcome::Handled;
+            };
+            armed.page(at)
+        };
         let is_of_window = page.is_some_and(|page| page.mode == ProbeMode::Stage2Fault);
         let is_fetch = abort.kind == AccessKind::Fetch && !abort.on_walk;
         if is_fetch && slot.view == View::Window && !is_of_window {
@@ -145,7 +151,10 @@ impl ProbedGuest {
         let own = stage1_of(vcpu)
             .translate(&*self.machine, GuestVirt::new(regs.pc), Access::Fetch)
             .ok();
-        if slot.step.is_none() && own.is_some_and(|found| page_of(found.at) == page.at) {
+        if slot.step.is_none()
+            && slot.view != View::Original
+            && own.is_some_and(|found| page_of(found.at) == page.at)
+        {
             let purpose = Purpose::Access;
             slot.begin(
                 vcpu,

@@ -249,6 +249,7 @@ impl ProbedGuest {
             stage1: stage1_of(vcpu),
             pstate,
             armed,
+            text: &self.text,
             last: Direction::Read,
         }
     }

@@ -101,34 +101,51 @@ impl Text<'_> {
         Ok(u32::from_le_bytes(bytes))
     }
 
-    /// Makes a page that is to have points of `mode`. Until [`release`](Self::release), it is not the guest's alone.
-    pub(super) fn prepare(&self, at: GuestPhys, mode: ProbeMode) -> Result<Page, Stage2Error> {
-        let needs_shadow = match mode {
+    /// Tells whether pages of `mode` have a shadow.
+    fn needs_shadow(&self, mode: ProbeMode) -> bool {
+        match mode {
             ProbeMode::HiddenBrk => true,
             ProbeMode::Brk | ProbeMode::Hvc => self.capabilities.can_step(mode),
             ProbeMode::Stage2Fault => false,
-        };
-        let blocked = Page::new(at, mode, None);
-        if needs_shadow {
-            // Nobody may write between the copy and its use.
-            self.map(View::Main, &blocked, Backing::Guest, PageAccess::None)?;
         }
-        let shadow = match self.machine.shadow_pages().filter(|_| needs_shadow) {
-            None => Ok(None),
-            Some(shadows) => shadows.create_shadow(at).map(Some),
-        };
-        let page = match shadow {
-            Ok(shadow) => Page::new(at, mode, shadow),
-            Err(error) => {
-                self.map(View::Main, &blocked, Backing::Guest, PageAccess::All)?;
-                return Err(error);
-            }
-        };
-        if let Err(error) = self.map_original(&page).and_then(|()| self.show(&page)) {
+    }
+
+    /// Makes a page that is to have points of `mode`. Until [`release`](Self::release), it is not the guest's alone.
+    pub(super) fn prepare(&self, at: GuestPhys, mode: ProbeMode) -> Result<Page, GuestProbeError> {
+        let mut page = Page::new(at, mode, None);
+        let result = self.prepare_all(&mut page);
+        if let Err(error) = result {
             self.release(&page)?;
             return Err(error);
         }
         Ok(page)
+    }
+
+    fn prepare_all(&self, page: &mut Page) -> Result<(), GuestProbeError> {
+        if self.needs_shadow(page.mode) {
+            // Nobody writes between the copy and its use: no vCPU, and no hit that simulates a store. Those that begin
+            // later see that text is being changed.
+            self.stop_writes(page)?;
+            axebpf_hit::quiesce()?;
+            if let Some(shadows) = self.machine.shadow_pages() {
+                page.shadow = Some(shadows.create_shadow(page.at)?);
+            }
+        }
+        self.map_original(page)?;
+        self.show(page)?;
+        Ok(())
+    }
+
+    /// Keeps the guest from writing a page that has, or is to have, a shadow, and from executing the shadow.
+    fn stop_writes(&self, page: &Page) -> Result<(), Stage2Error> {
+        let original = if page.is_hidden() {
+            PageAccess::ReadExecute
+        } else {
+            PageAccess::None
+        };
+        self.map_window(page, PageAccess::None)?;
+        self.map(View::Original, page, Backing::Guest, original)?;
+        self.map(View::Main, page, Backing::Guest, PageAccess::None)
     }
 
     /// Maps what is executed without traps, and what the view for single pages has of the page.
@@ -183,9 +200,10 @@ impl Text<'_> {
     /// Gives a page back to the guest as it was. No point is armed in it.
     pub(super) fn release(&self, page: &Page) -> Result<(), Stage2Error> {
         let main = self.map(View::Main, page, Backing::Guest, PageAccess::All);
-        let original = match page.shadow {
-            Some(_) => self.map(View::Original, page, Backing::Guest, PageAccess::All),
-            None => Ok(()),
+        let original = if self.needs_shadow(page.mode) {
+            self.map(View::Original, page, Backing::Guest, PageAccess::All)
+        } else {
+            Ok(())
         };
         // What may still be mapped is not freed.
         main.and(original)?;
@@ -304,14 +322,7 @@ impl Text<'_> {
             return Ok(());
         };
         // Nobody writes from here on, and nobody executes the shadow.
-        let meanwhile = if page.is_hidden() {
-            PageAccess::ReadExecute
-        } else {
-            PageAccess::None
-        };
-        self.map_window(page, PageAccess::None)?;
-        self.map(View::Original, page, Backing::Guest, meanwhile)?;
-        self.map(View::Main, page, Backing::Guest, PageAccess::None)?;
+        self.stop_writes(page)?;
         self.kick_out();
         let mut bytes = [0; PIECE];
         for start in (0..PAGE_SIZE as u32).step_by(PIECE) {

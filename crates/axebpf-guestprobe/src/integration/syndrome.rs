@@ -85,6 +85,7 @@ impl Syndrome {
             BRK => Some(GuestExit::Brk { immediate }),
             HVC => Some(GuestExit::Hvc { immediate }),
             STEP => Some(GuestExit::Step),
+            INSTRUCTION_ABORT | DATA_ABORT if !self.is_of_mapping() => None,
             INSTRUCTION_ABORT => Some(GuestExit::Abort(self.abort(AccessKind::Fetch))),
             // Maintaining a cache counts as a write there, but changes nothing.
             DATA_ABORT if self.bit(6) && !self.bit(8) => {
@@ -93,6 +94,12 @@ impl Syndrome {
             DATA_ABORT => Some(GuestExit::Abort(self.abort(AccessKind::Read))),
             _ => None,
         }
+    }
+
+    /// Tells whether an abort is one that a mapping can cause: of the address size, the translation, the access flag or
+    /// permissions, and not an external one, say.
+    fn is_of_mapping(&self) -> bool {
+        matches!(self.esr & 0x3f, 0..=0b00_1111 | 0b10_1001 | 0b10_1011)
     }
 
     /// Tells whether bit `n` of the syndrome is set.

@@ -12,4 +12,5 @@ mod machine;
 mod program;
 mod returning;
 mod system;
+mod trust;
 mod vcpu;

@@ -105,6 +105,12 @@ pub enum LoadError {
         /// What is wrong there.
         what: &'static str,
     },
+    /// There is no memory for what the type information says.
+    #[error("no memory for {bytes} bytes of types")]
+    OutOfMemory {
+        /// How many bytes were asked for.
+        bytes: usize,
+    },
     /// An instruction depends on the types of the machine, and nobody said what these are.
     #[error(
         "section {section:?}, offset {offset:#x}: a CO-RE relocation needs the BTF of the target"

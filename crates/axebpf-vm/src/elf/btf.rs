@@ -11,6 +11,10 @@ use alloc::vec::Vec;
 /// How many modifiers, such as `const`, are followed before a type counts as broken.
 const MAX_MODIFIERS: usize = 32;
 
+/// The longest name, or line of a source, in bytes, with the zero behind it. What is longer counts as empty, so that
+/// nothing is searched for an end that is not there.
+const MAX_STRING: usize = 4096;
+
 /// A number of a type; 0 is `void`.
 pub(super) type TypeId = u32;
 
@@ -161,13 +165,29 @@ impl<'f> Btf<'f> {
         None
     }
 
-    /// Visits the types that have that name, leaving out what follows three underscores, with their numbers.
+    /// Visits the types that have that name, and perhaps three underscores and something behind it, with their numbers.
     pub(super) fn candidates<'b>(
         &'b self,
         name: &'b str,
     ) -> impl Iterator<Item = (TypeId, &'b Type)> {
         let types = (0..).zip(&self.types).skip(1);
-        types.filter(move |(_, found)| essential(self.type_name(found)) == name)
+        types.filter(move |(_, found)| {
+            let rest = self.strings.get(found.name..);
+            let behind = rest.and_then(|rest| rest.strip_prefix(name.as_bytes()));
+            behind.is_some_and(|rest| rest.starts_with(&[0]) || rest.starts_with(b"___"))
+        })
+    }
+
+    /// Tells whether the name at `offset` is `name`, without looking for its end.
+    fn is_called(&self, offset: usize, name: &str) -> bool {
+        let rest = self.strings.get(offset..).unwrap_or(&[]);
+        rest.strip_prefix(name.as_bytes())
+            .is_some_and(|rest| rest.first() == Some(&0))
+    }
+
+    /// Tells whether a member of a struct is called `name`.
+    pub(super) fn is_member(&self, member: &Member, name: &str) -> bool {
+        self.is_called(member.name, name)
     }
 
     /// Returns the values of an enumeration.
@@ -207,6 +227,7 @@ impl<'f> Btf<'f> {
 
     pub(super) fn string(&self, offset: usize) -> &'f str {
         let rest = self.strings.get(offset..).unwrap_or(&[]);
+        let rest = rest.get(..MAX_STRING).unwrap_or(rest);
         let end = rest.iter().position(|byte| *byte == 0).unwrap_or(0);
         rest.get(..end)
             .and_then(|text| core::str::from_utf8(text).ok())

@@ -57,6 +57,15 @@ pub(crate) fn parse(elf: &[u8], target: Option<&[u8]>) -> Result<ObjectFile, Loa
     })
 }
 
+/// Returns the sections of the programs of an object file.
+pub(crate) fn program_sections(elf: &[u8]) -> Result<Vec<String>, LoadError> {
+    let file = File::parse(elf)?;
+    let functions = Functions::find(&file)?;
+    let programs = functions.programs()?;
+    let sections = programs.iter().map(|program| program.section_name.into());
+    Ok(sections.collect())
+}
+
 fn license(file: &File<'_>) -> String {
     let data = file
         .section_named("license")
@@ -109,10 +118,7 @@ fn adaptation<'b, 'f>(
             offset: relocation.offset,
         }),
         (_, target) => Ok(Adaptation {
-            core: Core {
-                local,
-                target: target.unwrap_or(local),
-            },
+            core: Core::new(local, target.unwrap_or(local)),
             ext,
         }),
     }

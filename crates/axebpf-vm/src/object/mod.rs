@@ -85,6 +85,22 @@ impl ObjectFile {
         elf::parse(elf, Some(types))
     }
 
+    /// Returns the sections of the programs of an ELF object, in the order of the programs, without what
+    /// [`parse_for`](Self::parse_for) needs to be told: for choosing the types by what the programs are for.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if it is no such object.
+    pub fn program_sections(elf: &[u8]) -> Result<Vec<String>, LoadError> {
+        if elf.len() > MAX_OBJECT_BYTES {
+            return Err(LoadError::TooLarge {
+                len: elf.len(),
+                limit: MAX_OBJECT_BYTES,
+            });
+        }
+        elf::program_sections(elf)
+    }
+
     /// Returns the licence that the object states in its section `license`, or an empty string.
     #[must_use]
     pub fn license(&self) -> &str {

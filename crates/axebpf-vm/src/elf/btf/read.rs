@@ -1,5 +1,7 @@
 //! Reading type information from bytes.
 
+use alloc::vec::Vec;
+
 use super::{Btf, Composite, Enumerator, Kind, Member, Signed, Type, TypeId};
 use crate::load_error::LoadError;
 
@@ -49,6 +51,15 @@ impl Member {
             bits: 0,
         }
     }
+}
+
+/// Appends to what grows with what a guest says.
+fn push<T>(all: &mut Vec<T>, one: T) -> Result<(), LoadError> {
+    let bytes = size_of::<T>().saturating_mul(all.len() + 1);
+    all.try_reserve(1)
+        .map_err(|_| LoadError::OutOfMemory { bytes })?;
+    all.push(one);
+    Ok(())
 }
 
 fn bad(offset: usize, what: &'static str) -> LoadError {
@@ -116,7 +127,7 @@ impl<'f> Btf<'f> {
                 let first = self.members.len();
                 for _ in 0..len {
                     let (name, of) = (cursor.u32()? as usize, cursor.u32()?);
-                    self.members.push(Member::plain(name, of, 0));
+                    push(&mut self.members, Member::plain(name, of, 0))?;
                 }
                 Kind::Function {
                     result: size,
@@ -130,7 +141,7 @@ impl<'f> Btf<'f> {
                 for _ in 0..len {
                     let (of, offset) = (cursor.u32()?, cursor.u32()?);
                     cursor.skip(1)?;
-                    self.members.push(Member::plain(0, of, offset));
+                    push(&mut self.members, Member::plain(0, of, offset))?;
                 }
                 Kind::Section { first, len }
             }
@@ -138,7 +149,7 @@ impl<'f> Btf<'f> {
             19 => self.read_enum64(cursor, len, flag)?,
             _ => return Err(bad(at, "a type of unknown kind")),
         };
-        self.types.push(Type { name, kind, size });
+        push(&mut self.types, Type { name, kind, size })?;
         Ok(())
     }
 
@@ -157,7 +168,7 @@ impl<'f> Btf<'f> {
             if flagged {
                 (member.offset, member.bits) = (offset & 0xff_ffff, (offset >> 24) as u8);
             }
-            self.members.push(member);
+            push(&mut self.members, member)?;
         }
         Ok(Kind::Struct {
             composite,
@@ -180,7 +191,7 @@ impl<'f> Btf<'f> {
             } else {
                 value.into()
             };
-            self.enumerators.push(Enumerator { name, value });
+            push(&mut self.enumerators, Enumerator { name, value })?;
         }
         let signed = if flagged { Signed::Yes } else { Signed::No };
         Ok(Kind::Enum { signed, first, len })
@@ -196,7 +207,7 @@ impl<'f> Btf<'f> {
         for _ in 0..len {
             let (name, low, high) = (cursor.u32()? as usize, cursor.u32()?, cursor.u32()?);
             let value = u64::from(high) << 32 | u64::from(low);
-            self.enumerators.push(Enumerator { name, value });
+            push(&mut self.enumerators, Enumerator { name, value })?;
         }
         let signed = if flagged { Signed::Yes } else { Signed::No };
         Ok(Kind::Enum { signed, first, len })

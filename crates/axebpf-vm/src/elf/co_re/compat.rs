@@ -58,7 +58,7 @@ impl Core<'_, '_> {
             .local
             .resolve_id(local)
             .zip(self.target.resolve_id(target));
-        let Some((local, target)) = resolved.filter(|_| depth < MAX_DEPTH) else {
+        let Some((local, target)) = resolved.filter(|_| depth < MAX_DEPTH && self.step()) else {
             return false;
         };
         if local == VOID || target == VOID {
@@ -97,7 +97,10 @@ impl Core<'_, '_> {
     }
 
     fn matches(&self, local: TypeId, target: TypeId, behind: Behind, depth: usize) -> bool {
-        let Some((left, right)) = self.pair(local, target).filter(|_| depth < MAX_DEPTH) else {
+        let Some((left, right)) = self
+            .pair(local, target)
+            .filter(|_| depth < MAX_DEPTH && self.step())
+        else {
             return false;
         };
         let names = (self.local.type_name(left), self.target.type_name(right));
@@ -158,7 +161,8 @@ impl Core<'_, '_> {
         left_len <= right_len
             && self.local.members(left, left_len).iter().all(|member| {
                 let name = essential(self.local.member_name(member));
-                targets.iter().any(|other| {
+                let mut targets = targets.iter().take_while(|_| self.step());
+                targets.any(|other| {
                     essential(self.target.member_name(other)) == name
                         && self.matches(member.of, other.of, behind, depth + 1)
                 })
@@ -185,9 +189,8 @@ impl Core<'_, '_> {
                 .iter()
                 .map(|value| essential(self.local.enumerator_name(value)))
                 .all(|name| {
-                    targets
-                        .iter()
-                        .any(|value| essential(self.target.enumerator_name(value)) == name)
+                    let mut targets = targets.iter().take_while(|_| self.step());
+                    targets.any(|value| essential(self.target.enumerator_name(value)) == name)
                 })
     }
 }

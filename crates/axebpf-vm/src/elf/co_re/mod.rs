@@ -10,6 +10,7 @@
 //! 4. `patch` puts it in the instruction, which must hold what the object's types say.
 
 use alloc::string::String;
+use core::cell::Cell;
 use core::mem::discriminant;
 
 mod compat;
@@ -31,6 +32,10 @@ pub(super) const TYPE_ID_LOCAL: u32 = 6;
 /// The number of accesses on the way to a field.
 const MAX_ACCESSES: usize = 64;
 
+/// How many types and members one relocation looks at, at most. The largest structures of Linux have some hundreds of
+/// members.
+const MAX_STEPS: u32 = 1 << 16;
+
 /// Why a relocation cannot be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) &'static str);
@@ -39,9 +44,29 @@ pub(super) struct Refused(pub(super) &'static str);
 pub(super) struct Core<'b, 'f> {
     pub(super) local: &'b Btf<'f>,
     pub(super) target: &'b Btf<'b>,
+    /// How many steps are left for the present relocation.
+    steps: Cell<u32>,
+}
+
+impl<'b, 'f> Core<'b, 'f> {
+    pub(super) fn new(local: &'b Btf<'f>, target: &'b Btf<'b>) -> Self {
+        Self {
+            local,
+            target,
+            steps: Cell::new(MAX_STEPS),
+        }
+    }
 }
 
 impl Core<'_, '_> {
+    /// Takes one step from the present relocation; `false` if it has had them all. Types can lead to each other, so that
+    /// there are more ways through them than can be gone, however deep one goes.
+    fn step(&self) -> bool {
+        let left = self.steps.get();
+        self.steps.set(left.saturating_sub(1));
+        left != 0
+    }
+
     /// Relocates the instruction at the start of `insns`.
     ///
     /// Returns what the target does not have, if that is so: the instruction stops the program then.
@@ -61,6 +86,7 @@ impl Core<'_, '_> {
             access: relocation.access.into(),
             what,
         };
+        self.steps.set(MAX_STEPS);
         let ask = Ask::of(relocation.kind).map_err(failed)?;
         let local = Spec::parse(self.local, relocation, ask).map_err(failed)?;
         let expected = value::of(self.local, &local, ask).map_err(failed)?;
@@ -68,6 +94,9 @@ impl Core<'_, '_> {
             Ask::TypeIdLocal => Some(expected),
             _ => self.find(&local, ask).map_err(failed)?,
         };
+        if self.steps.get() == 0 {
+            return Err(failed(Refused("the target's types are too entangled")));
+        }
         let patched = patch::apply(insns, self, expected, found).map_err(failed)?;
         Ok((patched == Patched::Poisoned).then(|| local.name(self.local, ask)))
     }
@@ -84,7 +113,11 @@ impl Core<'_, '_> {
         }
         let mut answer: Option<(u64, Value)> = None;
         for (id, found) in self.target.candidates(essential(name)) {
-            if !same_kind(root, found) {
+            if !self.step() {
+                break;
+            }
+            let other = essential(self.target.type_name(found));
+            if other != essential(name) || !same_kind(root, found) {
                 continue;
             }
             let Some(spec) = self.matching(local, id, ask)? else {

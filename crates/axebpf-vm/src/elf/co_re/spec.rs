@@ -196,6 +196,7 @@ impl<'f> Core<'_, 'f> {
             return None;
         };
         let values = self.target.enumerators(first, len).iter();
+        let values = values.take_while(|_| self.step());
         let found = values
             .map(|value| self.target.enumerator_name(value))
             .position(|found| essential(found) == essential(name))?;
@@ -214,8 +215,10 @@ impl<'f> Core<'_, 'f> {
         let of = self.target.resolve_id(id)?;
         let (_, first, len) = composite(self.target, of)?;
         for (index, member) in (0..).zip(self.target.members(first, len)) {
-            let found = self.target.member_name(member);
-            if found.is_empty() && depth < MAX_ACCESSES {
+            if !self.step() {
+                return None;
+            }
+            if self.target.is_member(member, "") && depth < MAX_ACCESSES {
                 let before = spec.bit_offset;
                 spec.bit_offset += u64::from(member.offset);
                 let inner = self.find_member(spec, member.of, name, local, depth + 1);
@@ -223,7 +226,7 @@ impl<'f> Core<'_, 'f> {
                     return inner;
                 }
                 spec.bit_offset = before;
-            } else if found == name && !name.is_empty() {
+            } else if self.target.is_member(member, name) && !name.is_empty() {
                 if !self.fields_compatible(local.of, member.of) {
                     return None;
                 }
@@ -231,7 +234,7 @@ impl<'f> Core<'_, 'f> {
                 spec.push(Access {
                     of,
                     index,
-                    name: Some(found),
+                    name: Some(self.target.member_name(member)),
                 })?;
                 return Some(member.of);
             }

@@ -12,6 +12,9 @@ mod tracepoint;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(feature = "guest-kprobe")]
+pub(crate) use self::kprobe::Kprobe;
+
 use axebpf_hit::HitGuard;
 use axebpf_vm::{CallStack, Context, Program, RunEnv};
 
@@ -103,7 +106,8 @@ impl Place {
             } => hprobe::Hprobe::attach(runner, target, options).map(Self::Hprobe),
             #[cfg(feature = "guest-kprobe")]
             Target::GuestFunction { vm, .. } => {
-                kprobe::Kprobe::attach(runner, state.guest(*vm)?, target, options).map(Self::Kprobe)
+                let place = Kprobe::new(runner, state.guest(*vm)?, target, options)?;
+                Ok(Self::Kprobe(Arc::new(place)))
             }
             _ if options.filter.is_some() && !matches!(target, Target::Tracepoint { .. }) => {
                 Err(Error::NoFields {
@@ -156,7 +160,7 @@ enum Place {
     #[cfg(feature = "hprobe")]
     Hprobe(hprobe::Hprobe),
     #[cfg(feature = "guest-kprobe")]
-    Kprobe(kprobe::Kprobe),
+    Kprobe(Arc<Kprobe>),
     /// No kind of probe point that this build can attach to.
     #[cfg(not(feature = "tracepoint-support"))]
     #[expect(dead_code)]
@@ -164,7 +168,8 @@ enum Place {
 }
 
 impl Attachment {
-    /// Puts `runner` at `target`. It may run before this returns.
+    /// Puts `runner` at `target`. It may run before this returns. At a guest it waits until it is armed, which takes too
+    /// long for the management lock.
     pub(crate) fn new(
         state: &State,
         runner: Runner,
@@ -218,10 +223,13 @@ impl Attachment {
         }
     }
 
-    /// Tells whether the probe point is in the guest of `vm`.
+    /// Returns what is attached to a guest, or waits for it.
     #[cfg(feature = "guest-kprobe")]
-    pub(crate) fn is_at(&self, vm: axebpf_platform::VmId) -> bool {
-        matches!(&self.place, Place::Kprobe(place) if place.vm() == vm)
+    pub(crate) fn kprobe(&self) -> Option<&Arc<Kprobe>> {
+        match &self.place {
+            Place::Kprobe(place) => Some(place),
+            _ => None,
+        }
     }
 
     /// Takes the runner away. When this returns, no CPU runs the program for it any more.

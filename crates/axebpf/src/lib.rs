@@ -155,7 +155,7 @@ pub use id::{LinkId, MapId, ObjectId, ProgramId};
 #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
 pub use kprobe::{GuestError, GuestInfo, GuestSetup};
 #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
-pub use link::GuestLinkInfo;
+pub use link::{GuestLinkInfo, LeftOut};
 #[cfg(feature = "runtime")]
 pub use link::{LinkCounts, LinkInfo, LinkOptions};
 #[cfg(feature = "runtime")]

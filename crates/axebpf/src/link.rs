@@ -115,7 +115,7 @@ pub struct LinkInfo {
 
 /// What is special about a link to functions of a guest.
 #[cfg(feature = "guest-kprobe")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuestLinkInfo {
     /// The VM.
@@ -128,6 +128,22 @@ pub struct GuestLinkInfo {
     /// How many places see nothing at present, because the guest is changing its text there or has changed it to what
     /// cannot be probed.
     pub suspended: usize,
+    /// The first functions that a glob means and that cannot be probed, at most 16.
+    pub left_out: Vec<LeftOut>,
+    /// What the link waits for, if it is not attached: the guest is off or starting, or something is wrong with the
+    /// kernel that was started. It is tried again and again.
+    pub waiting: Option<crate::GuestError>,
+}
+
+/// A function that cannot be probed.
+#[cfg(feature = "guest-kprobe")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// What it is called.
+    pub name: String,
+    /// Why it cannot be probed.
+    pub why: axebpf_guestprobe::GuestProbeError,
 }
 
 /// A link, as the registry keeps it.
@@ -164,7 +180,10 @@ impl Registry {
     /// [`Error::Filter`] when the filter does not fit its fields, [`Error::NotAvailable`] when
     /// this build cannot attach to that kind of probe point. For functions of the hypervisor also
     /// `Error::NoFunction` and others that say what is wrong with the name, and `Error::Hprobe`, why
-    /// the place cannot be probed.
+    /// the place cannot be probed; for those of a guest's kernel `Error::Guest`.
+    ///
+    /// A link to a guest that is off or starting waits for its kernel (`GuestLinkInfo::waiting`), and is an error only
+    /// where that would change nothing: once the guest runs programs, or for a name that its kernel does not have.
     pub fn attach_to(
         &self,
         program: ProgramId,
@@ -183,7 +202,18 @@ impl Registry {
             cookie: options.cookie,
             attachment,
         };
+        #[cfg(feature = "guest-kprobe")]
+        let kprobe = link.attachment.kprobe().cloned();
         state.links.insert(id, link);
+        drop(state);
+        #[cfg(feature = "guest-kprobe")]
+        if let Some(kprobe) = kprobe
+            && let Err(error) = kprobe.arm_first()
+        {
+            // The first error is the one to be told. Somebody else may have detached the link, too.
+            let _ = self.detach(id);
+            return Err(error.into());
+        }
         Ok(id)
     }
 

@@ -3,6 +3,8 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 use axebpf_maps::Map;
+#[cfg(feature = "guest-kprobe")]
+use axebpf_vm::LoadError;
 use axebpf_vm::{MapDefinition, ObjectFile, Pinning, Program};
 
 use crate::{
@@ -19,9 +21,15 @@ pub struct LoadOptions<'a> {
     /// Maps to use instead of making new ones: the name of the map in the object, and the map.
     pub reuse: &'a [(&'a str, MapId)],
     /// The types of what the programs look at, for objects that adapt themselves to them (CO-RE):
-    /// BTF, such as a guest kernel's `/sys/kernel/btf/vmlinux`. An object with such accesses is
-    /// refused without.
+    /// BTF, such as a guest kernel's `/sys/kernel/btf/vmlinux`.
     pub types: Option<&'a [u8]>,
+    /// The guest whose kernel has the types, in its memory. Not looked at where `types` are given.
+    ///
+    /// Without either, an object that needs types gets those of the guest that all of its programs are for: their
+    /// sections (`kprobe/vm1:vfs_read`, `kretprobe/vfs_read`) name it, or it is the only one that is open. An object with
+    /// other programs is refused.
+    #[cfg(feature = "guest-kprobe")]
+    pub types_of: Option<axebpf_platform::VmId>,
 }
 
 impl<'a> LoadOptions<'a> {
@@ -36,6 +44,14 @@ impl<'a> LoadOptions<'a> {
     #[must_use]
     pub fn with_types(mut self, btf: &'a [u8]) -> Self {
         self.types = Some(btf);
+        self
+    }
+
+    /// Adapts the programs to the types of the kernel of a guest.
+    #[cfg(feature = "guest-kprobe")]
+    #[must_use]
+    pub fn with_types_of(mut self, guest: axebpf_platform::VmId) -> Self {
+        self.types_of = Some(guest);
         self
     }
 }
@@ -93,7 +109,8 @@ impl Registry {
     ///
     /// [`Error::Load`] says what is wrong with the file, down to section, symbol or instruction;
     /// [`Error::NoMap`] and [`Error::NoSuchMapInObject`] when a map to be reused is gone or has
-    /// no use, [`Error::BadName`] when the name is none. Nothing is left behind then.
+    /// no use, [`Error::BadName`] when the name is none; `Error::Guest` when the object needs the types of a guest's
+    /// kernel and they are not there. Nothing is left behind then.
     pub fn load(
         &self,
         name: &str,
@@ -101,10 +118,7 @@ impl Registry {
         options: &LoadOptions<'_>,
     ) -> Result<ObjectId, Error> {
         check_name(name)?;
-        let file = match options.types {
-            Some(types) => ObjectFile::parse_for(elf, types)?,
-            None => ObjectFile::parse(elf)?,
-        };
+        let file = self.parse(elf, options)?;
         // The lock is held from looking for pinned maps until new ones are pinned, so that two
         // objects that are loaded at once share them.
         let mut state = self.state.lock()?;
@@ -126,6 +140,34 @@ impl Registry {
             maps: Vec::new(),
         };
         Ok(enter(&mut state, loaded, &file, &object))
+    }
+
+    /// Reads the object, for the types that it is adapted to.
+    #[cfg(not(feature = "guest-kprobe"))]
+    fn parse(&self, elf: &[u8], options: &LoadOptions<'_>) -> Result<ObjectFile, Error> {
+        Ok(match options.types {
+            Some(types) => ObjectFile::parse_for(elf, types)?,
+            None => ObjectFile::parse(elf)?,
+        })
+    }
+
+    /// Reads the object, for the types that it is adapted to. They are looked for without the management lock.
+    #[cfg(feature = "guest-kprobe")]
+    fn parse(&self, elf: &[u8], options: &LoadOptions<'_>) -> Result<ObjectFile, Error> {
+        if let Some(types) = options.types {
+            return Ok(ObjectFile::parse_for(elf, types)?);
+        }
+        if let Some(vm) = options.types_of {
+            return Ok(ObjectFile::parse_for(elf, &self.guest_types(Some(vm))?)?);
+        }
+        let without = match ObjectFile::parse(elf) {
+            Err(error @ LoadError::NoTargetTypes { .. }) => error,
+            other => return Ok(other?),
+        };
+        let Some(vm) = guest_of(elf)? else {
+            return Err(without.into());
+        };
+        Ok(ObjectFile::parse_for(elf, &self.guest_types(vm)?)?)
     }
 
     fn instantiate(
@@ -230,6 +272,25 @@ impl Registry {
         let state = self.state.lock()?;
         Ok(program_info(&state, id, state.program(id)?))
     }
+}
+
+/// Returns the guest that the sections of all programs name, or `Some(None)` if they mean the only one; `None` if there
+/// are other programs, or they are for several guests.
+#[cfg(feature = "guest-kprobe")]
+fn guest_of(elf: &[u8]) -> Result<Option<Option<axebpf_platform::VmId>>, Error> {
+    let mut guests = ObjectFile::program_sections(elf)?
+        .into_iter()
+        .map(|section| {
+            let target = axebpf_vm::AttachTarget::parse(&section);
+            match target.and_then(crate::Target::try_from) {
+                Ok(crate::Target::GuestFunction { vm, .. }) => Some(vm),
+                _ => None,
+            }
+        });
+    let Some(Some(first)) = guests.next() else {
+        return Ok(None);
+    };
+    Ok(guests.all(|guest| guest == Some(first)).then_some(first))
 }
 
 /// Gives ids to an object, its programs and its maps, and enters them in the tables.

@@ -108,7 +108,10 @@ impl State {
     /// Returns the links at functions of the guest of `vm`.
     #[cfg(feature = "guest-kprobe")]
     pub(crate) fn links_at(&self, vm: axebpf_platform::VmId) -> Vec<LinkId> {
-        let is_there = |link: &Link| link.attachment.is_at(vm);
+        let is_there = |link: &Link| {
+            let place = link.attachment.kprobe();
+            place.is_some_and(|place| place.guest().vm == vm)
+        };
         let links = self.links.iter().filter(|(_, link)| is_there(link));
         links.map(|(id, _)| *id).collect()
     }

@@ -1,125 +1,70 @@
 //! Programs at functions of a guest's kernel.
 
+mod handler;
+mod places;
+
 use alloc::{sync::Arc, vec::Vec};
 
 use axebpf_guestprobe::{
-    GuestCounts, GuestLinkId, GuestProbe, GuestProbeError, GuestProbeHandler, GuestProbeHit,
-    LinkState, ProbeKind, ProbeMode, Stage1,
+    GuestCounts, GuestLinkId, GuestProbe, GuestProbeError, GuestStage, ProbeKind, ProbeMode, Stage1,
 };
-use axebpf_hit::HitGuard;
-use axebpf_platform::{GuestVirt, HostVirt, VmId};
-use axebpf_vm::{CallStack, Context, StackStart};
 use spin::Mutex;
-use zerocopy::IntoBytes;
 
+use self::{handler::Handler, places::Attached};
 use super::{
     Runner,
-    registers::{Call, Fields, FilteredHit, RegisterFilter},
+    registers::{Fields, RegisterFilter},
 };
 use crate::{
     Error, GuestLinkInfo, LinkOptions, ProbeType, Target,
-    kprobe::{Guest, GuestError, Place, Places, TaskLayout, TaskView, Wanted, places},
+    kprobe::{Guest, GuestError, Place, Places, Search, Wanted, pause_ns},
 };
 
-/// The frame pointer (AAPCS64, section 6.4.6).
-const FP: usize = 29;
-/// The link register.
-const LR: usize = 30;
-
-/// A runner that is told of hits at one function.
-struct Handler {
-    runner: Arc<Runner>,
-    filter: Option<Arc<RegisterFilter>>,
-    function: GuestVirt,
-    tasks: Option<TaskLayout>,
-}
-
-impl GuestProbeHandler for Handler {
-    fn hit(&self, hit: &GuestProbeHit<'_>) {
-        let call = hit.entered.map(|entered| Call {
-            duration_ns: hit.time_ns.saturating_sub(entered.time_ns),
-            arguments: entered.arguments,
-        });
-        if let Some(filter) = &self.filter {
-            let seen = FilteredHit {
-                guard: hit.guard,
-                vcpu: Some(hit.vcpu),
-                regs: hit.regs,
-                call,
-            };
-            if !filter.passes(&seen) {
-                return;
-            }
-        }
-        let stack = HitStack {
-            hit,
-            function: self.function,
-        };
-        let guest = TaskView {
-            guest: hit.guest,
-            layout: self.tasks,
-        };
-        let env = self.runner.env(&stack);
-        let mut env = env.with_function(self.function.get()).with_guest(&guest);
-        if let Some(call) = call {
-            env = env.with_call_time_ns(call.duration_ns);
-        }
-        self.runner
-            .run(hit.guard, Context::new(hit.regs.as_bytes()), &env);
-    }
-}
-
-/// The guest's call chain at a hit. Its addresses are those of the guest.
-struct HitStack<'h> {
-    hit: &'h GuestProbeHit<'h>,
-    function: GuestVirt,
-}
-
-impl CallStack for HitStack<'_> {
-    fn start(&self) -> Option<StackStart> {
-        let GuestProbeHit { probe, regs, .. } = self.hit;
-        let start = StackStart::new(HostVirt::new(regs.pc), HostVirt::new(regs.regs[FP]));
-        let is_entered = probe.kind() == ProbeKind::Entry && probe.at() == self.function;
-        Some(if is_entered {
-            start.with_return_address(HostVirt::new(regs.regs[LR]))
-        } else {
-            start
-        })
-    }
-
-    fn read_frame(&self, _guard: &HitGuard, frame: HostVirt) -> Option<[u64; 2]> {
-        let mut record = [0; 16];
-        let at = GuestVirt::new(frame.get());
-        self.hit.guest.read(at, &mut record).ok()?;
-        let word = u128::from_le_bytes(record);
-        Some([word as u64, (word >> 64) as u64])
-    }
-
-    fn real_return(&self, _frame: Option<HostVirt>, saved: HostVirt) -> HostVirt {
-        let stage1 = self.hit.guest.stage1();
-        let plain = stage1.without_authentication(GuestVirt::new(saved.get()));
-        HostVirt::new(plain.get())
-    }
-
-    /// What is above the guest's addresses is left to [`real_return`](CallStack::real_return), which knows where that
-    /// is.
-    fn address_bits(&self) -> u32 {
-        u64::BITS
-    }
-}
-
-/// A runner that is attached to functions of a guest.
+/// A runner for functions of a guest: attached to them, or waiting until that is possible.
 pub(crate) struct Kprobe {
     guest: Arc<Guest>,
-    links: Vec<GuestLinkId>,
-    left_out: usize,
+    runner: Arc<Runner>,
+    filter: Option<Arc<RegisterFilter>>,
+    wanted: Wanted,
     mode: ProbeMode,
-    /// What had happened at the places that are detached.
-    finished: Mutex<GuestCounts>,
+    maxactive: Option<u32>,
+    state: Mutex<State>,
+}
+
+/// Where a runner is.
+struct State {
+    phase: Phase,
+    /// What had happened at places that are detached.
+    finished: GuestCounts,
+}
+
+enum Phase {
+    Waiting(Waiting),
+    Attached(Attached),
+    /// The link is gone.
+    Detached,
+}
+
+/// What a runner waits for, and when to try again.
+struct Waiting {
+    why: GuestError,
+    tries: u32,
+    again_ns: u64,
+}
+
+impl Waiting {
+    fn new(why: GuestError) -> Self {
+        Self {
+            why,
+            tries: 0,
+            again_ns: 0,
+        }
+    }
 }
 
 impl Kprobe {
-    pub(crate) fn attach(
+    /// Takes what is to be attached. It waits until [`arm_first`](Self::arm_first).
+    pub(crate) fn new(
         runner: &Arc<Runner>,
         guest: &Arc<Guest>,
         target: &Target,
@@ -134,107 +79,180 @@ impl Kprobe {
             .filter
             .map(|text| RegisterFilter::compile(text, fields).map(Arc::new))
             .transpose()?;
-        let stage1 = guest.probes.stage1();
-        let stage1 = stage1.ok_or(GuestError::NoKernel { vm: guest.vm })?;
         let capabilities = guest.probes.capabilities();
         let mode = match options.mode {
-            Some(mode) => mode,
-            None => capabilities
-                .best_mode()
-                .map_err(|error| GuestError::Probe(error.into()))?,
+            Some(mode) => capabilities.mode(mode).map(|()| mode),
+            None => capabilities.best_mode(),
         };
-        // Looks for the symbols, and with them for the layout of tasks, unless the target is an address.
-        let places = places(guest, &wanted)?;
-        let mut attached = Self {
+        let mode = mode.map_err(|error| GuestError::Probe(error.into()))?;
+        let vm = guest.vm;
+        Ok(Self {
             guest: Arc::clone(guest),
-            links: Vec::new(),
-            left_out: 0,
-            mode,
-            finished: Mutex::default(),
-        };
-        let attaching = Attaching {
-            runner,
+            runner: Arc::clone(runner),
             filter,
-            stage1,
-            kind: wanted.kind,
+            wanted,
+            mode,
             maxactive: options.maxactive,
-        };
-        let result = attached.attach_all(&attaching, places);
-        if result.is_err() {
-            // The first error is the one to be told.
-            let _ = attached.detach();
-        }
-        result.map(|()| attached)
+            state: Mutex::new(State {
+                phase: Phase::Waiting(Waiting::new(GuestError::NoKernel { vm })),
+                finished: GuestCounts::default(),
+            }),
+        })
     }
 
-    fn attach_all(&mut self, attaching: &Attaching<'_>, places: Places) -> Result<(), Error> {
-        let places = match places {
-            Places::One(place) => {
-                let link = self.attach_one(attaching, place);
-                self.links.push(link.map_err(GuestError::from)?);
-                return Ok(());
-            }
-            Places::Many(places) => places,
+    /// Attaches for the first time. What the start of the guest may bring is waited for.
+    pub(crate) fn arm_first(&self) -> Result<(), GuestError> {
+        let Err(error) = self.arm(Search::Now) else {
+            return Ok(());
         };
-        let mut first = None;
-        for place in places {
-            match self.attach_one(attaching, place) {
-                Ok(link) => self.links.push(link),
-                Err(error) => {
-                    self.left_out += 1;
-                    first = first.or(Some(error));
-                }
+        if !self.may_come(&error) {
+            return Err(error);
+        }
+        self.wait_for(error, 0);
+        Ok(())
+    }
+
+    /// Tells whether what is missing may come by itself: only while the guest is starting.
+    fn may_come(&self, error: &GuestError) -> bool {
+        match error {
+            GuestError::NoKernel { .. } | GuestError::TooEarly { .. } => true,
+            GuestError::Scan { .. }
+            | GuestError::Symbols(_)
+            | GuestError::Elsewhere { .. }
+            | GuestError::Probe(GuestProbeError::Walk(_)) => {
+                self.guest.probes.stage() < GuestStage::User
+            }
+            _ => false,
+        }
+    }
+
+    /// Attaches if the link waits and it is time to try, and returns to how many places.
+    pub(crate) fn try_again(&self, now_ns: u64) -> usize {
+        let is_due = match &self.state.lock().phase {
+            Phase::Waiting(waiting) => waiting.again_ns <= now_ns,
+            _ => false,
+        };
+        if !is_due {
+            return 0;
+        }
+        match self.arm(Search::IfDue { now_ns }) {
+            Ok(()) => self.places(),
+            Err(error) => {
+                self.wait_for(error, now_ns);
+                0
             }
         }
-        match first {
-            Some(error) if self.links.is_empty() => Err(GuestError::from(error).into()),
+    }
+
+    /// Notes what the link waits for.
+    fn wait_for(&self, why: GuestError, now_ns: u64) {
+        // Somebody else sees to when the guest is looked at again.
+        let is_paced = matches!(
+            why,
+            GuestError::NoKernel { .. }
+                | GuestError::TooEarly { .. }
+                | GuestError::Scan { .. }
+                | GuestError::Symbols(_)
+                | GuestError::Elsewhere { .. }
+        );
+        if let Phase::Waiting(waiting) = &mut self.state.lock().phase {
+            waiting.why = why;
+            if !is_paced {
+                waiting.tries = waiting.tries.saturating_add(1);
+                waiting.again_ns = now_ns.saturating_add(pause_ns(waiting.tries));
+            }
+        }
+    }
+
+    /// Finds the places and attaches to them, unless that was done. Takes long if the symbols have to be looked for.
+    fn arm(&self, search: Search) -> Result<(), GuestError> {
+        let guest = &*self.guest;
+        let no_kernel = GuestError::NoKernel { vm: guest.vm };
+        let starts = guest.starts();
+        let stage1 = guest.probes.stage1().ok_or(no_kernel.clone())?;
+        let symbols = if self.wanted.needs_symbols() {
+            guest.fitting_symbols(&stage1, search)?
+        } else {
+            Arc::default()
+        };
+        let places = self.wanted.places(guest.vm, &symbols, search)?;
+        self.check_stage(&places)?;
+        let mut state = self.state.lock();
+        if guest.starts() != starts {
+            return Err(no_kernel);
+        }
+        if let Phase::Waiting(_) = state.phase {
+            let attach = |place: &Place| self.attach_one(&stage1, place);
+            state.phase = Phase::Attached(Attached::new(&guest.probes, places, attach)?);
+        }
+        Ok(())
+    }
+
+    /// Checks that the guest has come far enough.
+    fn check_stage(&self, places: &Places) -> Result<(), GuestError> {
+        let (vm, mode) = (self.guest.vm, self.mode);
+        let place = match places {
+            Places::One(place) => Some(place),
+            Places::Many(places) => places.first(),
+        };
+        // Of a kernel in the lower half no stages are known.
+        if place.is_none_or(|place| place.at.get() >> 63 == 0) {
+            return Ok(());
+        }
+        // In these modes the guest sees its text as it is.
+        let is_hidden = matches!(mode, ProbeMode::HiddenBrk | ProbeMode::Stage2Fault);
+        match self.guest.probes.stage() {
+            GuestStage::Off => Err(GuestError::NoKernel { vm }),
+            GuestStage::Kernel if !is_hidden => Err(GuestError::TooEarly { vm, mode }),
             _ => Ok(()),
         }
     }
 
-    fn attach_one(
-        &self,
-        attaching: &Attaching<'_>,
-        place: Place,
-    ) -> Result<GuestLinkId, GuestProbeError> {
-        let mut probe = GuestProbe::new(self.guest.vm, place.at, attaching.kind, self.mode)?;
-        if let Some(calls) = attaching.maxactive {
+    fn attach_one(&self, stage1: &Stage1, place: &Place) -> Result<GuestLinkId, GuestProbeError> {
+        let mut probe = GuestProbe::new(self.guest.vm, place.at, self.wanted.kind, self.mode)?;
+        if let Some(calls) = self.maxactive {
             probe = probe.with_max_active(u16::try_from(calls).unwrap_or(u16::MAX));
         }
         let handler = Handler {
-            runner: Arc::clone(attaching.runner),
-            filter: attaching.filter.clone(),
+            runner: Arc::clone(&self.runner),
+            filter: self.filter.clone(),
             function: place.function,
             tasks: self.guest.tasks(),
         };
         let probes = &self.guest.probes;
-        probes.attach(&attaching.stage1, &probe, Arc::new(handler))
+        probes.attach(stage1, &probe, Arc::new(handler))
     }
 
-    /// Takes the probes out of the guest. When this returns, no CPU runs the program for them any more.
+    /// Takes the probes out of the guest, for good. When this returns, no CPU runs the program for them any more.
     pub(crate) fn detach(&self) -> Result<(), Error> {
-        let detached = self.links.iter().map(|link| {
-            match self.guest.probes.detach(*link) {
-                Ok(counts) => {
-                    let mut finished = self.finished.lock();
-                    *finished = add(*finished, counts);
-                    Ok(())
-                }
-                // An attempt before this one has detached it.
-                Err(GuestProbeError::NoLink { .. }) => Ok(()),
-                Err(error) => Err(GuestError::from(error).into()),
-            }
-        });
-        detached.fold(Ok(()), Result::and)
+        Ok(self.leave(Phase::Detached)?)
+    }
+
+    /// Takes the probes out of the guest, and waits for a kernel.
+    pub(crate) fn wait_for_kernel(&self) -> Result<(), GuestError> {
+        let vm = self.guest.vm;
+        self.leave(Phase::Waiting(Waiting::new(GuestError::NoKernel { vm })))
+    }
+
+    /// Takes the probes out of the guest and goes on in `next`; where text cannot be written, stays as it is.
+    fn leave(&self, next: Phase) -> Result<(), GuestError> {
+        let State { phase, finished } = &mut *self.state.lock();
+        match phase {
+            Phase::Attached(attached) => attached.detach(finished)?,
+            Phase::Waiting(_) => {}
+            Phase::Detached => return Ok(()),
+        }
+        *phase = next;
+        Ok(())
     }
 
     /// Returns what has happened at all places.
     fn counts(&self) -> GuestCounts {
-        let live = self
-            .links
-            .iter()
-            .filter_map(|link| self.guest.probes.counts(*link).ok());
-        live.fold(*self.finished.lock(), add)
+        let state = self.state.lock();
+        match &state.phase {
+            Phase::Attached(attached) => places::add(state.finished, attached.counts()),
+            _ => state.finished,
+        }
     }
 
     pub(crate) fn missed(&self) -> u64 {
@@ -242,33 +260,43 @@ impl Kprobe {
     }
 
     pub(crate) fn info(&self) -> GuestLinkInfo {
+        let retired = self.counts().retired;
+        let state = self.state.lock();
+        let (attached, waiting) = match &state.phase {
+            Phase::Attached(attached) => (Some(attached), None),
+            Phase::Waiting(waiting) => (None, Some(waiting.why.clone())),
+            Phase::Detached => (None, None),
+        };
         GuestLinkInfo {
             vm: self.guest.vm,
             mode: self.mode,
-            retired: self.counts().retired,
-            suspended: self.suspended(),
+            retired,
+            suspended: attached.map_or(0, Attached::suspended),
+            left_out: attached.map_or(Vec::new(), |attached| attached.reasons().to_vec()),
+            waiting,
         }
     }
 
-    pub(crate) fn vm(&self) -> VmId {
-        self.guest.vm
+    pub(crate) fn guest(&self) -> &Arc<Guest> {
+        &self.guest
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Waiting(_))
     }
 
     pub(crate) fn places(&self) -> usize {
-        self.links.len()
+        match &self.state.lock().phase {
+            Phase::Attached(attached) => attached.len(),
+            _ => 0,
+        }
     }
 
     pub(crate) fn left_out(&self) -> usize {
-        self.left_out
-    }
-
-    /// Counts the places that see nothing at present.
-    fn suspended(&self) -> usize {
-        let is_suspended = |link: &&GuestLinkId| {
-            let state = self.guest.probes.link_state(**link);
-            matches!(state, Ok(LinkState::Suspended { .. }))
-        };
-        self.links.iter().filter(is_suspended).count()
+        match &self.state.lock().phase {
+            Phase::Attached(attached) => attached.left_out(),
+            _ => 0,
+        }
     }
 }
 
@@ -279,24 +307,7 @@ impl Drop for Kprobe {
     }
 }
 
-fn add(a: GuestCounts, b: GuestCounts) -> GuestCounts {
-    GuestCounts {
-        hits: a.hits.saturating_add(b.hits),
-        retired: a.retired.saturating_add(b.retired),
-        missed: a.missed.saturating_add(b.missed),
-    }
-}
-
-/// What all places of one link have in common.
-struct Attaching<'a> {
-    runner: &'a Arc<Runner>,
-    filter: Option<Arc<RegisterFilter>>,
-    stage1: Stage1,
-    kind: ProbeKind,
-    maxactive: Option<u32>,
-}
-
-fn wanted<'t>(target: &'t Target, options: &LinkOptions<'_>) -> Result<Wanted<'t>, Error> {
+fn wanted(target: &Target, options: &LinkOptions<'_>) -> Result<Wanted, Error> {
     let not_available = || Error::NotAvailable {
         target: target.clone(),
     };
@@ -314,10 +325,6 @@ fn wanted<'t>(target: &'t Target, options: &LinkOptions<'_>) -> Result<Wanted<'t
         ProbeType::Kretprobe => ProbeKind::Return,
         _ => return Err(not_available()),
     };
-    Ok(Wanted {
-        symbol,
-        offset: *offset,
-        kind,
-        limit: options.max_functions.unwrap_or(LinkOptions::MAX_FUNCTIONS),
-    })
+    let limit = options.max_functions.unwrap_or(LinkOptions::MAX_FUNCTIONS);
+    Wanted::new(kind, symbol, *offset, limit)
 }

@@ -2,13 +2,13 @@
 
 use alloc::{string::String, vec::Vec};
 
-use axebpf_guestprobe::{GuestProbeError, KernelScanError};
+use axebpf_guestprobe::{GuestProbeError, KernelScanError, ProbeMode};
 use axebpf_platform::{GuestVirt, VmId};
 use axebpf_symbols::KernelSymbolError;
 use thiserror::Error;
 
 /// What can go wrong with a guest and its functions. Whatever fails has changed nothing.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GuestError {
     /// There is no such guest, or the hypervisor has not opened it to probes.
@@ -38,6 +38,35 @@ pub enum GuestError {
         /// The guest.
         vm: VmId,
     },
+    /// Probes in this mode have to wait until the guest's kernel has changed its own text, which it does before it runs
+    /// programs.
+    #[error("the kernel of VM {vm} is still starting, which is too early for {mode} probes")]
+    TooEarly {
+        /// The guest.
+        vm: VmId,
+        /// The mode.
+        mode: ProbeMode,
+    },
+    /// The symbols are those of another kernel, or of this one elsewhere: a `System.map`, say, of a kernel that has
+    /// chosen its place at random.
+    #[error("the symbols do not fit the kernel that runs in VM {vm}: it executes nothing at {at}")]
+    Elsewhere {
+        /// The guest.
+        vm: VmId,
+        /// Where one of the symbols says that there is a function.
+        at: GuestVirt,
+    },
+    /// The type information of the guest's kernel, which programs ask for, is not there.
+    #[error("the types of the kernel of VM {vm} are not known: {cause}")]
+    NoTypes {
+        /// The guest.
+        vm: VmId,
+        /// Why not.
+        cause: KernelScanError,
+    },
+    /// Management was called in a hit, where it would wait for itself.
+    #[error("not possible inside a hit")]
+    InHit,
     /// The guest's kernel has no such function.
     #[error("the kernel of VM {vm} has no function `{name}`")]
     NoFunction {

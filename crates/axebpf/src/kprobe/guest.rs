@@ -3,13 +3,13 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::{fmt, ops::Range};
 
-use axebpf_guestprobe::{KernelScan, ProbedGuest};
+use axebpf_guestprobe::{GuestStage, ProbedGuest};
 use axebpf_platform::{GuestPhys, VmId};
 use axebpf_symbols::KernelSymbols;
 use spin::Mutex;
 
-use super::{GuestError, TaskLayout};
-use crate::{Error, Registry, link::detach_from};
+use super::{GuestError, kernel::Known};
+use crate::{Error, Registry, link::detach_from, lock::ManagementLock};
 
 /// What a hypervisor says about a VM before the functions of its kernel can be probed.
 ///
@@ -53,68 +53,27 @@ pub struct GuestInfo {
     pub symbols: Option<usize>,
     /// Whether it is known how its kernel keeps the numbers and names of tasks.
     pub knows_tasks: bool,
-    /// Whether its kernel has run with translation enabled, so that it can be probed.
-    pub has_kernel: bool,
+    /// How far it has come since it was started.
+    pub stage: GuestStage,
 }
 
 /// A guest, as the registry keeps it.
 pub(crate) struct Guest {
     pub(crate) vm: VmId,
     pub(crate) probes: Arc<ProbedGuest>,
-    memory: Range<GuestPhys>,
-    known: Mutex<Known>,
-}
-
-/// What is known of a guest's kernel.
-#[derive(Clone, Default)]
-struct Known {
-    symbols: Option<Arc<KernelSymbols>>,
-    tasks: Option<TaskLayout>,
+    pub(super) memory: Range<GuestPhys>,
+    pub(super) known: Mutex<Known>,
+    /// Whoever searches the guest's memory, which takes long, has it.
+    pub(super) search: ManagementLock<()>,
 }
 
 impl Guest {
-    /// Returns the symbols, found in the guest's memory if nobody has asked for them or given them before.
-    pub(crate) fn symbols(&self) -> Result<Arc<KernelSymbols>, GuestError> {
-        match self.known_symbols() {
-            Some(symbols) => Ok(symbols),
-            None => self.find_symbols(),
-        }
-    }
-
-    /// Returns the symbols as far as they are known.
-    pub(crate) fn known_symbols(&self) -> Option<Arc<KernelSymbols>> {
-        self.known.lock().symbols.clone()
-    }
-
-    /// Returns how the kernel keeps its tasks, as far as that is known.
-    pub(crate) fn tasks(&self) -> Option<TaskLayout> {
-        self.known.lock().tasks
-    }
-
-    /// Finds the symbols in the guest's memory, and how its kernel keeps tasks if it has type information.
-    fn find_symbols(&self) -> Result<Arc<KernelSymbols>, GuestError> {
-        let failed = |cause| GuestError::Scan { vm: self.vm, cause };
-        let machine = &**self.probes.machine();
-        let scan = KernelScan::new(machine, self.memory.clone()).map_err(failed)?;
-        let symbols = scan.kallsyms().map_err(failed)?;
-        let symbols = Arc::new(KernelSymbols::from_compressed(symbols)?);
-        // Without type information programs see the VM and its vCPU instead of the task.
-        let types = scan.btf().and_then(|found| scan.copy(&found)).ok();
-        let tasks = types.and_then(|types| TaskLayout::from_btf(&types));
-        *self.known.lock() = Known {
-            symbols: Some(symbols.clone()),
-            tasks,
-        };
-        Ok(symbols)
-    }
-
     fn info(&self) -> GuestInfo {
-        let known = self.known.lock().clone();
         GuestInfo {
             vm: self.vm,
-            symbols: known.symbols.map(|symbols| symbols.len()),
-            knows_tasks: known.tasks.is_some(),
-            has_kernel: self.probes.stage1().is_some(),
+            symbols: self.known_symbols().map(|symbols| symbols.len()),
+            knows_tasks: self.tasks().is_some(),
+            stage: self.probes.stage(),
         }
     }
 }
@@ -145,6 +104,7 @@ impl Registry {
             probes: setup.probes,
             memory: setup.memory,
             known: Mutex::default(),
+            search: ManagementLock::new(()),
         };
         state.guests.insert(vm, Arc::new(guest));
         Ok(())
@@ -198,7 +158,7 @@ impl Registry {
     ///
     /// As for [`guest_symbols`](Self::guest_symbols).
     pub fn find_guest_symbols(&self, vm: VmId) -> Result<Arc<KernelSymbols>, Error> {
-        Ok(self.guest(vm)?.find_symbols()?)
+        Ok(self.guest(vm)?.search()?)
     }
 
     /// Takes `text`, the content of `/proc/kallsyms` or a `System.map`, as the symbols of a guest's kernel.
@@ -209,28 +169,22 @@ impl Registry {
     pub fn set_guest_symbols(&self, vm: VmId, text: &[u8]) -> Result<Arc<KernelSymbols>, Error> {
         let guest = self.guest(vm)?;
         let symbols = KernelSymbols::from_text(text).map_err(GuestError::from)?;
-        let symbols = Arc::new(symbols);
-        guest.known.lock().symbols = Some(symbols.clone());
-        Ok(symbols)
+        Ok(guest.take_symbols(symbols))
     }
 
-    /// Arms the places to which probed functions of guests return, and returns how many. The hypervisor calls it in a
-    /// task every few milliseconds; calls that return earlier count as missed.
+    /// Returns the type information of the kernel of a guest, or of the only one. It is looked for in the guest's memory
+    /// if that was not done since the guest was started, which takes long.
     ///
     /// # Errors
     ///
-    /// [`GuestError::Probe`] for the first one that cannot be armed. The others are tried by the next call.
-    pub fn arm_guest_returns(&self) -> Result<usize, Error> {
-        let mut armed = 0;
-        for guest in self.open_guests()? {
-            if guest.probes.has_deferred() {
-                armed += guest.probes.run_deferred().map_err(GuestError::from)?;
-            }
-        }
-        Ok(armed)
+    /// [`GuestError::NoGuest`], [`GuestError::NoGuests`], [`GuestError::WhichGuest`], and [`GuestError::NoTypes`] if
+    /// there is none.
+    pub fn guest_types(&self, vm: Option<VmId>) -> Result<Arc<[u8]>, Error> {
+        let guest = Arc::clone(self.state.lock()?.guest(vm)?);
+        Ok(guest.types()?)
     }
 
-    fn guest(&self, vm: VmId) -> Result<Arc<Guest>, Error> {
+    pub(super) fn guest(&self, vm: VmId) -> Result<Arc<Guest>, Error> {
         let state = self.state.lock()?;
         let guest = state.guests.get(&vm).cloned();
         Ok(guest.ok_or(GuestError::NoGuest { vm })?)

@@ -2,8 +2,10 @@
 
 mod error;
 mod guest;
+mod kernel;
 mod points;
 mod task;
+mod work;
 
 pub use self::{
     error::GuestError,
@@ -11,6 +13,7 @@ pub use self::{
 };
 pub(crate) use self::{
     guest::Guest,
-    points::{Place, Places, Wanted, places},
+    kernel::{Search, pause_ns},
+    points::{Place, Places, Wanted},
     task::{TaskLayout, TaskView},
 };

@@ -108,6 +108,10 @@ impl From<crate::Error> for Complaint {
             }
             #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
             crate::Error::Guest(error) => guest(complaint, &error),
+            #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+            crate::Error::Load(axebpf_vm::LoadError::NoTargetTypes { .. }) => {
+                complaint.hint("say whose: prog load NAME --btf VM")
+            }
             #[cfg(feature = "runtime")]
             crate::Error::Busy { .. } => {
                 complaint.hint("`link detach` detaches them; so does `prog unload --force`")
@@ -153,6 +157,12 @@ fn guest(complaint: Complaint, error: &crate::GuestError) -> Complaint {
                 shown.join("|")
             ))
         }
+        Guest::Elsewhere { vm, .. } => complaint.hint(format!(
+            "`vm syms {vm} auto` looks for those of this kernel; a System.map needs --slide"
+        )),
+        Guest::NoTypes { .. } => {
+            complaint.hint("boot the guest first; its kernel needs CONFIG_DEBUG_INFO_BTF")
+        }
         Guest::TooMany { .. } => complaint.hint("narrow it, or allow more with --limit N"),
         Guest::Scan { vm, .. } => {
             complaint.hint(format!("boot the guest first, or `vm syms {vm} FILE`"))
@@ -180,12 +190,14 @@ impl From<fmt::Error> for Complaint {
     }
 }
 
-fn write_wrapped(out: &mut dyn Write, first: &str, text: &str) -> fmt::Result {
+/// Writes `text` behind `first`, in lines that fit, of which the others are indented as far.
+pub(crate) fn write_wrapped(out: &mut dyn Write, first: &str, text: &str) -> fmt::Result {
+    let indent = " ".repeat(first.len());
     let mut lead = first;
     for line in text.lines() {
         for piece in wrap(line, LINE_WIDTH - first.len()) {
             writeln!(out, "{lead}{piece}")?;
-            lead = "       ";
+            lead = &indent;
         }
     }
     Ok(())

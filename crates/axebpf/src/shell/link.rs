@@ -12,7 +12,7 @@ use super::{
     CommandResult, Session,
     args::Args,
     command::Command,
-    complaint::{Complaint, counted},
+    complaint::{Complaint, counted, write_wrapped},
     find,
     table::{Align, Table},
 };
@@ -26,7 +26,9 @@ pub(crate) const COMMANDS: &[Command] = &[
         details: "\
 RUNS counts the hits for which the program ran to its end, MISSED those for
 which it could not run because the CPU was in a hit already, ERRORS those
-during which it was stopped (`prog show` says why).",
+during which it was stopped (`prog show` says why). A link to a guest that is
+off or starting is waiting, and attached when the kernel is up; a line below it
+says what it waits for.",
         run: list,
     },
     Command {
@@ -48,10 +50,11 @@ at a return, vm_id, vcpu_id, cpu. --cookie gives the program a number that it
 can ask for; --maxactive is how many calls may wait for their return (256).
     kprobe:vm1:NAME, kprobe:vm1:NAME+OFFSET, kprobe:vm1:0xADDRESS
     kretprobe:vm1:NAME, kprobe:vm1:'GLOB'
-are functions of a guest's kernel, without `vm1:` those of the only guest. At
-their return, arg0 to arg7 are the arguments of the call. --mode says how the
-guest is made to leave: auto, hidden-brk, brk, hvc, or stage2. `gsym` shows the
-names.",
+    kprobe:vm1:MODULE:NAME, where the kernel itself is vmlinux
+are functions of a guest's kernel, without `vm1:` those of the only guest; it
+need not have been booted. At their return, arg0 to arg7 are the arguments of
+the call. --mode says how the guest is made to leave: auto, hidden-brk, brk,
+hvc, or stage2. `gsym` shows the names.",
         run: attach,
     },
     Command {
@@ -73,6 +76,7 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
             .write("nothing is attached; `link attach PROGRAM` attaches\n");
         return Ok(());
     }
+    let mut waiting = Vec::new();
     let mut table = Table::new(&[
         ("ID", Align::Right),
         ("PROGRAM", Align::Left),
@@ -84,7 +88,10 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     for link in links {
         let program = registry.program(link.program)?;
         let mut target = link.target.to_string();
-        if link.places != 1 || link.left_out != 0 {
+        if let Some(why) = waits_for(&link) {
+            target.push_str(" waiting");
+            waiting.push(format!("link {} waits: {why}", link.id));
+        } else if link.places != 1 || link.left_out != 0 {
             target.push_str(&format!(" ({})", places(&link)));
         }
         target.push_str(&guest(&link));
@@ -105,6 +112,9 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         ]);
     }
     table.write(&mut session.out())?;
+    for line in waiting {
+        write_wrapped(&mut session.out(), "", &line)?;
+    }
     Ok(())
 }
 
@@ -136,15 +146,31 @@ fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         None => registry.attach(info.id, &options)?,
     };
     let link = registry.link(id)?;
+    report(session, info.program.name(), &link)
+}
+
+/// Says what was attached where, what was left out, and what will not be seen.
+fn report(session: &mut Session<'_>, program: &str, link: &LinkInfo) -> CommandResult {
     let mut out = session.out();
-    write!(out, "link {id}: {} at {}", info.program.name(), link.target)?;
-    if link.places != 1 || link.left_out != 0 {
-        write!(out, "\n{}", places(&link))?;
+    writeln!(out, "link {}: {program} at {}", link.id, link.target)?;
+    if let Some(why) = waits_for(link) {
+        write_wrapped(&mut out, "waiting: ", &why)?;
+    } else if link.places != 1 || link.left_out != 0 {
+        write!(out, "{}", places(link))?;
+        let is_explained = link.left_out == 0 || is_in_guest(link);
+        writeln!(
+            out,
+            "{}",
+            if is_explained {
+                ""
+            } else {
+                "; `hprobe check` says why"
+            }
+        )?;
     }
-    if link.left_out != 0 {
-        write!(out, "; `hprobe check` says why")?;
+    for line in notes(link) {
+        write_wrapped(&mut out, "  ", &line)?;
     }
-    writeln!(out)?;
     Ok(())
 }
 
@@ -181,7 +207,7 @@ fn set_mode(_: &mut LinkOptions<'_>, mode: Option<&str>) -> CommandResult {
 /// Says what is special about a link to a guest.
 #[cfg(feature = "guest-kprobe")]
 fn guest(link: &LinkInfo) -> String {
-    let Some(guest) = link.guest else {
+    let Some(guest) = &link.guest else {
         return String::new();
     };
     let mut text = format!(" {} {} retired", guest.mode, guest.retired);
@@ -194,6 +220,69 @@ fn guest(link: &LinkInfo) -> String {
 #[cfg(not(feature = "guest-kprobe"))]
 fn guest(_: &LinkInfo) -> String {
     String::new()
+}
+
+/// Says what a link waits for.
+#[cfg(feature = "guest-kprobe")]
+fn waits_for(link: &LinkInfo) -> Option<String> {
+    Some(link.guest.as_ref()?.waiting.as_ref()?.to_string())
+}
+
+#[cfg(not(feature = "guest-kprobe"))]
+fn waits_for(_: &LinkInfo) -> Option<String> {
+    None
+}
+
+/// Says which functions were left out and why, and what a link to a guest may miss.
+#[cfg(feature = "guest-kprobe")]
+fn notes(link: &LinkInfo) -> Vec<String> {
+    /// How many functions that are left out are shown.
+    const SHOWN: usize = 3;
+    let Some(guest) = &link.guest else {
+        return Vec::new();
+    };
+    let mut notes: Vec<String> = guest
+        .left_out
+        .iter()
+        .take(SHOWN)
+        .map(|function| format!("without {}: {}", function.name, function.why))
+        .collect();
+    if link.left_out > SHOWN {
+        notes.push(format!("and {} more", link.left_out - SHOWN));
+    }
+    notes.push(format!("{} probes miss {}", guest.mode, misses(guest.mode)));
+    if link.target.probe_type() == crate::ProbeType::Kretprobe {
+        notes.push("the first calls to return to a place are missed".into());
+    }
+    notes
+}
+
+#[cfg(not(feature = "guest-kprobe"))]
+fn notes(_: &LinkInfo) -> Vec<String> {
+    Vec::new()
+}
+
+fn is_in_guest(link: &LinkInfo) -> bool {
+    matches!(link.target, Target::GuestFunction { .. })
+}
+
+/// Says which executions probes of a mode do not see.
+#[cfg(feature = "guest-kprobe")]
+fn misses(mode: axebpf_guestprobe::ProbeMode) -> &'static str {
+    use axebpf_guestprobe::ProbeMode;
+    match mode {
+        ProbeMode::HiddenBrk => {
+            "what runs while the guest has an instruction there that cannot be displaced, \
+             or while it debugs its own kernel"
+        }
+        ProbeMode::Brk => {
+            "what runs after the guest has overwritten the trap, which it can see, \
+             or while it debugs its own kernel"
+        }
+        ProbeMode::Hvc => "what runs after the guest has overwritten the trap, which it can see",
+        ProbeMode::Stage2Fault => "executions that are reached from within the same page",
+        _ => "nothing that is known",
+    }
 }
 
 /// Says how many places a link has.

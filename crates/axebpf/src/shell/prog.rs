@@ -34,14 +34,16 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "load",
-        usage: "prog load NAME [--as NAME] [--reuse MAP=ID] [--budget N] [--attach] [--upload]",
+        usage: "prog load NAME [--as NAME] [--reuse MAP=ID] [--budget N] [--btf VM] [--attach] [--upload]",
         summary: "loads an object",
         details: "\
 NAME is one of `prog list --available`; with --upload the object comes over
 the console instead (`cargo xtask push` does this). --as gives it another
 name. --reuse lets it use map ID as its map MAP; it can be given several
 times. --budget is the number of instructions that a run may execute (65536).
---attach attaches each program to what its section names.",
+--btf adapts the programs to the types of the kernel of a guest (CO-RE), which
+is in its memory; an object all of whose programs are for one guest needs no
+--btf. --attach attaches each program to what its section names.",
         run: load,
     },
     Command {
@@ -134,6 +136,7 @@ fn load(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         reuse.push(parse_reuse(session, &args, text)?);
     }
     let budget = args.number("--budget")?;
+    let types_of = args.option("--btf")?;
     let shown_name = args.option("--as")?;
     let name = args.need("the name of the object")?;
     args.end()?;
@@ -146,7 +149,8 @@ fn load(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
             .read(name)
             .map_err(|error| unreadable(session, error))?
     };
-    let options = LoadOptions::default().with_reuse(&reuse);
+    let mut options = LoadOptions::default().with_reuse(&reuse);
+    set_types(&mut options, types_of)?;
     let id = session
         .shell
         .registry
@@ -160,6 +164,21 @@ fn load(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         return Err(complaint);
     }
     report(session, id)
+}
+
+/// Takes the guest whose types are meant.
+#[cfg(feature = "guest-kprobe")]
+fn set_types(options: &mut LoadOptions<'_>, vm: Option<&str>) -> CommandResult {
+    options.types_of = vm.map(super::vm::number).transpose()?;
+    Ok(())
+}
+
+#[cfg(not(feature = "guest-kprobe"))]
+fn set_types(_: &mut LoadOptions<'_>, vm: Option<&str>) -> CommandResult {
+    match vm {
+        None => Ok(()),
+        Some(_) => Err(Complaint::new("this build probes no guests")),
+    }
 }
 
 fn parse_reuse<'a>(

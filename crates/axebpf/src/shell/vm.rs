@@ -3,6 +3,7 @@
 use alloc::{borrow::Cow, string::ToString, vec};
 use core::fmt::Write;
 
+use axebpf_guestprobe::GuestStage;
 use axebpf_platform::VmId;
 
 use super::{
@@ -20,9 +21,9 @@ pub(crate) const COMMANDS: &[Command] = &[
         usage: "vm list",
         summary: "lists the guests whose kernels can be probed",
         details: "\
-KERNEL says whether the guest's kernel has come far enough. TASKS says whether
-it is known how it keeps its tasks, so that programs see their numbers and
-names. SYMBOLS is how many are known.",
+KERNEL says whether the guest's kernel is starting or runs programs. TASKS says
+whether it is known how it keeps its tasks, so that programs see their numbers
+and names. SYMBOLS is how many are known.",
         run: list,
     },
     Command {
@@ -54,7 +55,7 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     for guest in guests {
         table.row(vec![
             guest.vm.to_string(),
-            if guest.has_kernel { "runs" } else { "-" }.into(),
+            stage(guest.stage).into(),
             if guest.knows_tasks { "known" } else { "-" }.into(),
             guest
                 .symbols
@@ -63,6 +64,15 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     }
     table.write(&mut session.out())?;
     Ok(())
+}
+
+/// Says how far a guest has come.
+fn stage(stage: GuestStage) -> &'static str {
+    match stage {
+        GuestStage::Off => "-",
+        GuestStage::Kernel => "starts",
+        _ => "runs",
+    }
 }
 
 fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {

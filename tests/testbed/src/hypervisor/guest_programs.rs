@@ -1,11 +1,17 @@
 //! Programs at the functions of guests: which guests there are, told to axebpf.
 
+use alloc::{boxed::Box, sync::Arc};
+
 use axebpf::{
     GuestSetup,
-    platform::{GuestPhys, VmId},
+    platform::{CpuId, GuestPhys, VmId},
 };
+use spin::Once;
 
-use super::{console::println, guest_probes, tracing, vm::Vm};
+use super::{console::println, sched, task::Task, tracing, vm::Vm};
+
+/// How often links are attached that wait for a guest, and return sites armed that hits have asked for.
+const WORK_NS: u64 = 4_000_000;
 
 /// Opens the guest of `vm` to programs. It need not have been booted.
 pub(crate) fn open(vm: &Vm) {
@@ -16,8 +22,38 @@ pub(crate) fn open(vm: &Vm) {
     let memory = GuestPhys::new(memory.start)..GuestPhys::new(memory.end);
     let setup = GuestSetup::new(vm.probes().clone(), memory);
     match axebpf.open_guest(setup) {
-        Ok(()) => guest_probes::start_deferred(),
+        Ok(()) => start_work(),
         Err(error) => println!("vm {}: no programs on its guest: {error}", vm.id()),
+    }
+}
+
+/// Says that the guest of VM `id` is about to be started anew: its programs wait for the kernel that comes up.
+pub(crate) fn restarted(id: VmId) {
+    let restarted = tracing::axebpf().map(|axebpf| axebpf.guest_restarted(id));
+    if let Some(Err(error)) = restarted {
+        println!("vm {id}: {error}");
+    }
+}
+
+/// Starts the task that does axebpf's work for guests, once.
+fn start_work() {
+    static STARTED: Once<()> = Once::new();
+    STARTED.call_once(|| {
+        match Task::new("guest-programs".into(), CpuId::new(0), None, Box::new(work)) {
+            Some(task) => sched::spawn(Arc::new(task)),
+            None => println!("no memory left for the task that attaches programs to guests"),
+        }
+    });
+}
+
+fn work() {
+    loop {
+        sched::sleep(WORK_NS);
+        if let Some(axebpf) = tracing::axebpf()
+            && let Err(error) = axebpf.run_guest_work()
+        {
+            println!("a return site is not armed: {error}");
+        }
     }
 }
 

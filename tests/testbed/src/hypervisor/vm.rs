@@ -20,6 +20,7 @@ use super::{
     exit,
     guest_console::GuestConsole,
     guest_machine::ProbedMachine,
+    guest_programs,
     lock::Lock,
     percpu,
     pl011::{self, Pl011},
@@ -214,6 +215,7 @@ impl Vm {
             });
         }
         self.reset_devices();
+        guest_programs::restarted(self.id);
         // What is loaded has no traps in it, and goes where the guest's own pages are.
         let loaded = self
             .probes

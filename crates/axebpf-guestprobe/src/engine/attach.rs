@@ -2,46 +2,17 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use axebpf_a64::exclusive_sequence;
-use axebpf_platform::{GuestPhys, GuestVirt};
+use axebpf_platform::GuestVirt;
 
 use super::guest::ProbedGuest;
 use super::page::{Page, page_of};
+use super::place::Place;
 use super::point::{Counters, GuestCounts, GuestLinkId, Link, Point, Subscribed};
 use super::state::State;
-use crate::displace::{self, Way, is_landing_pad};
-use crate::{Access, GuestProbe, GuestProbeError, GuestProbeHandler, ProbeMode, Stage1};
-
-/// How far before and behind a place exclusives are looked for, in instructions.
-const REACH: u64 = 64;
-
-/// An instruction that is to trap.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) at: GuestVirt,
-    pub(super) phys: GuestPhys,
-    pub(super) word: u32,
-    pub(super) mode: ProbeMode,
-}
-
-impl Place {
-    /// Checks that the point that is known at its virtual address is in the same place, and of its mode.
-    fn must_be(&self, known: &Point) -> Result<(), GuestProbeError> {
-        if known.phys != self.phys {
-            return Err(GuestProbeError::Changed { at: self.at });
-        }
-        if known.page.mode != self.mode {
-            return Err(GuestProbeError::PageMode {
-                page: known.page.at,
-                mode: known.page.mode,
-            });
-        }
-        Ok(())
-    }
-}
+use crate::{GuestProbe, GuestProbeError, GuestProbeHandler, Stage1};
 
 impl ProbedGuest {
     /// Attaches `handler` to `probe` in a guest that translates addresses with `stage1`; see
@@ -97,80 +68,6 @@ impl ProbedGuest {
             state.armed.returns.remove(link.id);
             state.calls -= usize::from(link.probe.max_active());
         }
-    }
-
-    /// Finds the instruction of `probe`, and whether it can be displaced.
-    pub(super) fn place_of(
-        &self,
-        state: &State,
-        stage1: &Stage1,
-        probe: &GuestProbe,
-    ) -> Result<Place, GuestProbeError> {
-        let (at, mode) = (probe.at(), probe.mode());
-        let found = stage1.translate(&*self.machine, at, Access::Fetch)?;
-        if !found.rights.privileged_execute() {
-            return Err(GuestProbeError::NotExecutable { at });
-        }
-        let word = match state.armed.point(at) {
-            // Where the guest's own memory is patched, the trap would be read.
-            Some(known) => known.point.word(),
-            None => {
-                let mut bytes = [0; 4];
-                self.machine.read_guest(found.at, &mut bytes)?;
-                u32::from_le_bytes(bytes)
-            }
-        };
-        let place = Place {
-            at,
-            phys: found.at,
-            word,
-            mode,
-        };
-        self.check(state, place)?;
-        Ok(place)
-    }
-
-    /// Checks that an instruction can be displaced in its mode.
-    pub(super) fn check(&self, state: &State, place: Place) -> Result<(), GuestProbeError> {
-        let Place { at, word, mode, .. } = place;
-        let way = displace::way(word).map_err(|why| GuestProbeError::Refused { at, word, why })?;
-        if way == Way::Step && !self.capabilities.can_step(mode) {
-            return Err(GuestProbeError::NeedsStep { at, word, mode });
-        }
-        if mode == ProbeMode::Hvc && is_landing_pad(word) && self.machine.has_branch_targets() {
-            return Err(GuestProbeError::LandingPad { at, word });
-        }
-        let (words, index) = self.words_around(state, place);
-        match exclusive_sequence(&words, index) {
-            Some(_) => Err(GuestProbeError::InExclusive { at, word }),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns the instructions around `place` in its page, as the guest has them, and which of them it is.
-    fn words_around(&self, state: &State, place: Place) -> (Vec<u32>, usize) {
-        let page = page_of(place.phys).get();
-        let here = (place.phys.get() - page) / 4;
-        let (first, end) = (here.saturating_sub(REACH), (here + REACH + 1).min(1024));
-        let (from, to) = (page + 4 * first, page + 4 * end);
-        let mut bytes = vec![0; (to - from) as usize];
-        if self
-            .machine
-            .read_guest(GuestPhys::new(from), &mut bytes)
-            .is_err()
-        {
-            // What cannot be read is no instruction, where a sequence ends.
-            bytes.fill(0);
-        }
-        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_le_bytes);
-        let mut words: Vec<u32> = bytes.chunks_exact(4).map(word).collect();
-        let index = |at: GuestPhys| ((at.get() - from) / 4) as usize;
-        let range = GuestPhys::new(from)..GuestPhys::new(to);
-        for point in state.armed.points_between(range) {
-            words[index(point.phys)] = point.word();
-        }
-        words[index(place.phys)] = place.word;
-        (words, index(place.phys))
     }
 
     /// Adds `link`, or a return site, at `place`.

@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-use super::attach::Place;
 use super::guest::ProbedGuest;
 use super::page::page_of;
+use super::place::Place;
 use super::point::count;
 use super::sites::Site;
 use super::state::{SITE_LIMIT, State};
-use crate::{GuestProbeError, Stage1};
+use crate::{GuestProbeError, ProbeMode, Stage1};
 
 impl ProbedGuest {
     /// Takes all traps out of the guest and gives its pages back, and keeps the links.
@@ -99,6 +99,19 @@ impl ProbedGuest {
         Ok(armed)
     }
 
+    /// Returns the mode of return sites of links of `mode`.
+    ///
+    /// What returns from a page of the mode of stage-2 faults to another one is not seen, and a caller that is in such a
+    /// page hides the calls that it makes to functions in others.
+    fn mode_of_sites(&self, mode: ProbeMode) -> ProbeMode {
+        let hidden = ProbeMode::HiddenBrk;
+        if mode == ProbeMode::Stage2Fault && self.capabilities.mode(hidden).is_ok() {
+            hidden
+        } else {
+            mode
+        }
+    }
+
     /// Arms a return site.
     fn add_site(&self, state: &mut State, site: Site) -> Result<(), GuestProbeError> {
         if state.sites >= SITE_LIMIT {
@@ -107,7 +120,7 @@ impl ProbedGuest {
         let Site { at, phys, mode } = site;
         // A site lies in another function, whose page may have a mode already.
         let page = state.armed.page(page_of(phys));
-        let mode = page.map_or(mode, |page| page.mode);
+        let mode = page.map_or(self.mode_of_sites(mode), |page| page.mode);
         let word = match state.armed.point(at) {
             Some(known) => known.point.word(),
             None => {

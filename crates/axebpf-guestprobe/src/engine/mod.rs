@@ -16,6 +16,7 @@ mod guest;
 mod hit;
 mod links;
 mod page;
+mod place;
 mod point;
 mod sites;
 mod slot;

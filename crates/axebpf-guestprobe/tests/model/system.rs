@@ -121,7 +121,7 @@ fn an_address_that_leads_nowhere_is_named() {
     model.probes.disarm_all().unwrap();
     // Tables of a guest that is started anew: nothing is in them yet.
     let stage1 = axebpf_guestprobe::Stage1 {
-        ttbr0: 0x3_0000,
+        ttbr0: 0x3_f000,
         tcr: 16 << 16 | 16,
         sctlr: 1,
         ..Default::default()

@@ -346,3 +346,39 @@ fn a_guest_that_returns_everywhere_takes_bounded_memory() {
     model.probes.detach(link).unwrap();
     assert!(model.is_clean());
 }
+
+#[test]
+fn sequences_of_exclusives_do_not_cross_the_border_of_a_page_that_faults() {
+    // ldxr x8, [x0]; add x8, x8, #1; stxr w9, x8, [x0]; ret
+    let sequence = [0xc85f_7c08_u32, 0x9100_0508, 0xc809_7c08, RET];
+    for border in [LEAF & !0xfff, (LEAF & !0xfff) + 0x1000] {
+        for before in 0..5_u64 {
+            let model = Model::new(1, 3, 0);
+            load(&model, 1);
+            place(&model, border - 4 * before, &sequence);
+            let result = attach(&model, LEAF, ProbeKind::Entry, ProbeMode::Stage2Fault).map(drop);
+            if (1..3).contains(&before) {
+                assert!(matches!(result, Err(GuestProbeError::InExclusive { .. })));
+                assert!(model.is_clean());
+            } else {
+                assert_eq!(result, Ok(()));
+            }
+        }
+    }
+}
+
+#[test]
+fn returns_are_seen_though_all_pages_have_faults() {
+    let model = Model::new(2, 77, 0);
+    load(&model, 2);
+    let mode = ProbeMode::Stage2Fault;
+    let (link, counter) = attach(&model, MIX, ProbeKind::Return, mode).unwrap();
+    model.run_for(60);
+    model.probes.run_deferred().unwrap();
+    let missed = model.probes.counts(link).unwrap().missed;
+    model.run();
+    let counts = model.probes.counts(link).unwrap();
+    assert_eq!(counts.hits + missed, 2 * u64::from(ROUNDS));
+    assert!(missed < 20 && counter.count() == counts.hits);
+    assert_eq!(results(&model, 2), expected(2));
+}

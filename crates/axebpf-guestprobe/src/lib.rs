@@ -22,10 +22,14 @@
 //!
 //! | mode | misses |
 //! |---|---|
-//! | hidden `BRK` | executions while the guest has an instruction there that cannot be displaced ([`LinkState`]); all of a vCPU that debugs itself |
-//! | `BRK` | what runs after the guest has overwritten the trap, which it can see; all of a vCPU that debugs itself |
-//! | `HVC` | what runs after the guest has overwritten the trap |
-//! | stage-2 fault | executions that are reached from within the same page |
+//! | hidden `BRK` | executions while the guest has an instruction there that cannot be displaced |
+//! | `BRK`, `HVC` | what runs after the guest has overwritten the trap, which it can see |
+//! | stage-2 fault | executions that are reached from within the same page, or from another page with probes of this mode |
+//! | all | what a vCPU runs while its guest debugs itself (`MDSCR_EL1.SS`, `KDE` or `MDE`) |
+//!
+//! [`LinkState`] says for each link which of these is the case at present, and for stage-2 faults how often a vCPU has
+//! begun to run where it is not seen. Where calls return to is watched by hidden `BRK`s even for links of that mode, if
+//! the hypervisor has what they need.
 //!
 //! In hidden pages, load-exclusive loops that read the page in which they are themselves do not end; no compiler
 //! makes them.

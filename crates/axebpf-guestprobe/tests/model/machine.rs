@@ -1,6 +1,7 @@
 //! The virtual machine: memory, stage 2, and running vCPUs one after the other.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use axebpf_guestprobe::{
@@ -33,6 +34,8 @@ pub(crate) struct Machine {
     /// How many vCPU steps there may be at each step of management.
     unrest: u64,
     capabilities: Capabilities,
+    /// Whether vCPUs run on another thread than management.
+    is_beside: AtomicBool,
     pub(crate) calls: Mutex<Calls>,
 }
 
@@ -42,6 +45,7 @@ pub(crate) struct Calls {
     pub(crate) maps: usize,
     pub(crate) kicks: usize,
     pub(crate) writes: usize,
+    pub(crate) stores: usize,
 }
 
 /// A machine under test. Holds the turn of its test.
@@ -71,6 +75,7 @@ impl Model {
             random: Mutex::new(seed | 1),
             unrest,
             capabilities,
+            is_beside: AtomicBool::new(false),
             calls: Mutex::default(),
         });
         let probes = Arc::new(ProbedGuest::new(machine.clone()));
@@ -123,7 +128,12 @@ impl Machine {
         *state % below
     }
 
-    fn step_some_vcpu(&self) {
+    /// Says that vCPUs run on another thread than management.
+    pub(crate) fn run_beside(&self) {
+        self.is_beside.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn step_some_vcpu(&self) {
         let chosen = self.random(self.vcpus.len() as u64) as usize;
         // One that is in an exit already, below on this stack, cannot run.
         if let Ok(mut vcpu) = self.vcpus[chosen].try_lock()
@@ -224,6 +234,8 @@ impl GuestMemory for Machine {
 
 impl WriteGuest for Machine {
     fn write_guest(&self, at: GuestPhys, bytes: &[u8]) -> Result<(), GuestMemoryFault> {
+        assert!(at.get() % PAGE + bytes.len() as u64 <= PAGE);
+        locked(&self.calls).stores += 1;
         if at.get() + bytes.len() as u64 > MEMORY {
             return Err(GuestMemoryFault { at });
         }
@@ -310,9 +322,13 @@ impl KickVcpus for Machine {
     fn kick_out(&self) {
         locked(&self.calls).kicks += 1;
         self.interfere();
+        let is_management = axebpf_platform::Cpus::current_cpu(&MOCK).get() == 0;
+        let waits = is_management && self.is_beside.load(Ordering::Relaxed);
         for vcpu in &self.vcpus {
-            // One that cannot be locked is at EL2, below on this stack.
-            if let Ok(mut vcpu) = vcpu.try_lock() {
+            if waits {
+                locked(vcpu).prefetched.clear();
+            } else if let Ok(mut vcpu) = vcpu.try_lock() {
+                // One that cannot be locked is at EL2, below on this stack.
                 vcpu.prefetched.clear();
             }
         }

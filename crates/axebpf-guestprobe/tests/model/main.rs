@@ -10,6 +10,7 @@ mod hidden;
 mod lifecycle;
 mod machine;
 mod program;
+mod racing;
 mod returning;
 mod system;
 mod trust;

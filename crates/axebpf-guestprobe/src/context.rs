@@ -84,7 +84,11 @@ impl<'a> GuestContext<'a> {
             let [next, caller] = [0, 8].map(|at: usize| {
                 let mut word = [0; 8];
                 word.copy_from_slice(&record[at..at + 8]);
-                u64::from_le_bytes(word)
+                if self.stage1.is_big_endian() {
+                    u64::from_be_bytes(word)
+                } else {
+                    u64::from_le_bytes(word)
+                }
             });
             if caller == 0 {
                 break;

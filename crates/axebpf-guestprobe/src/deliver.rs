@@ -36,6 +36,8 @@ const TCO: u64 = 1 << 25;
 const SPAN: u64 = 1 << 23;
 /// `SCTLR_EL1.DSSBS`.
 const DSSBS: u64 = 1 << 44;
+/// `SCTLR_EL1.SPINTMASK`.
+const SPINTMASK: u64 = 1 << 62;
 
 /// Tells whether a processor state is one of the guest's kernel.
 pub(crate) fn is_kernel(pstate: u64) -> bool {
@@ -108,6 +110,10 @@ fn entry_state(pstate: u64, sctlr: u64) -> u64 {
     }
     if sctlr & DSSBS != 0 {
         state |= SSBS;
+    }
+    // On a processor without `FEAT_NMI` there is no such bit, and the exception return ignores it.
+    if sctlr & SPINTMASK == 0 {
+        state |= ALLINT;
     }
     state
 }

@@ -60,7 +60,54 @@ impl Descriptor {
 
     /// Tells whether the access flag is set.
     pub(crate) fn is_accessed(self) -> bool {
+        Attributes(self.bits).is_accessed()
+    }
+}
+
+/// What the descriptor of a block or a page says by itself (ARM ARM D8.3.1.2). Where nothing is translated, nothing.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Attributes(u64);
+
+impl Attributes {
+    /// Takes those of a leaf.
+    pub(crate) fn of(leaf: Descriptor) -> Self {
+        Self(leaf.bits)
+    }
+
+    /// Tells whether bit `n` is set.
+    fn bit(self, n: u32) -> bool {
+        self.0 >> n & 1 != 0
+    }
+
+    /// Returns which byte of `MAIR_EL1` describes the memory, 0 to 7.
+    pub(crate) fn memory_type(self) -> u32 {
+        (self.0 >> 2 & 7) as u32
+    }
+
+    /// Tells whether the access flag is set.
+    pub(crate) fn is_accessed(self) -> bool {
         self.bit(10)
+    }
+
+    /// Tells whether the processor may make the page writable by a write (`DBM`), where the guest lets it.
+    pub(crate) fn is_dirty_managed(self) -> bool {
+        self.bit(51)
+    }
+
+    /// Tells whether programs may access the page if no table and no feature forbids it.
+    pub(crate) fn names_user(self) -> bool {
+        self.bit(6)
+    }
+
+    /// Tells whether programs may execute the page if no table and no feature forbids it.
+    pub(crate) fn names_user_execute(self) -> bool {
+        !self.bit(54)
+    }
+}
+
+impl core::fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:#x}", self.0)
     }
 }
 

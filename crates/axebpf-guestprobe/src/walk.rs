@@ -2,7 +2,7 @@
 
 use axebpf_platform::{GuestPhys, GuestVirt};
 
-use crate::descriptor::{Descriptor, Kind, Limits, Rights};
+use crate::descriptor::{Attributes, Descriptor, Kind, Limits, Rights};
 use crate::regime::Regime;
 use crate::{GuestMemory, GuestMemoryFault, Stage1, WalkFault, WalkProblem};
 
@@ -27,6 +27,8 @@ pub struct Translation {
     pub rights: Rights,
     /// The level of the descriptor that maps it, 0 to 3; 0 where nothing is translated.
     pub level: i8,
+    /// What its descriptor says besides.
+    pub(crate) attributes: Attributes,
 }
 
 /// The number of bits of an address where nothing is translated.
@@ -180,6 +182,7 @@ impl Stage1 {
             contiguous: size - offset,
             rights: Rights::of(leaf, limits, self, regime.user),
             level: leaf.level,
+            attributes: Attributes::of(leaf),
         })
     }
 }
@@ -198,6 +201,7 @@ fn flat(output: u64) -> Result<Translation, WalkProblem> {
         contiguous: FLAT_PAGE - output % FLAT_PAGE,
         rights: Rights::ALL,
         level: 0,
+        attributes: Attributes::default(),
     })
 }
 

@@ -12,6 +12,7 @@ use super::page::{PAGE_SIZE, page_of};
 use super::point::Armed;
 use crate::context::stage1_of;
 use crate::deliver::Exception;
+use crate::descriptor::Attributes;
 use crate::integration::{GuestMachine, GuestVcpu, SystemRegister};
 use crate::{Access, Stage1, Translation, WalkProblem};
 
@@ -109,25 +110,32 @@ impl<'a> KernelMemory<'a> {
             .stage1
             .translate(self.machine, GuestVirt::new(addr), Access::Data)
             .map_err(|fault| obstacle_of(addr, direction, fault.problem))?;
-        let page = found.attributes;
-        let is_write = direction == Direction::Write;
-        let becomes_writable = page.is_writable_by_processor() && self.stage1.tcr & HD != 0;
-        let is_guarded = self.pstate & PAN != 0
-            && (page.names_user() || self.stage1.sctlr & EPAN != 0 && page.names_user_execute());
-        if is_write && !found.rights.privileged_write() && !becomes_writable || is_guarded {
+        let is_denied = direction == Direction::Write && !found.rights.privileged_write();
+        let may_be_dirtied = found.attributes.is_dirty_managed() && self.stage1.tcr & HD != 0;
+        let is_guarded = self.pstate & PAN != 0 && found.rights.user_read();
+        if is_denied && !may_be_dirtied || is_guarded {
             return Err(fault(addr, direction, on_level(PERMISSION, found.level)));
         }
-        let is_noticed = is_write
-            && (becomes_writable && !found.rights.privileged_write()
-                || self.text.is_locked()
-                || self
-                    .armed
-                    .page(page_of(found.at))
-                    .is_some_and(|page| page.shadow.is_some()));
-        if is_noticed || !page.is_accessed() || !self.is_write_back(page.memory_type()) {
+        let is_noticed = direction == Direction::Write && self.is_noticed(found.at);
+        if is_denied || is_noticed || !self.is_plain_page(found.attributes) {
             return Err(Obstacle::NotPlain);
         }
         Ok(found)
+    }
+
+    /// Tells whether what is written at `at` has to be noticed by the probes, as a fault of stage 2.
+    fn is_noticed(&self, at: GuestPhys) -> bool {
+        let page = self.armed.page(page_of(at));
+        self.text.is_locked() || page.is_some_and(|page| page.shadow.is_some())
+    }
+
+    /// Tells whether accesses to a page leave its descriptor alone, are not limited by features that the walker does not
+    /// know, and go to memory that is cached as this code caches it.
+    fn is_plain_page(&self, page: Attributes) -> bool {
+        let is_of_programs =
+            page.names_user() || self.stage1.sctlr & EPAN != 0 && page.names_user_execute();
+        let is_guarded = self.pstate & PAN != 0 && is_of_programs;
+        page.is_accessed() && !is_guarded && self.is_write_back(page.memory_type())
     }
 
     /// Tells whether byte `index` of `MAIR_EL1` describes memory that is cached as this code caches it, and whose tags
@@ -145,12 +153,7 @@ impl<'a> KernelMemory<'a> {
     ///
     /// Its registers are of 8 bytes at most. An access that is not aligned to them may be refused (`SCTLR_EL1.A`), and
     /// how much of it is done at once depends on the processor, so it is left to that.
-    fn pieces(
-        &self,
-        addr: u64,
-        len: usize,
-        direction: Direction,
-    ) -> Result<[Piece; 2], Obstacle> {
+    fn pieces(&self, addr: u64, len: usize, direction: Direction) -> Result<[Piece; 2], Obstacle> {
         if !addr.is_multiple_of(len.min(8) as u64) {
             return Err(Obstacle::NotPlain);
         }
@@ -164,10 +167,8 @@ impl<'a> KernelMemory<'a> {
         } else {
             first
         };
-        Ok([(first, in_first), (second, len - in_first)].map(|(found, len)| Piece {
-            at: found.at,
-            len,
-        }))
+        Ok([(first, in_first), (second, len - in_first)]
+            .map(|(found, len)| Piece { at: found.at, len }))
     }
 
     /// Reads up to 16 bytes, or finds out whether they could be.
@@ -281,7 +282,9 @@ fn obstacle_of(addr: u64, direction: Direction, problem: WalkProblem) -> Obstacl
         WalkProblem::AddressSize { level, .. } => on_level(ADDRESS_SIZE, level),
         WalkProblem::OutOfRange | WalkProblem::Disabled => on_level(TRANSLATION, 0),
         // A table may be there when the processor wants it; and what the guest asks for there may be known to that.
-        WalkProblem::Table { .. } | WalkProblem::Memory { .. } | WalkProblem::Unsupported { .. } => {
+        WalkProblem::Table { .. }
+        | WalkProblem::Memory { .. }
+        | WalkProblem::Unsupported { .. } => {
             return Obstacle::NotPlain;
         }
     };

@@ -121,7 +121,7 @@ impl ProbedGuest {
     fn stepped(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, step: Step) {
         let view = self.home(vcpu, slot);
         let end = slot.end(vcpu, step, view);
-        if let (Purpose::Displaced { at, last }, StepEnd::Retired) = (step.purpose, end)
+        if let (Purpose::Displaced { at, last, .. }, StepEnd::Retired) = (step.purpose, end)
             && let Ok(guard) = axebpf_hit::enter()
             && let Some(subscribed) = self.armed.load(&guard).and_then(|armed| armed.point(at))
         {

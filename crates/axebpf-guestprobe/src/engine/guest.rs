@@ -73,6 +73,9 @@ pub struct GuestStatistics {
     pub retried: u64,
     /// How often a vCPU went on without probes because the guest debugged itself.
     pub suspended: u64,
+    /// Points whose instruction was put back because it could, the way things were, neither be simulated nor stepped.
+    /// Without steps alone.
+    pub withdrawn: u64,
     /// What failed in an exit, where nobody could be told: most of it changes of mappings or text.
     pub errors: u64,
 }
@@ -88,6 +91,7 @@ pub(super) struct Statistics {
     pub(super) windows: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) suspended: AtomicU64,
+    pub(super) withdrawn: AtomicU64,
     pub(super) errors: AtomicU64,
 }
 
@@ -162,6 +166,7 @@ impl ProbedGuest {
             windows: read(&counters.windows),
             retried: read(&counters.retried),
             suspended: read(&counters.suspended),
+            withdrawn: read(&counters.withdrawn),
             errors: read(&counters.errors),
         }
     }

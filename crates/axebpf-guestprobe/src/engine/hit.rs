@@ -6,7 +6,7 @@ use axebpf_a64::{BranchTargets, Insn, PtRegs, simulate};
 use axebpf_hit::HitGuard;
 use axebpf_platform::GuestVirt;
 
-use super::access::{Direction, KernelMemory, exception_of};
+use super::access::KernelMemory;
 use super::calls::{Call, Pending};
 use super::guest::ProbedGuest;
 use super::page::trap_word;
@@ -200,7 +200,7 @@ impl ProbedGuest {
                     retire(subscribed, subscribed.last_link());
                     return vcpu.set_regs(&next);
                 }
-                Err(exception) => Some(exception),
+                Err(exception) => exception,
             },
             Ok(Way::Step) => None,
             // It was replaced while this vCPU was on its way here; it finds what is there now.
@@ -213,45 +213,31 @@ impl ProbedGuest {
             let purpose = Purpose::Displaced {
                 at: point.at,
                 last: subscribed.last_link(),
+                word: point.word(),
             };
             let at = regs.pc;
             slot.begin(vcpu, Step { at, purpose });
         } else if let Some(exception) = exception {
             deliver::take(vcpu, exception);
+        } else {
+            self.withdraw(vcpu, slot, point);
         }
     }
 
-    /// Simulates `insn` and returns the registers after it, or the exception that it ends in.
+    /// Simulates `insn` and returns the registers after it, or the exception that it ends in if that is known.
     fn simulate(
         &self,
         vcpu: &dyn GuestVcpu,
         regs: &PtRegs,
         armed: &Armed,
         insn: Insn,
-    ) -> Result<PtRegs, Exception> {
+    ) -> Result<PtRegs, Option<Exception>> {
         let mut next = *regs;
-        let mut memory = self.memory_of(vcpu, armed, regs.pstate);
+        let mut memory = KernelMemory::of(&*self.machine, vcpu, regs.pstate, armed, &self.text);
         let targets = self.branch_targets(vcpu, regs, insn);
         simulate(insn, &mut next, &mut memory, targets)
             .map(|()| next)
-            .map_err(|error| exception_of(&error, &memory))
-    }
-
-    /// Returns the guest's memory as its kernel sees it on `vcpu`.
-    fn memory_of<'a>(
-        &'a self,
-        vcpu: &dyn GuestVcpu,
-        armed: &'a Armed,
-        pstate: u64,
-    ) -> KernelMemory<'a> {
-        KernelMemory {
-            machine: &*self.machine,
-            stage1: stage1_of(vcpu),
-            pstate,
-            armed,
-            text: &self.text,
-            last: Direction::Read,
-        }
+            .map_err(|error| memory.exception_of(&error))
     }
 
     /// Returns what indirect branches have to find where `insn` is. The page matters only to them.

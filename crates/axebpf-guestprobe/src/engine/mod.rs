@@ -3,8 +3,8 @@
 //! `guest` holds them together; `attach`, `deferred` and `links` are management, on what `state` holds; `exit`,
 //! `fault` and `hit` are what happens on behalf of a vCPU. `page` changes text and mappings, `point` is what hits
 //! read, in maps that are `sorted`; `slot` is what is remembered of a vCPU, `calls` of calls that have not returned,
-//! and `sites` of the places to which they return. `stage` is how
-//! far the guest's system has come, and `access` its memory as a simulated instruction sees it.
+//! and `sites` of the places to which they return. `stage` is how far the guest's system has come, and `access` its
+//! memory as a simulated instruction sees it; `withdraw` is for what can neither be simulated nor stepped.
 
 mod access;
 mod attach;
@@ -23,6 +23,7 @@ mod slot;
 mod sorted;
 mod stage;
 mod state;
+mod withdraw;
 
 pub use guest::{GuestStatistics, ProbedGuest};
 pub use links::LinkState;

@@ -4,6 +4,7 @@ use axebpf_platform::GuestVirt;
 
 use super::point::GuestLinkId;
 use crate::deliver::{SS, is_kernel};
+use crate::displace;
 use crate::integration::{GuestVcpu, SystemRegister, View};
 
 /// Why a vCPU is stepped.
@@ -14,6 +15,8 @@ pub(super) enum Purpose {
         at: GuestVirt,
         /// The youngest of the links that were hit. What was attached since then was not.
         last: Option<GuestLinkId>,
+        /// That instruction.
+        word: u32,
     },
     /// To let it read, or write, a page that it does not see as it is.
     Access,
@@ -40,6 +43,8 @@ pub(super) enum StepEnd {
 pub(super) struct Slot {
     pub(super) view: View,
     pub(super) step: Option<Step>,
+    /// Whether its interrupts are held because of the step.
+    is_holding: bool,
     /// Whether the vCPU runs without probes, because the guest debugs itself.
     pub(super) is_suspended: bool,
     /// How often mappings had been changed when the vCPU entered the guest.
@@ -51,6 +56,7 @@ impl Slot {
         Self {
             view: View::Main,
             step: None,
+            is_holding: false,
             is_suspended: false,
             changes_at_entry: 0,
         }
@@ -74,7 +80,10 @@ impl Slot {
     /// Makes the vCPU execute the one instruction at which it goes on, in the text that the guest knows.
     pub(super) fn begin(&mut self, vcpu: &mut dyn GuestVcpu, step: Step) {
         self.set_view(vcpu, View::Original);
-        if let Some(interrupts) = vcpu.interrupts() {
+        self.is_holding = wants_quiet(vcpu.pstate(), step.purpose);
+        if self.is_holding
+            && let Some(interrupts) = vcpu.interrupts()
+        {
             interrupts.hold_interrupts();
         }
         if let Some(single_step) = vcpu.single_step() {
@@ -89,7 +98,9 @@ impl Slot {
         if let Some(single_step) = vcpu.single_step() {
             single_step.end_step();
         }
-        if let Some(interrupts) = vcpu.interrupts() {
+        if core::mem::take(&mut self.is_holding)
+            && let Some(interrupts) = vcpu.interrupts()
+        {
             interrupts.release_interrupts();
         }
         self.set_view(vcpu, view);
@@ -101,6 +112,16 @@ impl Slot {
         vcpu.set_system_register(SystemRegister::SpsrEl1, spsr & !SS);
         StepEnd::Interrupted
     }
+}
+
+/// Tells whether interrupts are held for a step from `pstate`.
+///
+/// Not where the guest masks one kind of them itself: it may be about to read which is pending, which it could not
+/// while they are held. One that is taken instead of the step is no harm.
+fn wants_quiet(pstate: u64, purpose: Purpose) -> bool {
+    const MASKS: u64 = 0b11 << 6;
+    let waits = matches!(purpose, Purpose::Displaced { word, .. } if displace::waits(word));
+    pstate & MASKS == 0 && !waits
 }
 
 /// Tells whether the vCPU is at one of its vectors, for an exception from the stepped instruction.

@@ -15,6 +15,7 @@ pub enum SystemRegister {
     Ttbr0El1,
     Ttbr1El1,
     TcrEl1,
+    MairEl1,
     SctlrEl1,
     /// The guest's own value, whatever is loaded because of a step.
     MdscrEl1,

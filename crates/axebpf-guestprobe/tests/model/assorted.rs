@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axebpf_guestprobe::{
     Capabilities, GuestProbe, GuestProbeError, GuestProbeHandler, GuestProbeHit, ModeUnavailable,
-    ProbeKind, ProbeMode, StackStart, Stage1,
+    ProbeKind, ProbeMode, StackStart, Stage1, SystemRegister,
 };
 use axebpf_platform::GuestVirt;
 use proptest::prelude::*;
@@ -261,6 +261,8 @@ fn handlers_see_memory_task_and_stack() {
             .attach(&stage1, &probe.unwrap(), handler.clone());
         load(&model, 1);
         model.vcpu(0).regs.regs[29] = 0x9000;
+        // Frames of a kernel are in the upper half where there is one.
+        model.vcpu(0).system.remove(&SystemRegister::SctlrEl1);
         model.run();
         assert_eq!(*handler.stack.lock().unwrap(), stack);
         assert_eq!(*handler.task.lock().unwrap(), 0xffff_0000);

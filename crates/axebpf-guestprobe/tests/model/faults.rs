@@ -5,6 +5,7 @@ use axebpf_guestprobe::{Capabilities, ProbeKind, ProbeMode, Syndrome, SystemRegi
 use crate::asm::PUSH_FRAME;
 use crate::machine::Model;
 use crate::program::*;
+use crate::tables;
 use crate::vcpu::{EL1H, ModelVcpu, VECTORS};
 
 const FEW: Capabilities = Capabilities::FENCE
@@ -12,25 +13,11 @@ const FEW: Capabilities = Capabilities::FENCE
     .union(Capabilities::TRAP_BRK)
     .union(Capabilities::WRITE_GUEST);
 
-const TABLES: u64 = 0x3_0000;
-const AF: u64 = 1 << 10;
-
-/// Maps the first 64 pages to themselves, but for one that is not mapped, one that is read-only and one that is the
-/// programs'.
+/// Makes one page not mapped, one read-only and one the programs'.
 fn build_tables(model: &Model) {
-    let store = |at: u64, word: u64| model.machine.store(at, &word.to_le_bytes());
-    for level in 0..3 {
-        store(TABLES + 0x1000 * level, (TABLES + 0x1000 * (level + 1)) | 3);
-    }
-    for page in 0..64 {
-        let attributes = match page {
-            NOTHING => continue,
-            READ_ONLY => 1 << 7,
-            USER => 1 << 6,
-            _ => 0,
-        };
-        store(TABLES + 0x3000 + 8 * page, page << 12 | attributes | AF | 3);
-    }
+    tables::put(model, NOTHING, 0);
+    tables::set(model, READ_ONLY, 1 << 7);
+    tables::set(model, USER, 1 << 6);
 }
 
 const NOTHING: u64 = 0x18;
@@ -44,13 +31,6 @@ fn push_at(sp: u64, pan: u64) -> (Model, u64) {
     build_tables(&model);
     {
         let mut vcpu = model.vcpu(0);
-        for (register, value) in [
-            (SystemRegister::Ttbr0El1, TABLES),
-            (SystemRegister::TcrEl1, 5 << 32 | 2 << 30 | 16 << 16 | 16),
-            (SystemRegister::SctlrEl1, 1 | 1 << 23),
-        ] {
-            vcpu.system.insert(register, value);
-        }
         vcpu.start(MIX);
         vcpu.regs.sp = sp;
         vcpu.regs.pstate = EL1H | pan | 1 << 31;

@@ -11,6 +11,7 @@ use axebpf_platform::GuestVirt;
 
 use crate::asm::*;
 use crate::machine::{Model, VM};
+use crate::tables;
 use crate::vcpu::VECTORS;
 
 /// Where the loop is that calls the functions.
@@ -82,8 +83,10 @@ pub(crate) fn load(model: &Model, vcpus: usize) {
     // Exceptions: a BRK is skipped, an interrupt is counted and does nothing.
     place(model, VECTORS + 0x200, &[ERET]);
     place(model, VECTORS + 0x280, &[ERET]);
+    tables::build(model);
     for id in 0..vcpus {
         let mut vcpu = model.vcpu(id);
+        tables::enable(&mut vcpu);
         let result = RESULTS + 0x40 * id as u64;
         model.machine.store(result, &[0; 16]);
         vcpu.regs.regs[19] = ROUNDS.into();

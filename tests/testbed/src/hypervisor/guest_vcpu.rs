@@ -1,8 +1,8 @@
 //! What probes on a guest ask of a vCPU that has just left it, answered by this hypervisor.
 
 use aarch64_cpu::registers::{
-    CONTEXTIDR_EL1, ELR_EL1, ESR_EL1, FAR_EL1, Readable, SCTLR_EL1, SP_EL0, SP_EL1, SPSR_EL1,
-    TCR_EL1, TPIDR_EL0, TPIDR_EL1, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, Writeable,
+    CONTEXTIDR_EL1, ELR_EL1, ESR_EL1, FAR_EL1, MAIR_EL1, Readable, SCTLR_EL1, SP_EL0, SP_EL1,
+    SPSR_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, Writeable,
 };
 use axebpf::platform::Vcpu as VcpuName;
 use axebpf::probe::kprobe::{
@@ -62,6 +62,7 @@ impl VcpuRegisters for LoadedVcpu<'_> {
             SystemRegister::Ttbr0El1 => TTBR0_EL1.get(),
             SystemRegister::Ttbr1El1 => TTBR1_EL1.get(),
             SystemRegister::TcrEl1 => TCR_EL1.get(),
+            SystemRegister::MairEl1 => MAIR_EL1.get(),
             SystemRegister::SctlrEl1 => SCTLR_EL1.get(),
             SystemRegister::MdscrEl1 => self.0.debug().control(),
             SystemRegister::VbarEl1 => VBAR_EL1.get(),
@@ -83,6 +84,7 @@ impl VcpuRegisters for LoadedVcpu<'_> {
             SystemRegister::Ttbr0El1 => TTBR0_EL1.set(value),
             SystemRegister::Ttbr1El1 => TTBR1_EL1.set(value),
             SystemRegister::TcrEl1 => TCR_EL1.set(value),
+            SystemRegister::MairEl1 => MAIR_EL1.set(value),
             SystemRegister::SctlrEl1 => SCTLR_EL1.set(value),
             SystemRegister::MdscrEl1 => {
                 self.0.debug().set_control(value);

@@ -19,8 +19,8 @@ pub(crate) enum Exception {
     ExternalAbort {
         /// The syndrome with which it came to EL2.
         syndrome: u64,
-        /// The virtual address.
-        address: u64,
+        /// The virtual address, if the processor knows it.
+        address: Option<u64>,
     },
 }
 
@@ -31,14 +31,19 @@ pub(crate) fn deliver(vcpu: &Vcpu, exception: Exception) {
     let syndrome = match exception {
         Exception::Undefined => LONG_INSTRUCTION,
         Exception::ExternalAbort { syndrome, address } => {
-            FAR_EL1.set(address);
+            if let Some(address) = address {
+                FAR_EL1.set(address);
+            }
             external_abort(syndrome, from_el0)
         }
     };
     ESR_EL1.set(syndrome);
     ELR_EL1.set(vcpu.pc());
     SPSR_EL1.set(pstate);
-    vcpu.go_on_at(VBAR_EL1.get() + vector(pstate), handler_state(pstate));
+    // The guest may have put anything into the register, whose low bits the processor does not look at.
+    const OFFSET: u64 = 0x7ff;
+    let vectors = VBAR_EL1.get() & !OFFSET;
+    vcpu.go_on_at(vectors | vector(pstate), handler_state(pstate));
 }
 
 /// Returns the syndrome at EL1 of an abort that came to EL2 with `syndrome`.

@@ -7,6 +7,7 @@ use axebpf::tracepoint::{trace, vmm};
 use super::{
     bench,
     bus::{self, Target},
+    config::Probes,
     console::println,
     exception::{self, Exception},
     guest_vcpu::LoadedVcpu,
@@ -126,21 +127,42 @@ fn wait(vm: &Vm, vcpu: &Vcpu) {
 }
 
 fn abort(vm: &Vm, vcpu: &Vcpu, esr: u64) {
-    let at = vcpu.fault_address();
-    if let Some(target) = bus::target(vm, at) {
-        access_device(vm, vcpu, target, esr);
+    // Only what the processor says itself: for an access that lacks the right, `HPFAR_EL2` may be of some older fault, and
+    // what the guest has written to its text would go to a device.
+    let Some(at) = vcpu.fault_address() else {
+        return refused(vm, vcpu, esr);
+    };
+    if is_permission_fault(esr) {
+        refused(vm, vcpu, esr);
+    } else if let Some(target) = bus::target(vm, at).filter(|_| !is_on_walk(esr)) {
+        // A device is no place for translation tables.
+        access_device(vm, vcpu, Device { target, at }, esr);
     } else if vm.memory().contains(&at) {
         page_fault(vm, vcpu, at, esr);
     } else {
         trace_fault(vcpu, at, esr);
-        let address = vcpu.fault_virtual_address();
-        exception::deliver(
-            vcpu,
-            Exception::ExternalAbort {
-                syndrome: esr,
-                address,
-            },
-        );
+        deliver_external_abort(vcpu, esr);
+    }
+}
+
+/// Makes the guest take an abort that came to EL2 as one that the memory system reports.
+fn deliver_external_abort(vcpu: &Vcpu, esr: u64) {
+    // `FnV`: the register with the address has none.
+    const NOT_VALID: u64 = 1 << 10;
+    let address = (esr & NOT_VALID == 0).then(|| vcpu.fault_virtual_address());
+    let syndrome = esr;
+    exception::deliver(vcpu, Exception::ExternalAbort { syndrome, address });
+}
+
+/// Handles an abort that is not about missing memory.
+///
+/// All that is mapped allows everything, unless a probe has changed it. If probes say that a fault for want of a right is
+/// not theirs, then the guest's tables, or those of stage 2, have changed since: the guest tries again, and
+/// what it meets then is right.
+fn refused(vm: &Vm, vcpu: &Vcpu, esr: u64) {
+    trace_fault(vcpu, vcpu.fault_address().unwrap_or(0), esr);
+    if !is_permission_fault(esr) || vm.config().probes == Probes::Closed {
+        give_up(vm, vcpu, "abort", esr);
     }
 }
 
@@ -158,7 +180,7 @@ fn trace_fault(vcpu: &Vcpu, at: u64, esr: u64) {
 
 fn page_fault(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
     trace_fault(vcpu, at, esr);
-    // Whatever is mapped allows everything, so nothing but a missing page can be mended.
+    // All that is mapped has the access flag, so nothing but a missing page can be mended.
     if !is_translation_fault(esr) {
         give_up(vm, vcpu, "fault of a mapped page", esr);
     } else if vm.map(GuestPhys::new(at & !0xfff)).is_err() {
@@ -168,7 +190,17 @@ fn page_fault(vm: &Vm, vcpu: &Vcpu, at: u64, esr: u64) {
 
 /// Tells whether an abort is a translation fault, of any level (ARM ARM D24.2.40, DFSC and IFSC).
 fn is_translation_fault(esr: u64) -> bool {
-    matches!(esr & 0x3f, 4..=7)
+    matches!(esr & 0x3f, 0x04..=0x07)
+}
+
+/// Tells whether an abort is a permission fault, of any level.
+fn is_permission_fault(esr: u64) -> bool {
+    matches!(esr & 0x3f, 0x0c..=0x0f)
+}
+
+/// Tells whether the guest's tables were read when the abort happened (ARM ARM D24.2.40, S1PTW).
+fn is_on_walk(esr: u64) -> bool {
+    esr >> 7 & 1 != 0
 }
 
 /// Returns what the guest attempted, as `vmm:page_fault` numbers it.
@@ -183,7 +215,14 @@ fn attempted(esr: u64) -> u32 {
     }
 }
 
-fn access_device(vm: &Vm, vcpu: &Vcpu, target: Target, esr: u64) {
+/// Where in a device an access goes.
+#[derive(Clone, Copy, Debug)]
+struct Device {
+    target: Target,
+    at: u64,
+}
+
+fn access_device(vm: &Vm, vcpu: &Vcpu, Device { target, at }: Device, esr: u64) {
     let Some(access) = Access::decode(esr) else {
         return give_up(
             vm,
@@ -192,7 +231,6 @@ fn access_device(vm: &Vm, vcpu: &Vcpu, target: Target, esr: u64) {
             esr,
         );
     };
-    let at = vcpu.fault_address();
     let value = match access.kind {
         AccessKind::Read => {
             let value = access.loaded(bus::read(vm, target, at, access));
@@ -223,7 +261,7 @@ fn give_up(vm: &Vm, vcpu: &Vcpu, what: &str, esr: u64) {
         vm.id(),
         vcpu.id(),
         vcpu.pc(),
-        vcpu.fault_address(),
+        vcpu.fault_address().unwrap_or(0),
         vcpu.fault_virtual_address(),
     );
     vm.stop(StopReason::GuestFailed);

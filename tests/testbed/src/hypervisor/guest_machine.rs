@@ -102,10 +102,10 @@ impl ShadowPages for ProbedMachine {
     fn create_shadow(&self, page: GuestPhys) -> Result<ShadowPage, ProbeStage2Error> {
         let shadow = heap::alloc_pages(1).ok_or(ProbeStage2Error::Exhausted { page })?;
         let copied = self.stage2.with_page(page, |from| {
-            // SAFETY: both are whole pages, and the new one belongs to nobody else.
-            unsafe {
-                core::ptr::copy_nonoverlapping(from as *const u8, shadow as *mut u8, PAGE as usize)
-            };
+            // SAFETY: the page has just been allocated, has this size, and belongs to nobody else.
+            let copy = unsafe { core::slice::from_raw_parts_mut(shadow as *mut u8, PAGE as usize) };
+            // SAFETY: the guest's page stays as long as this runs. The guest may be writing it.
+            unsafe { read_volatile(from, copy) };
         });
         if let Err(error) = copied {
             // SAFETY: the page was allocated above, and nobody has seen it.
@@ -218,7 +218,10 @@ fn rights_of(access: PageAccess) -> Rights {
 fn error_of(error: Stage2Error) -> ProbeStage2Error {
     match error {
         Stage2Error::NoMemory { at } => ProbeStage2Error::Exhausted { page: at },
-        Stage2Error::NotMapped { at } => ProbeStage2Error::NoMemory { page: at },
+        // Who changes a mapping waits for the tables, so they are not busy here.
+        Stage2Error::NotMapped { at } | Stage2Error::Busy { at } => {
+            ProbeStage2Error::NoMemory { page: at }
+        }
     }
 }
 

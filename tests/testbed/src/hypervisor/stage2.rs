@@ -1,13 +1,21 @@
 //! Stage 2: what a VM takes for physical memory.
 //!
-//! Each VM has three views of the same memory, each with its own tables and its own number in the TLB. The guest runs
+//! Each VM has three views of the same memory, each with its own tables, and one number in the TLB. The guest runs
 //! in the main one. In each, single pages can be given other rights, or other contents, than the guest believes: that
-//! is what probes on a guest are made of.
+//! is what probes on a guest are made of. `switch` is about what a CPU has loaded, `tables` about what is in the tables.
 
+mod memory;
+mod switch;
 mod tables;
+mod vmid;
 
 use axebpf::platform::GuestPhys;
-use tables::{Change, Tables};
+use memory::Fresh;
+use switch::LastRun;
+use tables::{Change, Tables, Wanted};
+
+pub(crate) use switch::{unload, with_vmid};
+pub(crate) use vmid::{NoVmid, Vmid};
 
 pub(crate) use super::stage2_tree::PAGE;
 use super::{
@@ -23,11 +31,18 @@ const EXECUTE_NEVER: u64 = 1 << 54;
 /// How many views there are.
 const VIEWS: usize = 3;
 
+/// How often a hit looks whether the tables are free. They are held for moments, but a hit may have interrupted the
+/// very code that holds them.
+const TRIES_IN_A_HIT: u32 = 1 << 16;
+
 /// The guest-physical address space of one VM.
 pub(crate) struct Stage2 {
     vttbr: [u64; VIEWS],
     granule: Granule,
     tables: Lock<Tables>,
+    last_run: LastRun,
+    /// The last field, because the last to be dropped: when the tables are gone, no TLB has the number any more.
+    vmid: Vmid,
 }
 
 /// How memory is handed to a guest that touches it for the first time.
@@ -110,32 +125,34 @@ pub(crate) enum Stage2Error {
         /// The page.
         at: GuestPhys,
     },
+    /// Somebody else has the tables, and a hit does not wait.
+    #[error("the tables that lead to {at} are in use")]
+    Busy {
+        /// The page.
+        at: GuestPhys,
+    },
 }
 
 impl Stage2 {
-    /// Makes an empty address space for VM `number`.
-    pub(crate) fn new(number: u32, granule: Granule) -> Result<Self, Stage2Error> {
-        // TLB tags have 8 bits, and 0 is for no VM. Two VMs would share one only with 83 others between them.
-        let tag = (number % 84) as u16 * 3 + 1;
-        let tree = |view: View| {
-            Tree::new(tag + view as u16).map_err(|NoMemory| Stage2Error::NoMemory {
+    /// Makes an empty address space, which TLBs know as `vmid`.
+    pub(crate) fn new(vmid: Vmid, granule: Granule) -> Result<Self, Stage2Error> {
+        let tree = || {
+            Tree::new(vmid.get()).map_err(|NoMemory| Stage2Error::NoMemory {
                 at: GuestPhys::new(0),
             })
         };
-        let views = [
-            tree(View::Main)?,
-            tree(View::Original)?,
-            tree(View::Window)?,
-        ];
+        let views = [tree()?, tree()?, tree()?];
         Ok(Self {
             vttbr: [views[0].vttbr(), views[1].vttbr(), views[2].vttbr()],
             granule,
             tables: Lock::new(Tables::new(views)),
+            last_run: LastRun::nobody(),
+            vmid,
         })
     }
 
     /// Returns what `VTTBR_EL2` holds while a vCPU runs in `view`.
-    pub(crate) fn vttbr(&self, view: View) -> u64 {
+    fn vttbr(&self, view: View) -> u64 {
         self.vttbr[view.index()]
     }
 
@@ -145,11 +162,37 @@ impl Stage2 {
     }
 
     /// Maps fresh zeroed memory at `at` unless there is some, and returns where the page is.
+    ///
+    /// The memory is found, zeroed and cleaned before the tables are locked: others wait for them, hits among them.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory left.
     pub(crate) fn map(&self, at: GuestPhys) -> Result<MappedPage, Stage2Error> {
-        self.tables.lock().map(at, self.granule)
+        let mut granule = self.granule;
+        loop {
+            // Not in the condition, where the tables would stay locked.
+            let wanted = self.tables.lock().wanted(at, granule);
+            let fresh = match wanted {
+                Wanted::Nothing(page) => return Ok(MappedPage::Old(page)),
+                Wanted::Page => Fresh::page().ok_or(Stage2Error::NoMemory { at })?,
+                Wanted::Block => match Fresh::block() {
+                    Some(block) => block,
+                    None => {
+                        granule = Granule::Page;
+                        continue;
+                    }
+                },
+            };
+            // Another vCPU may have been here in the meantime; what it left no room for is dropped, and freed.
+            if let Some(page) = self.tables.lock().map(at, fresh)? {
+                return Ok(MappedPage::New(page));
+            }
+        }
     }
 
-    /// Unmaps the page at `at` and frees it. Tells whether there was one that was allocated alone.
+    /// Unmaps the page at `at` and frees it. Tells whether there was one that was allocated alone and that no view shows
+    /// otherwise than it is: what probes have changed stays until they are done with it.
     pub(crate) fn unmap(&self, at: GuestPhys) -> bool {
         self.tables.lock().unmap(at)
     }
@@ -159,13 +202,19 @@ impl Stage2 {
     ///
     /// # Errors
     ///
-    /// When the guest has no memory there.
+    /// When the guest has no memory there; in a hit also if the tables stay locked.
     pub(crate) fn with_page<T>(
         &self,
         at: GuestPhys,
         work: impl FnOnce(u64) -> T,
     ) -> Result<T, Stage2Error> {
-        let tables = self.tables.lock();
+        let tables = if axebpf::hit::in_hit() {
+            (0..TRIES_IN_A_HIT)
+                .find_map(|_| self.tables.try_lock())
+                .ok_or(Stage2Error::Busy { at })?
+        } else {
+            self.tables.lock()
+        };
         let leaf = tables.original(at);
         if leaf.is_valid() {
             Ok(work(leaf.machine()))

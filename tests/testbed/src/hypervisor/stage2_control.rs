@@ -2,7 +2,9 @@
 
 use core::arch::asm;
 
-use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, Readable, VTCR_EL2, VTTBR_EL2, Writeable};
+use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, Readable, VTCR_EL2, Writeable};
+
+use super::stage2;
 
 /// Bits of a guest-physical address.
 pub(crate) const ADDRESS_BITS: u64 = 39;
@@ -21,7 +23,7 @@ pub(crate) fn init_cpu() {
             | LEVEL_1
             | (64 - ADDRESS_BITS),
     );
-    VTTBR_EL2.set(0);
+    stage2::unload();
     // SAFETY: nothing of any VM is in use on this CPU yet.
     unsafe {
         asm!(

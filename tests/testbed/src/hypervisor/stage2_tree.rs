@@ -3,10 +3,9 @@
 use alloc::vec::Vec;
 use core::arch::asm;
 
-use aarch64_cpu::registers::{Readable, VTTBR_EL2, Writeable};
 use axebpf::platform::GuestPhys;
 
-use super::{heap, stage2_control::ADDRESS_BITS, sysreg};
+use super::{heap, stage2, stage2_control::ADDRESS_BITS, sysreg};
 
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 4096;
@@ -49,25 +48,25 @@ pub(crate) struct NoMemory;
 
 /// The tables of one view.
 pub(crate) struct Tree {
-    vttbr: u64,
+    vmid: u8,
     root: u64,
     lower: Vec<u64>,
 }
 
 impl Tree {
     /// Makes a tree that maps nothing and is tagged `vmid` in the TLB.
-    pub(crate) fn new(vmid: u16) -> Result<Self, NoMemory> {
+    pub(crate) fn new(vmid: u8) -> Result<Self, NoMemory> {
         let root = heap::alloc_pages(1).ok_or(NoMemory)?;
         Ok(Self {
-            vttbr: u64::from(vmid) << 48 | root,
+            vmid,
             root,
             lower: Vec::new(),
         })
     }
 
-    /// Returns what `VTTBR_EL2` holds while the view is in use.
+    /// Returns what `VTTBR_EL2` holds while the view is in use. `CnP` is 0: other CPUs may have other tables for the VMID.
     pub(crate) fn vttbr(&self) -> u64 {
-        self.vttbr
+        u64::from(self.vmid) << 48 | self.root
     }
 
     /// Returns the entry of the page at `at`, or what it would be where a block maps it.
@@ -165,6 +164,11 @@ impl Tree {
         Ok(())
     }
 
+    /// Makes the tables that lead to the block around `at`, so that [`set_block`](Self::set_block) needs no memory.
+    pub(crate) fn prepare_block(&mut self, at: GuestPhys) -> Result<(), NoMemory> {
+        self.block_slot(at).map(drop)
+    }
+
     /// Makes the block around `at` map `leaf`. Nothing is mapped there, as [`takes_block`](Self::takes_block) has said.
     pub(crate) fn set_block(&mut self, at: GuestPhys, leaf: Leaf) -> Result<(), NoMemory> {
         let entry = self.block_slot(at)?;
@@ -193,8 +197,13 @@ impl Tree {
     }
 
     /// Removes `at` from all TLBs: first the stage 2 entry, then what was combined from it.
+    ///
+    /// `IPAS2E1IS` removes entries of stage 2 alone, so whatever was cached of a walk of stage 1, or of both stages combined,
+    /// has to go too, and by the guest-virtual address nobody knows: all of it. The `DSB` in between keeps a walk from
+    /// making such an entry anew from one of stage 2 that is still there. Both reach the entries of all views,
+    /// which have one number, on all CPUs: more than is needed, and enough at once.
     fn invalidate(&self, at: GuestPhys) {
-        self.with_view(|| {
+        stage2::with_vmid(self.vmid, || {
             // SAFETY: invalidating the TLB is always allowed; the barriers order it after the change of the table.
             unsafe {
                 asm!(
@@ -211,9 +220,9 @@ impl Tree {
         });
     }
 
-    /// Removes all of the view from all TLBs.
+    /// Removes all of the VM from all TLBs.
     pub(crate) fn invalidate_all(&self) {
-        self.with_view(|| {
+        stage2::with_vmid(self.vmid, || {
             // SAFETY: as in `invalidate`.
             unsafe {
                 asm!(
@@ -225,18 +234,6 @@ impl Tree {
                 )
             }
         });
-    }
-
-    /// Does `work` with this view's number in force on the executing CPU, because TLB maintenance is for that one only.
-    fn with_view(&self, work: impl FnOnce()) {
-        let daif = sysreg::mask_interrupts();
-        let loaded = VTTBR_EL2.get();
-        VTTBR_EL2.set(self.vttbr);
-        sysreg::context_barrier();
-        work();
-        VTTBR_EL2.set(loaded);
-        sysreg::context_barrier();
-        sysreg::restore_interrupts(daif);
     }
 }
 

@@ -1,8 +1,11 @@
 //! What guests may do by themselves, and what takes them to EL2.
 
+use core::arch::asm;
+
 use aarch64_cpu::registers::{
     CPTR_EL2, HCR_EL2, HDFGRTR_EL2, HDFGWTR_EL2, HFGITR_EL2, HFGRTR_EL2, HFGWTR_EL2,
-    ID_AA64MMFR0_EL1, MDCR_EL2, MIDR_EL1, ReadWriteable, Readable, Writeable,
+    ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64PFR0_EL1, MDCR_EL2, MIDR_EL1, ReadWriteable,
+    Readable, Writeable,
 };
 
 use super::{debug_registers, id_registers, pmu, sysreg};
@@ -46,14 +49,25 @@ pub(crate) fn gives_keys() -> bool {
     HCR_EL2.is_set(HCR_EL2::APK)
 }
 
-/// Clears the fine-grained traps, whose value after a reset is unknown, where the processor has them.
+/// Clears the fine-grained traps, and the extended controls, whose values after a reset are unknown, where the processor
+/// has them.
 fn trap_nothing_finer() {
     const FGT: u32 = 56;
+    const HCX: u32 = 40;
+    const AMU: u32 = 44;
     if ID_AA64MMFR0_EL1.get() >> FGT & 0xf != 0 {
         HFGRTR_EL2.set(0);
         HFGWTR_EL2.set(0);
         HFGITR_EL2.set(0);
         HDFGRTR_EL2.set(0);
         HDFGWTR_EL2.set(0);
+        if ID_AA64PFR0_EL1.get() >> AMU & 0xf != 0 {
+            // SAFETY: the processor has the register, HAFGRTR_EL2, which only says what of the guest's is trapped.
+            unsafe { asm!("msr s3_4_c3_c1_6, xzr", options(nostack, preserves_flags)) };
+        }
+    }
+    if ID_AA64MMFR1_EL1.get() >> HCX & 0xf != 0 {
+        // SAFETY: the processor has the register, HCRX_EL2, which only says what guests may do.
+        unsafe { asm!("msr s3_4_c1_c2_2, xzr", options(nostack, preserves_flags)) };
     }
 }

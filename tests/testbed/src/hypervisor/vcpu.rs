@@ -9,7 +9,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
-use aarch64_cpu::registers::{CNTVOFF_EL2, VMPIDR_EL2, VTTBR_EL2, Writeable};
+use aarch64_cpu::registers::{CNTVOFF_EL2, VMPIDR_EL2, Writeable};
 use axebpf::platform::{CpuId, Vcpu as VcpuName, VcpuId, VmId};
 use axebpf::tracepoint::{trace, vmm};
 
@@ -22,8 +22,7 @@ use super::{
     lock::Lock,
     percpu,
     redistributor::Redistributor,
-    stage2::{Stage2, View},
-    sysreg,
+    stage2::{self, Stage2, View},
     task::Task,
     vcpu_state::VcpuState,
     world::Registers,
@@ -170,6 +169,7 @@ impl Vcpu {
         *self.debug() = DebugRegisters::at_reset();
         self.interrupts.take_pending(u64::MAX);
         self.view.store(View::Main as u32, Ordering::Relaxed);
+        self.stage2.forget_run(self.cpu.index());
         self.holding.store(false, Ordering::Relaxed);
         self.ending.store(false, Ordering::Release);
     }
@@ -241,15 +241,31 @@ impl Vcpu {
         registers.pstate = pstate;
     }
 
-    /// Moves the guest past the instruction that it left at.
+    /// Moves the guest past the instruction that it left at, which has been executed in its place.
+    ///
+    /// As if the processor had executed it, what comes next is no branch target of its, and if the guest steps itself,
+    /// its step ends here.
     pub(crate) fn skip_instruction(&self) {
-        self.registers().pc += 4;
+        const STEP: u64 = 1 << 21;
+        const BRANCH_TYPE: u64 = 3 << 10;
+        let registers = self.registers();
+        registers.pc = registers.pc.wrapping_add(4);
+        registers.pstate &= !(STEP | BRANCH_TYPE);
     }
 
-    /// Returns the guest-physical address that the last exit is about.
-    pub(crate) fn fault_address(&self) -> u64 {
+    /// Returns the guest-physical address that the last exit, an abort, is about, if the processor tells it: it does not
+    /// for an access that lacks the right, and for external aborts (ARM ARM, `HPFAR_EL2`).
+    pub(crate) fn fault_address(&self) -> Option<u64> {
+        const ON_WALK: u64 = 1 << 7;
         let registers = self.registers();
-        (registers.hpfar >> 4 & 0xff_ffff_ffff) << 12 | registers.far & 0xfff
+        let is_told = match registers.esr & 0x3f {
+            // Address size, translation, access flag.
+            0x00..=0x0b => true,
+            // Permission.
+            0x0c..=0x0f => registers.esr & ON_WALK != 0,
+            _ => false,
+        };
+        is_told.then_some((registers.hpfar >> 4 & 0xff_ffff_ffff) << 12 | registers.far & 0xfff)
     }
 
     /// Returns the guest-virtual address that the last exit is about.
@@ -259,14 +275,13 @@ impl Vcpu {
 
     /// Puts the vCPU on the executing CPU. The scheduler calls this with interrupts masked.
     pub(crate) fn load(&self) {
-        VTTBR_EL2.set(self.stage2.vttbr(self.view()));
         VMPIDR_EL2.set(1 << 31 | u64::from(self.name.vcpu.get()));
         CNTVOFF_EL2.set(self.counter_offset);
         let banked = self.banked();
         banked.load();
         self.debug().load();
         percpu::this().set_vcpu(Some(self.name), banked.exit_reason);
-        sysreg::context_barrier();
+        self.stage2.load(self.name.vcpu, self.view());
         self.change_state(VcpuState::Ready, VcpuState::Running);
     }
 
@@ -276,9 +291,8 @@ impl Vcpu {
         banked.unload();
         banked.exit_reason = percpu::this().exit_reason();
         percpu::this().set_vcpu(None, None);
-        // No walk may start from the tables of a VM that is gone.
-        VTTBR_EL2.set(0);
-        sysreg::context_barrier();
+        // No walk may start from the tables of a VM that is gone, or find them with the registers of another vCPU.
+        stage2::unload();
         self.change_state(VcpuState::Running, VcpuState::Ready);
     }
 
@@ -287,11 +301,10 @@ impl Vcpu {
         View::from_number(self.view.load(Ordering::Relaxed))
     }
 
-    /// Makes the loaded vCPU run in `view`. Only its own task may call this.
+    /// Makes the loaded vCPU run in `view`. Only its own task may call this, with interrupts masked.
     pub(crate) fn set_view(&self, view: View) {
         self.view.store(view as u32, Ordering::Relaxed);
-        VTTBR_EL2.set(self.stage2.vttbr(view));
-        sysreg::context_barrier();
+        self.stage2.switch(self.name.vcpu, view);
     }
 
     /// Returns the vCPU's name.

@@ -25,7 +25,7 @@ use super::{
     percpu,
     pl011::{self, Pl011},
     sched,
-    stage2::{Granule, MappedPage, PAGE, Stage2, Stage2Error},
+    stage2::{Granule, MappedPage, PAGE, Stage2, Stage2Error, Vmid},
     task::Task,
     vcpu::Vcpu,
     vcpu_state::VcpuState,
@@ -64,7 +64,7 @@ impl Vm {
         } else {
             (Granule::Page, AtReset::Enabled)
         };
-        let stage2 = Arc::new(Stage2::new(id.get(), granule)?);
+        let stage2 = Arc::new(Stage2::new(Vmid::claim()?, granule)?);
         let distributor = Arc::new(Distributor::new(at_reset));
         let vcpu_count = config.vcpus;
         let vcpus = new_vcpus(id, vcpu_count, &stage2, &distributor);

@@ -4,7 +4,11 @@ use axebpf::platform::{GuestPhys, VcpuId, VmId};
 use axebpf::probe::kprobe::GuestProbeError;
 use thiserror::Error;
 
-use super::{config::ConfigError, stage2::Stage2Error, vm_state::VmState};
+use super::{
+    config::ConfigError,
+    stage2::{NoVmid, Stage2Error},
+    vm_state::VmState,
+};
 
 /// What can go wrong with a VM.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -63,6 +67,9 @@ pub(crate) enum VmError {
     /// There is no memory left.
     #[error("no memory left for a vCPU's stack")]
     NoMemory,
+    /// There are too many VMs.
+    #[error(transparent)]
+    Vmid(#[from] NoVmid),
     /// There is no memory left for a page of the VM.
     #[error(transparent)]
     Stage2(#[from] Stage2Error),

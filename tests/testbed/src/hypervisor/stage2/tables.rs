@@ -4,9 +4,9 @@ use alloc::{collections::BTreeMap, vec::Vec};
 
 use axebpf::platform::GuestPhys;
 
-use super::{Content, Granule, MappedPage, Rights, Stage2Error, VIEWS, View};
+use super::{Content, Granule, Rights, Stage2Error, VIEWS, View, memory::Fresh};
 use crate::hypervisor::{
-    cache, heap,
+    heap,
     stage2_tree::{BLOCK, Leaf, NoMemory, PAGE, Tree},
 };
 
@@ -23,6 +23,17 @@ const OWNED: u64 = 1 << 55;
 pub(super) struct Change {
     pub(super) content: Content,
     pub(super) rights: Rights,
+}
+
+/// What it takes to have memory at some place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// There is some, in the page at this address of the machine's memory.
+    Nothing(u64),
+    /// A fresh page.
+    Page,
+    /// A fresh block.
+    Block,
 }
 
 /// A page that differs in some view, or once did: it keeps its entries, so that the next change needs no memory.
@@ -58,54 +69,71 @@ impl Tables {
         self.pages
     }
 
-    pub(super) fn map(
-        &mut self,
-        at: GuestPhys,
-        granule: Granule,
-    ) -> Result<MappedPage, Stage2Error> {
+    /// Returns what it takes to have memory at `at`.
+    pub(super) fn wanted(&self, at: GuestPhys, granule: Granule) -> Wanted {
         let old = self.original(at);
         if old.is_valid() {
-            return Ok(MappedPage::Old(old.machine()));
+            Wanted::Nothing(old.machine())
+        } else if granule == Granule::Block && self.views.iter().all(|view| view.takes_block(at)) {
+            Wanted::Block
+        } else {
+            Wanted::Page
         }
-        if granule == Granule::Block
-            && self.views.iter().all(|view| view.takes_block(at))
-            && let Some(page) = self.map_block(at)?
-        {
-            return Ok(MappedPage::New(page));
-        }
-        let page = heap::alloc_pages(1).ok_or(Stage2Error::NoMemory { at })?;
-        cache::clean(page..page + PAGE);
-        self.install(at, leaf(page, Rights::ALL, OWNED))?;
-        self.pages += 1;
-        Ok(MappedPage::New(page))
     }
 
-    /// Maps a fresh zeroed block around `at`, if there is memory for one, and returns where the page at `at` is.
-    fn map_block(&mut self, at: GuestPhys) -> Result<Option<u64>, Stage2Error> {
-        let Some(block) = heap::alloc_block() else {
-            return Ok(None);
+    /// Maps `fresh` memory at `at`, and returns where the page there is, or nothing if there is no room for it any more.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory left for a table. Nothing is mapped then.
+    pub(super) fn map(&mut self, at: GuestPhys, fresh: Fresh) -> Result<Option<u64>, Stage2Error> {
+        let result = match (self.wanted(at, fresh.granule()), fresh.granule()) {
+            (Wanted::Block, Granule::Block) => self.map_block(at, fresh),
+            (Wanted::Page | Wanted::Block, Granule::Page) => self.map_page(at, fresh),
+            _ => return Ok(None),
         };
-        cache::clean(block..block + BLOCK);
-        self.blocks.push(block);
+        result
+            .map(Some)
+            .map_err(|NoMemory| Stage2Error::NoMemory { at })
+    }
+
+    fn map_page(&mut self, at: GuestPhys, fresh: Fresh) -> Result<u64, NoMemory> {
+        self.install(at, leaf(fresh.address(), Rights::ALL, OWNED))?;
+        self.pages += 1;
+        Ok(fresh.keep())
+    }
+
+    fn map_block(&mut self, at: GuestPhys, fresh: Fresh) -> Result<u64, NoMemory> {
+        self.blocks.try_reserve(1).map_err(|_| NoMemory)?;
+        // Whatever needs memory comes first, so that the block is mapped in all views or in none.
+        self.views
+            .iter_mut()
+            .try_for_each(|tree| tree.prepare_block(at))?;
         for view in View::ALL {
-            let rights = untouched_rights(view);
-            self.views[view.index()]
-                .set_block(at, leaf(block, rights, 0))
-                .map_err(|NoMemory| Stage2Error::NoMemory { at })?;
+            let entry = leaf(fresh.address(), untouched_rights(view), 0);
+            self.views[view.index()].set_block(at, entry)?;
         }
+        let block = fresh.keep();
+        self.blocks.push(block);
         self.pages += (BLOCK / PAGE) as usize;
-        Ok(Some(block + (at.get() & (BLOCK - 1) & !(PAGE - 1))))
+        Ok(block + (at.get() & (BLOCK - 1) & !(PAGE - 1)))
     }
 
     pub(super) fn unmap(&mut self, at: GuestPhys) -> bool {
         let leaf = self.original(at);
-        if leaf.0 & OWNED == 0 || self.install(at, Leaf::NONE).is_err() {
+        if leaf.0 & OWNED == 0 || self.is_changed(at) || self.install(at, Leaf::NONE).is_err() {
             return false;
         }
         self.pages -= 1;
-        // SAFETY: the page came from `alloc_pages(1)` in `map`; its entries are gone and no TLB holds it any more.
+        // SAFETY: the page came from `Fresh::page` in `map`; its entries are gone and no TLB holds it any more.
         unsafe { heap::free_pages(leaf.machine(), 1) };
         true
+    }
+
+    /// Tells whether some view shows the page at `at` otherwise than the guest believes it to be.
+    fn is_changed(&self, at: GuestPhys) -> bool {
+        let touched = self.touched.get(&page_of(at));
+        touched.is_some_and(|touched| touched.changes.iter().any(Option::is_some))
     }
 
     /// Returns what the guest believes to be at `at`.
@@ -116,8 +144,10 @@ impl Tables {
         }
     }
 
-    /// Makes `original` what the guest believes to be at `at`, and what follows from that in all views.
-    fn install(&mut self, at: GuestPhys, original: Leaf) -> Result<(), Stage2Error> {
+    /// Makes `original` what the guest believes to be at `at`, and what follows from that in all views, or nothing if there
+    /// is no memory left.
+    fn install(&mut self, at: GuestPhys, original: Leaf) -> Result<(), NoMemory> {
+        self.prepare(at)?;
         if let Some(touched) = self.touched.get_mut(&page_of(at)) {
             touched.original = original;
         }
@@ -126,8 +156,13 @@ impl Tables {
             .try_for_each(|view| self.show(view, at, original))
     }
 
+    /// Gives the page at `at` an entry of its own in all views.
+    fn prepare(&mut self, at: GuestPhys) -> Result<(), NoMemory> {
+        self.views.iter_mut().try_for_each(|tree| tree.prepare(at))
+    }
+
     /// Brings the entry of the page at `at` in `view` in line with what the guest believes and with what was changed.
-    fn show(&mut self, view: View, at: GuestPhys, original: Leaf) -> Result<(), Stage2Error> {
+    fn show(&mut self, view: View, at: GuestPhys, original: Leaf) -> Result<(), NoMemory> {
         let touched = self.touched.get(&page_of(at));
         let change = touched.and_then(|touched| touched.changes[view.index()]);
         // Only the main view's entry of a page that was never touched says who owns the page.
@@ -146,9 +181,7 @@ impl Tables {
                 leaf(machine, change.rights, 0)
             }
         };
-        self.views[view.index()]
-            .set_page(at, shown)
-            .map_err(|NoMemory| Stage2Error::NoMemory { at })
+        self.views[view.index()].set_page(at, shown)
     }
 
     pub(super) fn change(
@@ -166,10 +199,8 @@ impl Tables {
             if !original.is_valid() {
                 return Err(Stage2Error::NotMapped { at });
             }
-            for tree in &mut self.views {
-                tree.prepare(at)
-                    .map_err(|NoMemory| Stage2Error::NoMemory { at })?;
-            }
+            self.prepare(at)
+                .map_err(|NoMemory| Stage2Error::NoMemory { at })?;
             let changes = [None; VIEWS];
             self.touched.insert(page, Touched { original, changes });
         }
@@ -177,18 +208,17 @@ impl Tables {
             touched.changes[view.index()] = change;
         }
         self.show(view, at, original)
+            .map_err(|NoMemory| Stage2Error::NoMemory { at })
     }
 }
 
 impl Drop for Tables {
     fn drop(&mut self) {
-        // No CPU has the VM loaded any more.
-        for view in &self.views {
-            view.invalidate_all();
-        }
+        // No CPU has the VM loaded any more. All views have one number.
+        self.views[View::Main.index()].invalidate_all();
         let free = |leaf: Leaf| {
             if leaf.0 & OWNED != 0 {
-                // SAFETY: the page came from `alloc_pages(1)` in `map`, and neither a CPU nor a TLB knows it any more.
+                // SAFETY: the page came from `Fresh::page` in `map`, and neither a CPU nor a TLB knows it any more.
                 unsafe { heap::free_pages(leaf.machine(), 1) };
             }
         };
@@ -200,7 +230,7 @@ impl Drop for Tables {
         });
         touched.values().for_each(|touched| free(touched.original));
         for block in self.blocks.drain(..) {
-            // SAFETY: as above, for `alloc_block` in `map_block`.
+            // SAFETY: as above, for `Fresh::block` in `map_block`.
             unsafe { heap::free_block(block) };
         }
     }

@@ -87,7 +87,7 @@ impl Vcpu {
                 0
             },
             gpa: if exit.is_abort() {
-                self.fault_address()
+                self.fault_address().unwrap_or(0)
             } else {
                 0
             },
@@ -96,10 +96,12 @@ impl Vcpu {
 
     /// Interrupts the CPU that has the vCPU in its guest, and takes note of how often that was left.
     pub(crate) fn send_out(&self) -> Option<Inside> {
+        // Before the flag: if the vCPU leaves and enters again between the two, the number is the older one, and nobody
+        // waits. The other way round, the new number would be waited for until something else makes the vCPU leave.
+        let exits = self.exits.load(Ordering::Acquire);
         if !self.in_guest.load(Ordering::Acquire) || self.cpu == percpu::id() {
             return None;
         }
-        let exits = self.exits.load(Ordering::Acquire);
         gic::send_untraced(self.cpu, gic::SGI_RESCHEDULE);
         Some(Inside { exits })
     }

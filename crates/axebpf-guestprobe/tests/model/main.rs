@@ -15,5 +15,6 @@ mod racing;
 mod returning;
 mod system;
 mod tables;
+mod tlb;
 mod trust;
 mod vcpu;

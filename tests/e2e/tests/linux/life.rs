@@ -1,9 +1,11 @@
 //! Guests without probes.
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use axebpf_e2e::Machine;
 
-use crate::{PATIENCE, RESULTS, check_no_complaint, guest_lines, machine, shell};
+use crate::{
+    PATIENCE, RESULTS, check_no_complaint, guest::wait_until_off, guest_lines, machine, shell,
+};
 
 /// Boots the guest of `machine` and checks what its workload says until it switches itself off.
 fn check_one_life(machine: &mut Machine, vcpus: u32) -> Result<()> {
@@ -18,47 +20,6 @@ fn check_one_life(machine: &mut Machine, vcpus: u32) -> Result<()> {
     );
     check_no_complaint(&said);
     wait_until_off(machine)
-}
-
-fn wait_until_off(machine: &mut Machine) -> Result<()> {
-    for _ in 0..100 {
-        if machine.command("vm list")?.contains("stopped") {
-            return Ok(());
-        }
-    }
-    bail!("the VM does not stop")
-}
-
-fn check(cpu: &str, cpus: u32, vcpus: u32) -> Result<()> {
-    let mut machine = machine(cpu, cpus, vcpus, "then=off")?;
-    check_one_life(&mut machine, vcpus)
-        .with_context(|| format!("{vcpus} vCPUs on {cpus} {cpu}"))?;
-    machine.shut_down()
-}
-
-#[test]
-#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
-fn linux_runs_on_one_vcpu() -> Result<()> {
-    check("cortex-a72", 1, 1)
-}
-
-#[test]
-#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
-fn linux_runs_on_two_vcpus() -> Result<()> {
-    check("cortex-a72", 2, 2)
-}
-
-#[test]
-#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
-fn linux_runs_on_four_vcpus_that_share_two_cpus() -> Result<()> {
-    check("cortex-a72", 2, 4)
-}
-
-/// Pointers are signed with a fast algorithm of QEMU's own: the standard one takes most of the emulated time.
-#[test]
-#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
-fn linux_runs_on_a_cpu_with_all_extensions() -> Result<()> {
-    check("max,pauth-impdef=on", 2, 2)
 }
 
 #[test]

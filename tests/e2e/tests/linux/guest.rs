@@ -1,0 +1,133 @@
+//! What the tests do with a guest that is at its shell, and with the probes on it.
+
+use anyhow::{Context, Result, ensure};
+use axebpf_e2e::{Machine, PROMPT};
+
+use crate::{PATIENCE, RESULTS, check_no_complaint, guest_lines, in_guest};
+
+/// All modes, by the names that the shell has for them.
+pub(crate) const MODES: [&str; 4] = ["hidden-brk", "brk", "hvc", "stage2-fault"];
+
+/// How often the workload calls `kill`.
+pub(crate) const KILLS: u64 = 2000;
+
+/// What a link counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) hits: u64,
+    pub(crate) retired: u64,
+    pub(crate) missed: u64,
+}
+
+impl Counts {
+    /// Returns what a link counts that saw `count` executions, all of which were completed.
+    pub(crate) fn all_of(count: u64) -> Self {
+        Self {
+            hits: count,
+            retired: count,
+            missed: 0,
+        }
+    }
+}
+
+/// Runs the workload in the guest and checks what it says.
+pub(crate) fn check_workload(machine: &mut Machine) -> Result<()> {
+    let said = in_guest(machine, "/init work")?;
+    assert_eq!(guest_lines(&said, "workload: "), RESULTS, "{said}");
+    check_no_complaint(&said);
+    Ok(())
+}
+
+/// Keeps the kernel's messages away from the console, where they would come in between; `dmesg` has them.
+pub(crate) fn silence_kernel(machine: &mut Machine) -> Result<()> {
+    in_guest(machine, "echo 1 > /proc/sys/kernel/printk")?;
+    Ok(())
+}
+
+/// Returns the kernel's messages since the last time, after [`silence_kernel`].
+pub(crate) fn kernel_messages(machine: &mut Machine) -> Result<String> {
+    in_guest(machine, "dmesg -c")
+}
+
+/// Attaches a probe and returns the number of its link.
+pub(crate) fn attach(machine: &mut Machine, probe: &str) -> Result<u64> {
+    let said = machine.command(&format!("vm probe 1 {probe}"))?;
+    let link = said
+        .lines()
+        .find_map(|line| line.strip_prefix("link ")?.split_once(':'));
+    let (number, _) = link.with_context(|| format!("`vm probe 1 {probe}` said\n{said}"))?;
+    Ok(number.parse()?)
+}
+
+/// Detaches all probes.
+pub(crate) fn detach_all(machine: &mut Machine) -> Result<()> {
+    let said = machine.command("vm unprobe 1")?;
+    check_no_complaint(&said);
+    Ok(())
+}
+
+/// Returns what link `link` has counted.
+pub(crate) fn counts(machine: &mut Machine, link: u64) -> Result<Counts> {
+    let table = machine.command("vm probes 1")?;
+    let link = link.to_string();
+    let row = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|words| words.first() == Some(&link.as_str()));
+    let row = row.with_context(|| format!("no link {link} in\n{table}"))?;
+    Ok(Counts {
+        hits: row[1].parse()?,
+        retired: row[2].parse()?,
+        missed: row[3].parse()?,
+    })
+}
+
+/// Returns the statistic `name` of the probes on the guest.
+pub(crate) fn statistic(machine: &mut Machine, name: &str) -> Result<u64> {
+    let said = machine.command("vm probes 1")?;
+    let value = said.split_once(&format!("{name}: ")).map(|(_, rest)| rest);
+    let value = value.with_context(|| format!("no {name} in\n{said}"))?;
+    let digits = value.split(|c: char| !c.is_ascii_digit()).next();
+    Ok(digits.unwrap_or_default().parse()?)
+}
+
+/// Types a command and returns all that comes until the next prompt, the guest's lines included.
+pub(crate) fn answer(machine: &mut Machine, command: &str) -> Result<String> {
+    machine.send_line(command)?;
+    machine.expect(PROMPT, PATIENCE)
+}
+
+/// Waits until the guest has stopped.
+pub(crate) fn wait_until_off(machine: &mut Machine) -> Result<()> {
+    for _ in 0..1000 {
+        if machine.command("vm list")?.contains("stopped") {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the VM does not stop")
+}
+
+/// Loads the module that counts its own calls, and returns where its functions are, by name.
+pub(crate) fn load_module(machine: &mut Machine) -> Result<Vec<(String, u64)>> {
+    in_guest(machine, "insmod /axebpf_guest.ko")?;
+    let said = in_guest(machine, "grep axebpf_guest /proc/kallsyms")?;
+    let symbols: Vec<(String, u64)> = said.lines().filter_map(symbol).collect();
+    ensure!(!symbols.is_empty(), "no symbols of the module in\n{said}");
+    Ok(symbols)
+}
+
+/// Reads a line like `vm1: ffff800000d00010 t counted_push [axebpf_guest]`.
+fn symbol(line: &str) -> Option<(String, u64)> {
+    let (_, line) = line.split_once("vm1: ")?;
+    let mut words = line.split_whitespace();
+    let address = u64::from_str_radix(words.next()?, 16).ok()?;
+    let name = words.nth(1)?;
+    (!name.starts_with('$')).then(|| (name.to_owned(), address))
+}
+
+/// Returns where the module has `name`.
+pub(crate) fn address_of(symbols: &[(String, u64)], name: &str) -> Result<u64> {
+    let found = symbols.iter().find(|(known, _)| known == name);
+    let (_, address) = found.with_context(|| format!("the module has no {name}"))?;
+    Ok(*address)
+}

@@ -1,6 +1,6 @@
 //! The symbols of a Linux kernel: text, and compressed tables that the test writes itself.
 
-use axebpf_symbols::{CompressedSymbols, Glob, KernelSymbolError, KernelSymbols};
+use axebpf_symbols::{CompressedSymbols, Glob, KernelSymbolError, KernelSymbols, Slide};
 use proptest::prelude::*;
 
 const TEXT: &str = "\
@@ -36,6 +36,21 @@ fn text_is_read_with_modules() {
     assert_eq!(sync.to_string(), "ext4_sync_file [ext4]");
     assert!(symbols.lookup_name("absolute").is_none());
     assert_eq!(symbols.lookup_name("vfs_read").unwrap().module(), None);
+}
+
+#[test]
+fn a_slide_moves_the_kernel_and_not_its_modules() {
+    for slide in [0x20_0000, -0x20_0000, -0x8_0000_0000] {
+        let symbols = symbols().with_slide(Slide::new(slide));
+        let address = |name| symbols.lookup_name(name).unwrap().address();
+        let moved = 0xffff_8000_0801_0100_u64.wrapping_add_signed(slide);
+        assert_eq!(address("vfs_read"), moved);
+        assert_eq!(address("xfs_read"), 0xffff_8000_0110_0000);
+        let found = symbols.lookup_address(moved + 4).unwrap();
+        assert_eq!(found.to_string(), "vfs_read+0x4/0x80");
+        let addresses: Vec<u64> = symbols.iter().map(|symbol| symbol.address()).collect();
+        assert!(addresses.is_sorted());
+    }
 }
 
 #[test]

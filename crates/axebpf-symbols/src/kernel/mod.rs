@@ -11,7 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::Glob;
+use crate::{Glob, Slide};
 use tables::Tokens;
 
 /// The symbols of a Linux kernel.
@@ -135,6 +135,31 @@ impl fmt::Display for KernelLocation<'_> {
 }
 
 impl KernelSymbols {
+    /// Moves the kernel's own symbols by `slide`: a `System.map` says where a kernel was linked, and a kernel with
+    /// `CONFIG_RANDOMIZE_BASE` runs elsewhere. Symbols of modules stay, since they are never linked.
+    #[must_use]
+    pub fn with_slide(mut self, slide: Slide) -> Self {
+        if slide == Slide::ZERO {
+            return self;
+        }
+        let module = |index: usize| self.modules.get(index).copied().unwrap_or(0);
+        let mut order: Vec<(u64, u32, u16)> = self
+            .addresses
+            .iter()
+            .zip(&self.starts)
+            .enumerate()
+            .map(|(index, (&address, &start))| match module(index) {
+                0 => (slide.to_running(address), start, 0),
+                module => (address, start, module),
+            })
+            .collect();
+        order.sort_by_key(|&(address, ..)| address);
+        self.addresses = order.iter().map(|&(address, ..)| address).collect();
+        self.starts = order.iter().map(|&(_, start, _)| start).collect();
+        self.modules = order.iter().map(|&(.., module)| module).collect();
+        self
+    }
+
     /// Returns the number of symbols.
     #[must_use]
     pub fn len(&self) -> usize {

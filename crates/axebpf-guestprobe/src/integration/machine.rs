@@ -5,11 +5,24 @@ use thiserror::Error;
 
 use crate::{Capabilities, GuestMemory, GuestMemoryFault};
 
-/// One of the stage-2 translations of a virtual machine, each with tables and a VMID of its own.
+/// One of the stage-2 translations of a virtual machine. Each has tables of its own; all share the VMID of the VM.
 ///
 /// All of them map the same guest-physical addresses to the same memory with all rights, as far as the hypervisor
 /// itself gives them, except where [`Stage2::map_page`] has said otherwise for one of them. What the hypervisor maps
 /// or unmaps later, it maps or unmaps in all views.
+///
+/// # One VMID
+///
+/// A VMID for each view would be wrong. TLB maintenance by a guest applies to the VMID in the `VTTBR_EL2` of the
+/// processor that executes it (ARM ARM, TLB maintenance instructions), on other processors too. The vCPU that unmaps a
+/// page is in one view; what others have cached of that page in another view would stay. They would read and write
+/// memory that the guest uses for something else by then: in the steps of displaced instructions, in programs while
+/// one of them is debugged (their vCPUs run in [`Original`](Self::Original) for long), and wherever the code that
+/// invalidates is itself probed.
+///
+/// So there is one VMID, and [`SwitchView::set_view`](crate::SwitchView::set_view) keeps apart on each processor what
+/// must be: nothing that was cached in one view is used in another. `VTTBR_EL2.CnP` is 0, because processors have
+/// different tables under the one VMID at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum View {
@@ -108,11 +121,14 @@ pub trait Stage2 {
     /// Makes `view` map the 4 KiB page at `page` to `backing`, with the rights `access`.
     ///
     /// Splits a block if it has to. Replaces the entry with break-before-make, invalidates the TLBs of all CPUs for
-    /// this page under the VMID of the view (`TLBI IPAS2E1IS`, `DSB ISH`, `TLBI VMALLE1IS`, `DSB ISH`, with that
-    /// `VTTBR_EL2` loaded for the moment), and returns only when this is complete: no later fetch or access uses what
-    /// was mapped before. A vCPU that meets the entry in between faults and is to be resumed as if nothing had been.
-    /// The change outlives whatever else the hypervisor does with the page. [`Backing::Guest`] with what the view has
-    /// normally ends it: [`PageAccess::All`], or [`PageAccess::ReadWrite`] in [`View::Window`].
+    /// this page under the VMID of the VM, and returns only when this is complete: no later fetch or access uses what
+    /// was mapped before. The sequence is `DSB ISHST`, `TLBI IPAS2E1IS`, `DSB ISH`, `TLBI VMALLE1IS`, `DSB ISH`, `ISB`:
+    /// the first invalidation leaves what was combined from both stages. Both take the VMID from `VTTBR_EL2`. Where
+    /// that has another one, the VM's is loaded for the moment, with tables that map nothing rather than with the VM's:
+    /// the EL1 registers are those of another guest, and some processors walk with them speculatively (Cortex-A57
+    /// 1319537, A72 1319367, A76 1165522). A vCPU that meets the entry in between faults and is to be resumed as if
+    /// nothing had been. The change outlives whatever else the hypervisor does with the page. [`Backing::Guest`] with
+    /// what the view has normally ends it: [`PageAccess::All`], or [`PageAccess::ReadWrite`] in [`View::Window`].
     ///
     /// Called in management and in exits, on any CPU, whether or not it has a vCPU of this VM loaded.
     ///

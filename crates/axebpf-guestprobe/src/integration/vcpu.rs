@@ -77,7 +77,19 @@ pub trait SingleStep {
 
 /// Chooses the stage-2 translation of a vCPU.
 pub trait SwitchView {
-    /// Makes the vCPU run in `view` from the next entry on.
+    /// Makes the vCPU run in `view` from the next entry on, with nothing in the TLB that was cached in another one.
+    ///
+    /// All views have the VMID of the VM ([`View`] says why), so the executing CPU drops what it has cached under it:
+    /// `VTTBR_EL2` is written with that VMID and tables that map nothing; `ISB`, so that no walk starts from the old
+    /// tables, and `TLBI` takes the right VMID; `TLBI VMALLS12E1`, for this CPU alone; `DSB NSH`, which waits for it;
+    /// `ISB`; `VTTBR_EL2` is written with the tables of the view; `ISB`, or the exception return. No `IS` form is
+    /// needed: while `VTTBR_EL2.CnP` is 0, nobody else uses what this CPU has cached. To be skipped only if the vCPU is
+    /// in the view already.
+    ///
+    /// The same has to happen where the hypervisor loads a vCPU on a CPU that has run another one of the VM, or the
+    /// same one in another view, since it last ran this one: a CPU remembers for each VM which vCPU it ran last, and in
+    /// which view. If that was another vCPU, `IC IALLU` belongs to it. Between vCPUs of different VMs, `VTTBR_EL2` has
+    /// tables that map nothing while EL1 registers are exchanged.
     fn set_view(&mut self, view: View);
 }
 

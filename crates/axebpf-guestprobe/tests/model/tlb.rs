@@ -1,4 +1,5 @@
-//! What views of one guest's memory mean for the TLBs of processors: why they share a VMID, and what a change of view takes.
+//! What views of one guest's memory mean for the TLBs of processors: why they share a VMID, and what a change of view
+//! takes.
 //!
 //! The processors here do nothing but what it takes to hit a probe, and cache every translation for as long as the
 //! architecture lets them. Views are changed by the engine, exits are handled by it.

@@ -67,8 +67,8 @@ impl DebugRegisters {
         }
     }
 
-    /// Tells whether the guest has switched on debugging of its own, and does not hold it back with the OS lock (ARM ARM
-    /// D2.4, the OS Lock masks all debug exceptions but breakpoint instructions). The processor's lock is EL2's.
+    /// Tells whether the guest has switched on debugging of its own, and does not hold it back with the OS lock (ARM
+    /// ARM D2.4, the OS Lock masks all debug exceptions but breakpoint instructions). The processor's lock is EL2's.
     pub(crate) fn is_in_use(&self) -> bool {
         self.lock == 0 && self.control & (SINGLE_STEP | KERNEL_DEBUG | MONITOR_DEBUG) != 0
     }

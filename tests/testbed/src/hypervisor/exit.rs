@@ -127,8 +127,8 @@ fn wait(vm: &Vm, vcpu: &Vcpu) {
 }
 
 fn abort(vm: &Vm, vcpu: &Vcpu, esr: u64) {
-    // Only what the processor says itself: for an access that lacks the right, `HPFAR_EL2` may be of some older fault, and
-    // what the guest has written to its text would go to a device.
+    // Only what the processor says itself: for an access that lacks the right, `HPFAR_EL2` may be of some older fault,
+    // and what the guest has written to its text would go to a device.
     let Some(at) = vcpu.fault_address() else {
         return refused(vm, vcpu, esr);
     };
@@ -156,9 +156,9 @@ fn deliver_external_abort(vcpu: &Vcpu, esr: u64) {
 
 /// Handles an abort that is not about missing memory.
 ///
-/// All that is mapped allows everything, unless a probe has changed it. If probes say that a fault for want of a right is
-/// not theirs, then the guest's tables, or those of stage 2, have changed since: the guest tries again, and
-/// what it meets then is right.
+/// All that is mapped allows everything, unless a probe has changed it. If probes say that a fault for want of a right
+/// is not theirs, then the guest's tables, or those of stage 2, have changed since: the guest tries again, and what it
+/// meets then is right.
 fn refused(vm: &Vm, vcpu: &Vcpu, esr: u64) {
     trace_fault(vcpu, vcpu.fault_address().unwrap_or(0), esr);
     if !is_permission_fault(esr) || vm.config().probes == Probes::Closed {

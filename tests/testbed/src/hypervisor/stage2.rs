@@ -1,8 +1,8 @@
 //! Stage 2: what a VM takes for physical memory.
 //!
-//! Each VM has three views of the same memory, each with its own tables, and one number in the TLB. The guest runs
-//! in the main one. In each, single pages can be given other rights, or other contents, than the guest believes: that
-//! is what probes on a guest are made of. `switch` is about what a CPU has loaded, `tables` about what is in the tables.
+//! Each VM has three views of the same memory, each with its own tables, and one number in the TLB. The guest runs in
+//! the main one. In each, single pages can be given other rights, or other contents, than the guest believes: that is
+//! what probes on a guest are made of. `switch` is about what a CPU has loaded, `tables` about what is in the tables.
 
 mod memory;
 mod switch;
@@ -191,8 +191,8 @@ impl Stage2 {
         }
     }
 
-    /// Unmaps the page at `at` and frees it. Tells whether there was one that was allocated alone and that no view shows
-    /// otherwise than it is: what probes have changed stays until they are done with it.
+    /// Unmaps the page at `at` and frees it. Tells whether there was one that was allocated alone and that no view
+    /// shows otherwise than it is: what probes have changed stays until they are done with it.
     pub(crate) fn unmap(&self, at: GuestPhys) -> bool {
         self.tables.lock().unmap(at)
     }

@@ -64,7 +64,8 @@ impl Tree {
         })
     }
 
-    /// Returns what `VTTBR_EL2` holds while the view is in use. `CnP` is 0: other CPUs may have other tables for the VMID.
+    /// Returns what `VTTBR_EL2` holds while the view is in use. `CnP` is 0: other CPUs may have other tables for the
+    /// VMID.
     pub(crate) fn vttbr(&self) -> u64 {
         u64::from(self.vmid) << 48 | self.root
     }
@@ -198,10 +199,10 @@ impl Tree {
 
     /// Removes `at` from all TLBs: first the stage 2 entry, then what was combined from it.
     ///
-    /// `IPAS2E1IS` removes entries of stage 2 alone, so whatever was cached of a walk of stage 1, or of both stages combined,
-    /// has to go too, and by the guest-virtual address nobody knows: all of it. The `DSB` in between keeps a walk from
-    /// making such an entry anew from one of stage 2 that is still there. Both reach the entries of all views,
-    /// which have one number, on all CPUs: more than is needed, and enough at once.
+    /// `IPAS2E1IS` removes entries of stage 2 alone, so whatever was cached of a walk of stage 1, or of both stages
+    /// combined, has to go too, and by the guest-virtual address nobody knows: all of it. The `DSB` in between keeps a
+    /// walk from making such an entry anew from one of stage 2 that is still there. Both reach the entries of all
+    /// views, which have one number, on all CPUs: more than is needed, and enough at once.
     fn invalidate(&self, at: GuestPhys) {
         stage2::with_vmid(self.vmid, || {
             // SAFETY: invalidating the TLB is always allowed; the barriers order it after the change of the table.

@@ -49,8 +49,8 @@ pub(crate) fn gives_keys() -> bool {
     HCR_EL2.is_set(HCR_EL2::APK)
 }
 
-/// Clears the fine-grained traps, and the extended controls, whose values after a reset are unknown, where the processor
-/// has them.
+/// Clears the fine-grained traps, and the extended controls, whose values after a reset are unknown, where the
+/// processor has them.
 fn trap_nothing_finer() {
     const FGT: u32 = 56;
     const HCX: u32 = 40;

@@ -253,8 +253,8 @@ impl Vcpu {
         registers.pstate &= !(STEP | BRANCH_TYPE);
     }
 
-    /// Returns the guest-physical address that the last exit, an abort, is about, if the processor tells it: it does not
-    /// for an access that lacks the right, and for external aborts (ARM ARM, `HPFAR_EL2`).
+    /// Returns the guest-physical address that the last exit, an abort, is about, if the processor tells it: it does
+    /// not for an access that lacks the right, and for external aborts (ARM ARM, `HPFAR_EL2`).
     pub(crate) fn fault_address(&self) -> Option<u64> {
         const ON_WALK: u64 = 1 << 7;
         let registers = self.registers();

@@ -12,8 +12,8 @@
 //! - When a CPU goes from one view to another, or to another vCPU of the VM, it drops all that it has cached under the
 //!   VMID ([`flush`]). vCPUs count too: to its guest each is a processor with a TLB of its own, which only `TLBI ..IS`
 //!   of others reaches, and may use an ASID for other tables than the others do.
-//! - When the CPU has run another VM in between, or none, but the same vCPU in the same view, what it still has cached is
-//!   right: what changed in the meantime was invalidated on all CPUs, whether or not they had the VMID loaded.
+//! - When the CPU has run another VM in between, or none, but the same vCPU in the same view, what it still has cached
+//!   is right: what changed in the meantime was invalidated on all CPUs, whether or not they had the VMID loaded.
 
 use core::{
     arch::asm,
@@ -69,8 +69,8 @@ impl Stage2 {
         }
         self.flush_to(view);
         if last >> 2 != run >> 2 {
-            // A vCPU with its caches off fetches past them, and what it fetches may stay in the instruction cache, where
-            // another vCPU would find older text than it wrote.
+            // A vCPU with its caches off fetches past them, and what it fetches may stay in the instruction cache,
+            // where another vCPU would find older text than it wrote.
             forget_instructions();
         }
     }
@@ -138,8 +138,8 @@ fn empty_vttbr(vmid: u8) -> u64 {
 /// old tables. `TLBI` comes after it because it takes its VMID from `VTTBR_EL2`, and a write to that is seen by later
 /// instructions only after an `ISB`; where the CPU comes from another VM, the VMID has changed with it. It is the one
 /// for both stages: entries may be of stage 2, of stage 1, or of both combined, and what is kept of a walk half way is
-/// among them. It is for this CPU only, and so is the `DSB`, after which nothing uses an old entry. Only then can a walk
-/// find the new tables, so old and new entries are never there at once.
+/// among them. It is for this CPU only, and so is the `DSB`, after which nothing uses an old entry. Only then can a
+/// walk find the new tables, so old and new entries are never there at once.
 ///
 /// Guests are entered by an exception return, which synchronises the context once more.
 fn flush(empty: u64, next: u64) {

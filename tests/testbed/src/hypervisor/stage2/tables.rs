@@ -81,7 +81,8 @@ impl Tables {
         }
     }
 
-    /// Maps `fresh` memory at `at`, and returns where the page there is, or nothing if there is no room for it any more.
+    /// Maps `fresh` memory at `at`, and returns where the page there is, or nothing if there is no room for it any
+    /// more.
     ///
     /// # Errors
     ///
@@ -144,8 +145,8 @@ impl Tables {
         }
     }
 
-    /// Makes `original` what the guest believes to be at `at`, and what follows from that in all views, or nothing if there
-    /// is no memory left.
+    /// Makes `original` what the guest believes to be at `at`, and what follows from that in all views, or nothing if
+    /// there is no memory left.
     fn install(&mut self, at: GuestPhys, original: Leaf) -> Result<(), NoMemory> {
         self.prepare(at)?;
         if let Some(touched) = self.touched.get_mut(&page_of(at)) {

@@ -12,6 +12,7 @@ use axebpf::probe::kprobe::{
     Backing, GuestMachine, GuestMemory, GuestMemoryFault, GuestText, KickVcpus, PageAccess,
     ProbedGuest, Stage2, Stage2Error, View,
 };
+use axebpf::shell::upload::{begin_line, data_lines};
 use axebpf::shell::{ObjectSource, Outcome, Shell, SourceEntry, SourceError};
 use axebpf::{Axebpf, Error, GuestError, GuestSetup, LinkOptions, LoadOptions, ProgramId};
 use support::{SECTIONS, TestIo, root};
@@ -191,6 +192,10 @@ fn symbols_come_from_a_file_where_memory_has_none() {
     shows("vm list", "1 - - -");
     shows("vm syms 1 kallsyms", "vm 1: 5 symbols");
     shows("vm list", "1 - - 5");
+    shows("vm syms 1 kallsyms --slide 0x1000", "vm 1: 5 symbols");
+    shows("gsym 1 vfs_read", "0xffff800008012000 512 T vfs_read");
+    fails("vm syms 1 kallsyms --slide far", "`far` is no distance");
+    shows("vm syms 1 kallsyms --slide -0x0", "vm 1: 5 symbols");
     shows("gsym vm1 vfs_read", "0xffff800008011000 512 T vfs_read");
     shows("gsym 1 0xffff800008011010", "vfs_read+0x10/0x200");
     shows("gsym 1 vfs_* --limit 1", "(more; the first 1 are shown");
@@ -216,4 +221,36 @@ fn a_mode_is_one_of_four() {
         };
         assert!(said.contains(expected), "{mode}: {said}");
     }
+}
+
+#[test]
+fn symbols_that_come_over_the_console_may_be_as_many_as_a_kernel_has() {
+    let root = root();
+    open(&root, 1).unwrap();
+    let lines = (0..60_000_u64).map(|number| {
+        let address = 0xffff_8000_0800_0000 + 64 * number;
+        format!("{address:016x} t some_function_of_a_kernel_{number}\n")
+    });
+    let text: String = lines.collect();
+    assert!(text.len() > axebpf::shell::upload::MAX_OBJECT);
+    let mut io = TestIo::default();
+    let first = std::iter::once(begin_line(text.as_bytes()));
+    for line in first.chain(data_lines(text.as_bytes())) {
+        io.input.extend(line.bytes());
+        io.input.push_back(b'\n');
+    }
+    let outcome = Shell::new(&root, &File).run_line(&mut io, "vm syms 1 --upload");
+    assert_eq!(outcome, Outcome::Done);
+    assert!(io.output.contains("vm 1: 60000 symbols"));
+    let (_, said) = run(&root, "gsym 1 some_function_of_a_kernel_59999");
+    assert!(said.contains("0xffff8000083a97c0"), "{said}");
+    // What is more than the limit is refused before it comes.
+    let mut io = TestIo::default();
+    let line = format!(
+        "begin {} 00000000\n",
+        axebpf::shell::upload::MAX_SYMBOLS + 1
+    );
+    io.input.extend(line.bytes());
+    let outcome = Shell::new(&root, &File).run_line(&mut io, "vm syms 1 --upload");
+    assert_eq!(outcome, Outcome::Failed);
 }

@@ -5,7 +5,7 @@ use core::{fmt, ops::Range};
 
 use axebpf_guestprobe::{GuestStage, ProbedGuest};
 use axebpf_platform::{GuestPhys, VmId};
-use axebpf_symbols::KernelSymbols;
+use axebpf_symbols::{KernelSymbols, Slide};
 use spin::Mutex;
 
 use super::{GuestError, kernel::Known};
@@ -161,15 +161,24 @@ impl Registry {
         Ok(self.guest(vm)?.search()?)
     }
 
-    /// Takes `text`, the content of `/proc/kallsyms` or a `System.map`, as the symbols of a guest's kernel.
+    /// Takes `text`, the content of `/proc/kallsyms` or a `System.map`, as the symbols of a guest's kernel, and moves
+    /// those of the kernel itself by `slide`. A `System.map` needs one if the kernel chooses its place at random;
+    /// `/proc/kallsyms` says where it is.
+    ///
+    /// They stay when the guest is started anew. Links are attached as long as they fit the kernel that runs.
     ///
     /// # Errors
     ///
     /// [`GuestError::NoGuest`], and [`GuestError::Symbols`] if that is something else.
-    pub fn set_guest_symbols(&self, vm: VmId, text: &[u8]) -> Result<Arc<KernelSymbols>, Error> {
+    pub fn set_guest_symbols(
+        &self,
+        vm: VmId,
+        text: &[u8],
+        slide: Slide,
+    ) -> Result<Arc<KernelSymbols>, Error> {
         let guest = self.guest(vm)?;
         let symbols = KernelSymbols::from_text(text).map_err(GuestError::from)?;
-        Ok(guest.take_symbols(symbols))
+        Ok(guest.take_symbols(symbols.with_slide(slide)))
     }
 
     /// Returns the type information of the kernel of a guest, or of the only one. It is looked for in the guest's memory

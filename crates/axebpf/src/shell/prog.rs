@@ -141,7 +141,8 @@ fn load(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let name = args.need("the name of the object")?;
     args.end()?;
     let object: Cow<'_, [u8]> = if uploaded {
-        upload::receive(session.io, session.shell.registry.platform())?.into()
+        let platform = session.shell.registry.platform();
+        upload::receive(session.io, platform, upload::MAX_OBJECT)?.into()
     } else {
         session
             .shell

@@ -1,4 +1,4 @@
-//! Objects that come in over the console.
+//! Objects, and the symbols of guests (`vm syms VM --upload`), that come in over the console.
 //!
 //! The protocol is made of text lines, so that it passes through any terminal, and of one
 //! acknowledgement a line, so that it needs no flow control of the UART. `cargo xtask push` speaks
@@ -32,6 +32,9 @@ use super::{complaint::Complaint, io::Io};
 
 /// The most bytes that an uploaded object may have.
 pub const MAX_OBJECT: usize = 1 << 20;
+
+/// The most bytes that uploaded symbols may have. The `/proc/kallsyms` of Debian's kernel has 10 MiB at most.
+pub const MAX_SYMBOLS: usize = 16 << 20;
 
 /// The most bytes of the object that one line carries: 76 characters of base64.
 pub const CHUNK: usize = 57;
@@ -73,7 +76,10 @@ enum Step {
 #[derive(Debug)]
 enum Receiver {
     /// Nothing.
-    Waiting,
+    Waiting {
+        /// The most bytes that may come.
+        limit: usize,
+    },
     /// The first line, and perhaps some of the object.
     Begun {
         len: usize,
@@ -89,7 +95,7 @@ impl Receiver {
             return Err("the host gave up".into());
         }
         match self {
-            Self::Waiting => self.begin(line),
+            &mut Self::Waiting { limit } => self.begin(line, limit),
             Self::Begun {
                 len,
                 checksum,
@@ -118,7 +124,7 @@ impl Receiver {
         }
     }
 
-    fn begin(&mut self, line: &str) -> Result<Step, String> {
+    fn begin(&mut self, line: &str, limit: usize) -> Result<Step, String> {
         let mut words = line.split_ascii_whitespace();
         let parsed = match (words.next(), words.next(), words.next(), words.next()) {
             (Some("begin"), Some(len), Some(crc), None) => len
@@ -128,8 +134,8 @@ impl Receiver {
             _ => None,
         };
         let (len, checksum) = parsed.ok_or("the first line is not `begin BYTES CRC32`")?;
-        if len == 0 || len > MAX_OBJECT {
-            return Err(format!("{len} bytes; an object has 1 to {MAX_OBJECT}"));
+        if len == 0 || len > limit {
+            return Err(format!("{len} bytes; there can be 1 to {limit}"));
         }
         let mut bytes = Vec::new();
         bytes
@@ -144,13 +150,14 @@ impl Receiver {
     }
 }
 
-/// Receives one object.
+/// Receives one object of at most `limit` bytes.
 pub(crate) fn receive(
     io: &mut dyn Io,
     clock: &(impl Clock + ?Sized),
+    limit: usize,
 ) -> Result<Vec<u8>, Complaint> {
-    io.write(&format!("upload: ready {MAX_OBJECT} {CHUNK}\n"));
-    let mut receiver = Receiver::Waiting;
+    io.write(&format!("upload: ready {limit} {CHUNK}\n"));
+    let mut receiver = Receiver::Waiting { limit };
     loop {
         let step = read_line(io, clock).and_then(|line| receiver.line(&line));
         match step {
@@ -201,7 +208,7 @@ mod tests {
     use super::*;
 
     fn begun(object: &[u8]) -> Receiver {
-        let mut receiver = Receiver::Waiting;
+        let mut receiver = Receiver::Waiting { limit: MAX_OBJECT };
         assert_eq!(receiver.line(&begin_line(object)), Ok(Step::Got(0)));
         receiver
     }
@@ -220,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let mut receiver = Receiver::Waiting;
+        let mut receiver = Receiver::Waiting { limit: MAX_OBJECT };
         for line in ["", "begin", "begin x y", "begin 1 2 3", "f0VM"] {
             assert!(
                 receiver.line(line).unwrap_err().contains("begin BYTES"),

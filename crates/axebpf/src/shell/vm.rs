@@ -5,6 +5,7 @@ use core::fmt::Write;
 
 use axebpf_guestprobe::GuestStage;
 use axebpf_platform::VmId;
+use axebpf_symbols::Slide;
 
 use super::{
     CommandResult, Session,
@@ -28,7 +29,7 @@ and names. SYMBOLS is how many are known.",
     },
     Command {
         name: "syms",
-        usage: "vm syms VM [auto|FILE|--upload]",
+        usage: "vm syms VM [auto|FILE|--upload] [--slide BYTES]",
         summary: "finds or takes the symbols of a guest's kernel",
         details: "\
 auto looks for them in the guest's memory, whatever is known; without it they
@@ -77,6 +78,8 @@ fn stage(stage: GuestStage) -> &'static str {
 
 fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let uploaded = args.flag("--upload");
+    let slide = args.option("--slide")?.map(slide).transpose()?;
+    let slide = slide.unwrap_or(Slide::ZERO);
     let vm = number(args.need("the VM")?)?;
     let from = args.maybe()?;
     args.end()?;
@@ -88,8 +91,8 @@ fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let symbols = match (uploaded, from) {
         _ if known.is_none() => registry.guest_symbols(vm)?,
         (true, _) => {
-            let text = upload::receive(session.io, platform)?;
-            registry.set_guest_symbols(vm, &text)?
+            let text = upload::receive(session.io, platform, upload::MAX_SYMBOLS)?;
+            registry.set_guest_symbols(vm, &text, slide)?
         }
         (false, None) => registry.guest_symbols(vm)?,
         (false, Some("auto")) => registry.find_guest_symbols(vm)?,
@@ -99,7 +102,7 @@ fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
                 .source
                 .read(name)
                 .map_err(|error| Complaint::new(error.to_string()))?;
-            registry.set_guest_symbols(vm, &text)?
+            registry.set_guest_symbols(vm, &text, slide)?
         }
     };
     let took = platform.now_ns().saturating_sub(start) / 1_000_000;
@@ -118,6 +121,24 @@ fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         }
     )?;
     Ok(())
+}
+
+/// Reads a distance: hexadecimal with `0x`, or decimal, with a sign if it is negative.
+fn slide(text: &str) -> Result<Slide, Complaint> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let bytes = match digits.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    let is_negative = digits.len() != text.len();
+    match bytes {
+        Ok(bytes) if is_negative => Ok(Slide::between(bytes, 0)),
+        Ok(bytes) => Ok(Slide::between(0, bytes)),
+        Err(_) => Err(
+            Complaint::new(alloc::format!("`{}` is no distance", shortened(text)))
+                .hint("write it as in --slide 0x200000"),
+        ),
+    }
 }
 
 /// Reads the number of a VM: `1` or `vm1`.

@@ -1,6 +1,7 @@
 //! What the hypervisor's `bench` has this guest do: one kind of exit, as often as it is told, with nothing in between.
 
 mod tables;
+mod task;
 
 use core::arch::{asm, global_asm};
 
@@ -94,6 +95,7 @@ struct Job {
 /// Does what the hypervisor says, for ever.
 pub(crate) fn run() -> ! {
     tables::install();
+    task::install();
     loop {
         let job = next();
         match job.action {

@@ -17,8 +17,8 @@ use super::{
     with_program,
 };
 use crate::hypervisor::{
-    config, console::println, guest_probes::Count, platform::TestbedPlatform, vm::Vm, vm_commands,
-    vms,
+    config, console::println, guest_probes::Count, platform::TestbedPlatform, tracing, vm::Vm,
+    vm_commands, vms,
 };
 
 /// The times in a round of which the difference is taken.
@@ -148,6 +148,9 @@ impl Guest {
     /// Measures the shipped programs.
     fn programs(&self) -> Result<(), BenchError> {
         let at = self.functions.store;
+        let axebpf = tracing::axebpf().ok_or(BenchError::NoAxebpf)?;
+        // Found before the programs are attached, which then know the task.
+        axebpf.guest_types(Some(self.vm.id()))?;
         for (name, object) in [
             ("guest_program", "func_count"),
             ("guest_syscalls", "guest_syscalls"),

@@ -7,6 +7,7 @@ mod complaints;
 mod counts;
 mod guest;
 mod life;
+mod links;
 mod matrix;
 mod probes;
 mod programs;

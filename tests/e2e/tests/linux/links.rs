@@ -1,0 +1,205 @@
+//! Links to the kernel of a guest that starts, runs, and is started again elsewhere in its memory.
+
+use anyhow::{Context, Result, bail, ensure};
+use axebpf_e2e::{Machine, upload};
+
+use crate::{PATIENCE, check_no_complaint, in_guest, machine, shell};
+
+/// How often the workload calls `kill`.
+const KILLS: u64 = 2000;
+/// A CPU with an instruction for random numbers, from which the kernel takes where it runs.
+const RANDOM: &str = "max,pauth-impdef=on";
+/// Compares what it reads of the current task by the types of the guest's kernel with what the helpers say.
+const TASK: &[u8] = include_bytes!("../../../../crates/axebpf/tests/objects/guest_task.bpf.o");
+
+/// Returns runs, missed hits and errors of link `id`.
+fn counts(machine: &mut Machine, id: &str) -> Result<[u64; 3]> {
+    let list = machine.command("link list")?;
+    let mut rows = list
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|words| words.first() == Some(&id));
+    let row = row.with_context(|| format!("no link {id} in\n{list}"))?;
+    Ok([row[2].parse()?, row[3].parse()?, row[4].parse()?])
+}
+
+/// Waits until no link waits but those that wait for `reason`.
+fn wait_until_armed(machine: &mut Machine, reason: &str) -> Result<()> {
+    let mut list = String::new();
+    for _ in 0..200 {
+        list = machine.command("link list")?;
+        let mut waiting = list.lines().filter(|line| line.contains(" waits: "));
+        if waiting.all(|line| line.contains(reason)) {
+            return Ok(());
+        }
+    }
+    bail!("links wait:\n{list}")
+}
+
+/// Boots the guest and returns what it says up to its shell.
+fn boot(machine: &mut Machine) -> Result<String> {
+    machine.send_line("vm boot 1")?;
+    machine.expect("built-in shell (ash)", PATIENCE)
+}
+
+/// Ends the guest, and waits until it is off.
+fn end(machine: &mut Machine) -> Result<()> {
+    machine.command("vm shutdown 1")?;
+    for _ in 0..200 {
+        if machine.command("vm list")?.contains("stopped") {
+            return Ok(());
+        }
+    }
+    bail!("the VM does not stop")
+}
+
+/// Returns where the guest's kernel has `name`.
+fn address_of(machine: &mut Machine, name: &str) -> Result<String> {
+    let said = machine.command(&format!("gsym 1 {name}"))?;
+    let found = said.split_whitespace().find(|word| word.starts_with("0x"));
+    Ok(found.with_context(|| said.clone())?.to_owned())
+}
+
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn links_follow_a_kernel_that_starts_elsewhere_each_time() -> Result<()> {
+    let mut machine = machine(RANDOM, 2, 2, "rounds=0 then=shell")?;
+    machine.command("prog load guest_func_latency")?;
+    // Returns are seen from the second one on; the link with a plain trap waits until the guest runs programs.
+    for target in [
+        "kprobe:vm1:__arm64_sys_kill",
+        "kretprobe:vm1:__arm64_sys_kill",
+        "kprobe:vm1:__arm64_sys_pipe2+4 --mode brk",
+        "kprobe:vm1:no_such_function",
+    ] {
+        let said = machine.command(&format!("link attach guest_func_entry {target}"))?;
+        let waiting = "\nwaiting: the kernel of VM 1 does not run yet";
+        ensure!(said.contains(waiting), "{said}");
+    }
+    let mut places = Vec::new();
+    for round in 1..=3 {
+        check_no_complaint(&boot(&mut machine)?);
+        wait_until_armed(&mut machine, "no function `no_such_function`")?;
+        check_no_complaint(&in_guest(&mut machine, "/init work")?);
+        assert_eq!(counts(&mut machine, "1")?, [round * KILLS, 0, 0]);
+        let [returned, missed, errors] = counts(&mut machine, "2")?;
+        assert_eq!((returned + missed, errors), (round * KILLS, 0));
+        assert!(
+            returned > round * KILLS / 2,
+            "{returned} of {KILLS} returns"
+        );
+        let [pipes, ..] = counts(&mut machine, "3")?;
+        assert_ne!(pipes, 0);
+        places.push(address_of(&mut machine, "__arm64_sys_kill")?);
+        end(&mut machine)?;
+    }
+    // Two of three places may be the same by chance, but not all.
+    assert!(
+        places[0] != places[1] || places[1] != places[2],
+        "{places:?}"
+    );
+    machine.command("link detach all")?;
+    machine.shut_down()
+}
+
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn programs_read_tasks_by_the_types_of_the_guests_kernel() -> Result<()> {
+    let mut machine = shell("cortex-a72", 2, 2)?;
+    let said = upload(
+        &mut machine,
+        "guest_task",
+        "--btf vm1 --attach",
+        TASK,
+        |_| {},
+    )?;
+    ensure!(said.contains("guest_task"), "{said}");
+    let shell = in_guest(&mut machine, "echo shell-$$")?;
+    let (_, shell) = shell.rsplit_once("vm1: shell-").context("no number")?;
+    let shell: u64 = shell.lines().next().unwrap_or_default().trim().parse()?;
+    for _ in 0..3 {
+        in_guest(&mut machine, "/bin/uname -r")?;
+    }
+    let dump = machine.command("map dump tasks")?;
+    let words: Vec<Vec<&str>> = dump
+        .lines()
+        .map(|line| {
+            line.split([' ', ','])
+                .filter(|word| !word.is_empty())
+                .collect()
+        })
+        .collect();
+    let value = |key: &str| words.iter().find(|row| row[0] == key).map(|row| row[1]);
+    assert_eq!(value("0"), Some("3"), "{dump}");
+    assert_ne!(value("1").unwrap_or("0"), "3", "{dump}");
+    assert_eq!(value("2"), Some(shell.to_string().as_str()), "{dump}");
+    machine.shut_down()
+}
+
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn returns_are_all_seen_once_their_place_is_armed() -> Result<()> {
+    let mut machine = shell("cortex-a72", 2, 2)?;
+    machine.command("prog load guest_func_latency")?;
+    machine.command("link attach guest_func_entry kprobe:vm1:__arm64_sys_kill")?;
+    let said = machine.command("link attach guest_func_return kretprobe:vm1:__arm64_sys_kill")?;
+    assert!(
+        said.contains("the first calls to return to a place are missed"),
+        "{said}"
+    );
+    in_guest(&mut machine, "/init work")?;
+    let [first, missed, _] = counts(&mut machine, "2")?;
+    assert_eq!(first + missed, KILLS);
+    in_guest(&mut machine, "/init work")?;
+    assert_eq!(counts(&mut machine, "1")?, [2 * KILLS, 0, 0]);
+    assert_eq!(counts(&mut machine, "2")?, [first + KILLS, missed, 0]);
+    machine.shut_down()
+}
+
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn filters_and_globs_choose_what_programs_see() -> Result<()> {
+    let mut machine = shell("cortex-a72", 2, 2)?;
+    machine.command("prog load func_count")?;
+    let attach = "link attach func_count";
+    // The registers of who calls are in the kernel's memory.
+    machine.command(&format!(
+        "{attach} kprobe:vm1:__arm64_sys_kill if x0 > 0xffff000000000000"
+    ))?;
+    machine.command(&format!(
+        "{attach} kprobe:vm1:__arm64_sys_kill if vm_id != 1"
+    ))?;
+    // One signal of the workload is sent in each call, so each returns 0.
+    machine.command(&format!(
+        "{attach} kretprobe:vm1:__arm64_sys_kill if ret != 0"
+    ))?;
+    let said = machine.command(&format!("{attach} kprobe:vm1:vfs_*"))?;
+    assert!(said.contains(" functions, "), "{said}");
+    assert!(said.contains("\n  without vfs_"), "{said}");
+    check_no_complaint(&in_guest(&mut machine, "/init work")?);
+    assert_eq!(counts(&mut machine, "1")?, [KILLS, 0, 0]);
+    assert_eq!(counts(&mut machine, "2")?, [0, 0, 0]);
+    assert_eq!(counts(&mut machine, "3")?[0], 0);
+    let [files, ..] = counts(&mut machine, "4")?;
+    assert!(files > 100, "{files}");
+    machine.command("link detach all")?;
+    check_no_complaint(&in_guest(&mut machine, "/init work")?);
+    machine.shut_down()
+}
+
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn call_chains_are_those_of_the_guest() -> Result<()> {
+    for cpu in ["cortex-a72", RANDOM] {
+        let mut machine = shell(cpu, 2, 1)?;
+        machine.command("prog load stack_count")?;
+        machine.command("link attach stack_count kprobe:vm1:vfs_read")?;
+        in_guest(&mut machine, "cat /proc/version")?;
+        let dump = machine.command("map dump stacks")?;
+        for caller in ["vfs_read", "ksys_read+", "__arm64_sys_read+", "el0_svc+"] {
+            assert!(dump.contains(caller), "{cpu}: no {caller} in\n{dump}");
+        }
+        machine.shut_down()?;
+    }
+    Ok(())
+}

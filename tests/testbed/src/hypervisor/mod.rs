@@ -35,6 +35,7 @@ mod lock;
 mod mmio;
 mod mmu;
 mod panic;
+mod pause;
 mod payload;
 mod percpu;
 mod pl011;

@@ -18,6 +18,8 @@ pub(crate) enum VcpuState {
     Halted = 4,
     /// Belongs to a VM that was shut down.
     Stopped = 5,
+    /// Waits for its VM to be resumed.
+    Paused = 6,
 }
 
 impl VcpuState {
@@ -29,12 +31,13 @@ impl VcpuState {
             2 => Self::Ready,
             3 => Self::Running,
             4 => Self::Halted,
+            6 => Self::Paused,
             _ => Self::Stopped,
         }
     }
 
     /// Tells whether the vCPU has been switched on.
     pub(crate) fn is_on(self) -> bool {
-        matches!(self, Self::Ready | Self::Running | Self::Halted)
+        matches!(self, Self::Ready | Self::Running | Self::Halted | Self::Paused)
     }
 }

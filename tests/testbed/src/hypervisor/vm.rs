@@ -120,6 +120,7 @@ impl Vm {
         match self.state.load(Ordering::Acquire) {
             1 => VmState::Running,
             2 => VmState::Stopping,
+            3 => VmState::Paused,
             _ => VmState::Stopped,
         }
     }
@@ -281,14 +282,34 @@ impl Vm {
 
     /// Asks all vCPUs to end. The VM is stopped when the last one has.
     pub(crate) fn stop(&self, reason: StopReason) {
-        let (running, stopping) = (VmState::Running as u32, VmState::Stopping as u32);
         self.stop_reason.store(reason as u32, Ordering::Relaxed);
+        // It does one of the two, or is stopped or stopping already.
         let _ = self
-            .state
-            .compare_exchange(running, stopping, Ordering::AcqRel, Ordering::Relaxed);
+            .change_state(VmState::Running, VmState::Stopping)
+            .or_else(|_| self.change_state(VmState::Paused, VmState::Stopping));
+        self.kick_all();
+    }
+
+    /// Makes the vCPUs look at what the VM is doing.
+    pub(crate) fn kick_all(&self) {
         for vcpu in &self.vcpus {
             vcpu.kick();
         }
+    }
+
+    /// Makes the VM do something else, if it does `needed`.
+    pub(crate) fn change_state(&self, needed: VmState, next: VmState) -> Result<(), VmError> {
+        let changed = self.state.compare_exchange(
+            needed as u32,
+            next as u32,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        changed.map(drop).map_err(|_| VmError::WrongState {
+            vm: self.id,
+            state: self.state(),
+            needed,
+        })
     }
 
     /// Says that one vCPU has ended.
@@ -405,7 +426,11 @@ fn run_vcpu(vm: &Vm, vcpu: &Vcpu) {
         Probes::Open => Some(&*vm.probes),
         Probes::Closed => None,
     };
-    while !vm.is_stopping() && !vcpu.is_ending() {
+    loop {
+        vm.wait_while_paused(vcpu);
+        if vm.is_stopping() || vcpu.is_ending() {
+            break;
+        }
         let reason = vcpu.run(probes);
         exit::handle(vm, vcpu, reason);
         sched::preempt();

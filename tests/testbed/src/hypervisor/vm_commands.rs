@@ -11,12 +11,9 @@ use super::{
     guest_probes, guest_session, payload, sched, timer,
     vm::Vm,
     vm_error::VmError,
-    vm_state::{StopReason, VmState},
+    vm_state::{PATIENCE_NS, StopReason, VmState},
     vms,
 };
-
-/// How long a VM may take to shut down.
-const PATIENCE_NS: u64 = 2_000_000_000;
 
 /// What the commands are about.
 pub(crate) const USAGE: &str =
@@ -25,7 +22,7 @@ pub(crate) const USAGE: &str =
 const COMMANDS: &str = "\
 usage: vm list
        vm create [linux|translation|hostile] [vcpus N]
-       vm boot | shutdown | destroy ID
+       vm boot | pause | resume | shutdown | destroy ID
        vm log | mute | show | console ID
        vm type ID TEXT
        vm probes ID
@@ -50,6 +47,8 @@ pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
         },
         ("type", Some(id), [_, text @ ..]) => type_line(id, text),
         ("boot", Some(id), [_]) => find(id).and_then(|vm| vm.boot()),
+        ("pause", Some(id), [_]) => find(id).and_then(|vm| vm.pause()),
+        ("resume", Some(id), [_]) => find(id).and_then(|vm| vm.resume()),
         ("shutdown", Some(id), [_]) => shut_down(id),
         ("destroy", Some(id), [_]) => vms::destroy(id),
         ("log", Some(id), [_]) => find(id).map(|vm| guest_session::print_log(&vm)),

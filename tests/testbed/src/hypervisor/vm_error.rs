@@ -44,6 +44,22 @@ pub(crate) enum VmError {
         /// What it is doing.
         state: VmState,
     },
+    /// The VM does not do what the operation needs it to do.
+    #[error("VM {vm} is {}, not {}", state.name(), needed.name())]
+    WrongState {
+        /// The VM.
+        vm: VmId,
+        /// What it is doing.
+        state: VmState,
+        /// What it has to do.
+        needed: VmState,
+    },
+    /// A vCPU has not left the guest in time.
+    #[error("a vCPU of VM {vm} is still in the guest")]
+    StillInside {
+        /// The VM.
+        vm: VmId,
+    },
     /// The image does not fit.
     #[error("an image of {len} bytes at {at} does not fit the memory of the VM")]
     BadImage {

@@ -1,5 +1,8 @@
 //! What a VM can be doing, and why it can stop.
 
+/// How long a VM may take to shut down, or to pause.
+pub(crate) const PATIENCE_NS: u64 = 2_000_000_000;
+
 /// What a VM is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -10,6 +13,8 @@ pub(crate) enum VmState {
     Running = 1,
     /// Runs until each vCPU has noticed that it should not.
     Stopping = 2,
+    /// Runs, but its vCPUs stay out of the guest.
+    Paused = 3,
 }
 
 impl VmState {
@@ -19,6 +24,7 @@ impl VmState {
             Self::Stopped => "stopped",
             Self::Running => "running",
             Self::Stopping => "stopping",
+            Self::Paused => "paused",
         }
     }
 }

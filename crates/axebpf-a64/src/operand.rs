@@ -160,6 +160,16 @@ impl StateField {
         }
     }
 
+    /// Tells whether there are processors of Armv8.0 that lack it, on which reading it is undefined. What is simulated
+    /// finds zero there.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        !matches!(
+            self,
+            Self::Nzcv | Self::Daif | Self::CurrentEl | Self::SpSel
+        )
+    }
+
     /// Tells whether EL0 may read the register.
     pub(crate) const fn is_open(self) -> bool {
         matches!(self, Self::Nzcv | Self::Dit | Self::Ssbs | Self::Tco)

@@ -1,25 +1,28 @@
 //! How a guest's displaced instruction is executed.
 //!
 //! What is not simulated is stepped: the guest executes it itself, at its own place, with its own registers, in a
-//! view in which the text is its own. What differs from an execution without a probe is what a step changes, and for
-//! each of these it is said here why it makes no difference, or what is done about it:
+//! view in which the text is its own. What could differ from an execution without a probe is what a step changes:
 //!
-//! | a step | so |
-//! |---|---|
-//! | clears the exclusive monitor | exclusives, and places between them, are refused |
-//! | ends with an exception, which sets the event register | `WFE` may go on without waiting, as it always may |
-//! | holds virtual interrupts, where the guest has `I` and `F` open | what reads pending interrupts (`ISR_EL1`, `ICC_IAR*`, a `GICC_IAR` in memory) does so with them masked, and sees them; with them open, nothing is pending that was not taken. `WFI` and `WFE` are never held: see [`waits`] |
-//! | sets `MDSCR_EL1.SS` and traps debug registers (`MDCR_EL2.TDE` implies `TDA`, `TDOSA` and `TDRA`) | the hypervisor answers for `MDSCR_EL1`, `OSLAR_EL1`, `DBG*` with the guest's own values; see [`SingleStep`](crate::SingleStep) |
-//! | sets `PSTATE.SS`, which only an exception's `SPSR_EL1` shows | it is cleared there when the step ends; what generates exceptions or returns from one is refused |
-//! | comes and goes by exceptions, which synchronise the context | instructions may find that done at any time |
-//! | uses another stage-2 view, under the same VMID | `TLBI` is for all views. `AT` walks the same stage 1. `IC` and `DC` reach the memory that is executed or written where nothing is hidden, and writing ends the hiding |
-//! | takes time, and is counted by performance monitors | counters and timers say what they say |
+//! - It clears the exclusive monitor. Exclusives, and places between them, are refused.
+//! - Its `PSTATE.SS` shows in the `SPSR_EL1` of an exception, and is cleared there when the step ends. What generates
+//!   an exception, or returns from one, is refused.
+//! - It holds virtual interrupts, but only where the guest has `I` and `F` open. What asks which interrupt is pending
+//!   (`ISR_EL1`, `ICC_IAR1_EL1`, a `GICC_IAR` in memory) does so with them masked, and is answered; with them open,
+//!   what is pending would have been taken before. What [`waits`] is never stepped with interrupts held.
+//! - It sets `MDSCR_EL1.SS`, and with `MDCR_EL2.TDE` traps all debug registers (`MDSCR_EL1`, `OSLAR_EL1`,
+//!   `DBGBVR0_EL1`). The hypervisor answers for them with the guest's own values: see
+//!   [`SingleStep`](crate::SingleStep).
+//! - It is surrounded by exceptions. They synchronise the context, which may happen at any time, and set the event
+//!   register, so that `WFE` does not wait, as it need not.
+//! - It uses another view. All views of a VM have one VMID, so `TLBI` is for all of them. `AT` walks the same tables.
+//!   The text that `IC` and `DC` are to maintain is the guest's own memory there: a page that it has written is open.
+//! - It takes time, which counters, timers and performance monitors show as they show any exit.
 //!
-//! Writes of `DAIF`, `SPSel`, `PAN` and the like, of `SCTLR_EL1`, `TTBR0_EL1`, `VBAR_EL1`, `ELR_EL1` and `SPSR_EL1` are the
-//! guest's own and stay, because the step is an exception to EL2 and uses none of them. `CPY*` and `SET*` go on where they were
-//! after an exception. What is unallocated is undefined there, too, and the guest takes that exception.
+//! Writes of `DAIF`, `SPSel`, `PAN` and the like, of `SCTLR_EL1`, `TTBR0_EL1`, `VBAR_EL1`, `ELR_EL1` and `SPSR_EL1`
+//! take effect and stay, because a step is an exception to EL2, which uses none of them. `CPY*` and `SET*` go on where
+//! they were after an exception. What is unallocated is undefined there, too, and the guest takes that exception.
 
-use axebpf_a64::{Execution, Insn, Refusal, StateField, classify};
+use axebpf_a64::{Execution, Insn, Refusal, classify};
 
 /// A way to execute a displaced instruction of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +40,12 @@ pub(crate) enum Way {
 ///
 /// # Errors
 ///
-/// [`Refusal`] for what neither can be simulated nor stepped: exclusives, whose monitor a step clears, and what takes or
-/// returns from exceptions.
+/// [`Refusal`] for what neither can be simulated nor stepped: exclusives, whose monitor a step clears, and what takes
+/// or returns from exceptions.
 pub(crate) fn way(word: u32) -> Result<Way, Refusal> {
     match classify(word) {
         // On a processor that lacks it, reading is undefined.
-        Ok(Execution::Simulate(Insn::ReadState { field, .. })) if is_optional(field) => {
+        Ok(Execution::Simulate(Insn::ReadState { field, .. })) if field.is_optional() => {
             Ok(Way::Step)
         }
         Ok(Execution::Simulate(insn)) => Ok(Way::Simulate(insn)),
@@ -55,14 +58,6 @@ pub(crate) fn way(word: u32) -> Result<Way, Refusal> {
         ) => Err(why),
         Err(_) => Ok(Way::Step),
     }
-}
-
-/// Tells whether there are processors of Armv8.0 without a part of the processor state.
-fn is_optional(field: StateField) -> bool {
-    !matches!(
-        field,
-        StateField::Nzcv | StateField::Daif | StateField::CurrentEl | StateField::SpSel
-    )
 }
 
 /// Tells whether `word` waits for an interrupt or an event: `WFE`, `WFI`, `WFET`, `WFIT`.

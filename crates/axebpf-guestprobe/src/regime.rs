@@ -6,6 +6,11 @@ use crate::granule::{Granule, HighBits};
 use crate::{Access, WalkProblem};
 
 /// The registers of a vCPU that define its EL1&0 stage-1 translation, as the guest wrote them.
+///
+/// Bits are taken for what they mean where the feature exists: a guest that sets `TCR_EL1.HA`, `HD` or `DS`, or asks
+/// for larger addresses than its processor has, is believed. `TCR2_EL1` is not known: a hypervisor whose guests are to
+/// be probed keeps permission indirection and overlays (`FEAT_S1PIE`, `FEAT_S1POE`), `FEAT_AIE`, `FEAT_HAFT` and
+/// `FEAT_D128` from them, which change what descriptors mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stage1 {
     /// `TTBR0_EL1`: the table of the lower range.

@@ -129,8 +129,8 @@ impl<'a> KernelMemory<'a> {
         self.text.is_locked() || page.is_some_and(|page| page.shadow.is_some())
     }
 
-    /// Tells whether accesses to a page leave its descriptor alone, are not limited by features that the walker does not
-    /// know, and go to memory that is cached as this code caches it.
+    /// Tells whether accesses to a page leave its descriptor alone, are not limited by features that the walker does
+    /// not know, and go to memory that is cached as this code caches it.
     fn is_plain_page(&self, page: Attributes) -> bool {
         let is_of_programs =
             page.names_user() || self.stage1.sctlr & EPAN != 0 && page.names_user_execute();

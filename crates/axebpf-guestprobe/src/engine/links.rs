@@ -26,6 +26,10 @@ pub enum LinkState {
     },
     /// The guest is writing the page of the instruction, or has put an instruction there that cannot be displaced. It
     /// is armed again as soon as the guest executes something from the page and this is over.
+    ///
+    /// Or the instruction is what it was, and the guest has executed it in a way that could not be simulated, such as
+    /// a store to memory that is not cached, where the hypervisor has no steps: it was put back
+    /// ([`GuestStatistics::withdrawn`](crate::GuestStatistics)), and nothing is seen until it is attached anew.
     Suspended {
         /// The instruction that is there, as far as it is known.
         word: u32,

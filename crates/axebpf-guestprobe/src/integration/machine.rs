@@ -89,14 +89,24 @@ pub enum Stage2Error {
 
 /// Changes a guest's data. Implemented for the whole of the guest's memory.
 pub trait WriteGuest {
-    /// Copies `bytes` (at most 16, within one page) to the guest-physical address `at`, in the guest's own memory.
+    /// Copies `bytes` (at most 16, within one 4 KiB page) to the guest-physical address `at`, in the guest's own
+    /// memory.
     ///
-    /// An aligned group of up to 8 bytes must be written at once. Called in exits. Memory that the hypervisor
-    /// provides on first touch is provided, or the write fails and the guest's own access touches it.
+    /// This stands for a store of the guest's own to Normal write-back memory, so it is made through a mapping of that
+    /// kind, and as little of it can be seen half done: an aligned group of 4 or 8 bytes is written at once; and 16
+    /// bytes from a multiple of 16 are where the processor has `FEAT_LSE2` (ARM ARM B2.2.1), which one `STP` of two X
+    /// registers is there. `at` is a multiple of 4, and of 8 if there are more than 4 bytes.
+    ///
+    /// Called in exits. Stage 1 is not looked at, nor are the rights of stage 2: what the hypervisor keeps the guest
+    /// from writing, or has to notice when it is written (a ROM, a page that is shared, logged or migrated), is an
+    /// error here, or is dealt with here as the guest's own store would be. Memory that the hypervisor provides on
+    /// first touch is provided, or the write fails. After an error the guest's own store is tried where that is
+    /// possible.
     ///
     /// # Errors
     ///
-    /// [`GuestMemoryFault`] if there is no memory, or only a device. Nothing has been written then.
+    /// [`GuestMemoryFault`] if there is no memory, only a device, or memory that is not simply written. Nothing has
+    /// been written then.
     fn write_guest(&self, at: GuestPhys, bytes: &[u8]) -> Result<(), GuestMemoryFault>;
 }
 

@@ -69,6 +69,10 @@ pub trait SingleStep {
     /// `MDCR_EL2.TDE` and `MDSCR_EL1.SS` are set and `SPSR_EL2.SS` is set at the next entry; the OS lock is clear. It
     /// stays so over exits and entries until [`end_step`](Self::end_step): the processor clears `SPSR_EL2.SS` when it
     /// has executed the instruction, and keeps it when the instruction has to be tried again.
+    ///
+    /// `MDCR_EL2.TDE` traps the guest's accesses to `MDSCR_EL1` and all other debug registers for as long. The stepped
+    /// instruction may be one: the hypervisor executes it on the guest's own values, as it always has to, and the step
+    /// is complete.
     fn begin_step(&mut self);
 
     /// Puts the state back that the guest had: its `MDSCR_EL1`, and `SPSR_EL2.SS` clear.
@@ -97,6 +101,9 @@ pub trait SwitchView {
 pub trait HoldInterrupts {
     /// Makes the guest take no virtual interrupt from the next entry on, without it being visible to the guest: with
     /// a vGIC, `ICH_HCR_EL2.En` is clear. None is lost.
+    ///
+    /// Called only where the guest masks none itself, so that it cannot be about to ask which interrupt is pending:
+    /// the answer would be that none is.
     fn hold_interrupts(&mut self);
 
     /// Ends [`hold_interrupts`](Self::hold_interrupts).

@@ -128,6 +128,9 @@ pub struct GuestLinkInfo {
     /// How many places see nothing at present, because the guest is changing its text there or has changed it to what
     /// cannot be probed.
     pub suspended: usize,
+    /// How many places do not see every execution at present, because the guest debugs itself on a vCPU or because of what
+    /// the mode does.
+    pub partly: usize,
     /// The first functions that a glob means and that cannot be probed, at most 16.
     pub left_out: Vec<LeftOut>,
     /// What the link waits for, if it is not attached: the guest is off or starting, or something is wrong with the

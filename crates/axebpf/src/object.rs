@@ -1,10 +1,10 @@
 //! Loading, listing and unloading objects.
 
+mod types;
+
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 use axebpf_maps::Map;
-#[cfg(feature = "guest-kprobe")]
-use axebpf_vm::LoadError;
 use axebpf_vm::{MapDefinition, ObjectFile, Pinning, Program};
 
 use crate::{
@@ -142,34 +142,6 @@ impl Registry {
         Ok(enter(&mut state, loaded, &file, &object))
     }
 
-    /// Reads the object, for the types that it is adapted to.
-    #[cfg(not(feature = "guest-kprobe"))]
-    fn parse(&self, elf: &[u8], options: &LoadOptions<'_>) -> Result<ObjectFile, Error> {
-        Ok(match options.types {
-            Some(types) => ObjectFile::parse_for(elf, types)?,
-            None => ObjectFile::parse(elf)?,
-        })
-    }
-
-    /// Reads the object, for the types that it is adapted to. They are looked for without the management lock.
-    #[cfg(feature = "guest-kprobe")]
-    fn parse(&self, elf: &[u8], options: &LoadOptions<'_>) -> Result<ObjectFile, Error> {
-        if let Some(types) = options.types {
-            return Ok(ObjectFile::parse_for(elf, types)?);
-        }
-        if let Some(vm) = options.types_of {
-            return Ok(ObjectFile::parse_for(elf, &self.guest_types(Some(vm))?)?);
-        }
-        let without = match ObjectFile::parse(elf) {
-            Err(error @ LoadError::NoTargetTypes { .. }) => error,
-            other => return Ok(other?),
-        };
-        let Some(vm) = guest_of(elf)? else {
-            return Err(without.into());
-        };
-        Ok(ObjectFile::parse_for(elf, &self.guest_types(vm)?)?)
-    }
-
     fn instantiate(
         &self,
         state: &State,
@@ -272,25 +244,6 @@ impl Registry {
         let state = self.state.lock()?;
         Ok(program_info(&state, id, state.program(id)?))
     }
-}
-
-/// Returns the guest that the sections of all programs name, or `Some(None)` if they mean the only one; `None` if there
-/// are other programs, or they are for several guests.
-#[cfg(feature = "guest-kprobe")]
-fn guest_of(elf: &[u8]) -> Result<Option<Option<axebpf_platform::VmId>>, Error> {
-    let mut guests = ObjectFile::program_sections(elf)?
-        .into_iter()
-        .map(|section| {
-            let target = axebpf_vm::AttachTarget::parse(&section);
-            match target.and_then(crate::Target::try_from) {
-                Ok(crate::Target::GuestFunction { vm, .. }) => Some(vm),
-                _ => None,
-            }
-        });
-    let Some(Some(first)) = guests.next() else {
-        return Ok(None);
-    };
-    Ok(guests.all(|guest| guest == Some(first)).then_some(first))
 }
 
 /// Gives ids to an object, its programs and its maps, and enters them in the tables.

@@ -6,7 +6,8 @@ mod places;
 use alloc::{sync::Arc, vec::Vec};
 
 use axebpf_guestprobe::{
-    GuestCounts, GuestLinkId, GuestProbe, GuestProbeError, GuestStage, ProbeKind, ProbeMode, Stage1,
+    GuestCounts, GuestLinkId, GuestProbe, GuestProbeError, GuestStage, LinkState, ProbeKind,
+    ProbeMode, Stage1,
 };
 use spin::Mutex;
 
@@ -267,11 +268,15 @@ impl Kprobe {
             Phase::Waiting(waiting) => (None, Some(waiting.why.clone())),
             Phase::Detached => (None, None),
         };
+        let count = |is_like: fn(&LinkState) -> bool| {
+            attached.map_or(0, |attached| attached.count(is_like))
+        };
         GuestLinkInfo {
             vm: self.guest.vm,
             mode: self.mode,
             retired,
-            suspended: attached.map_or(0, Attached::suspended),
+            suspended: count(|state| matches!(state, LinkState::Suspended { .. })),
+            partly: count(|state| matches!(state, LinkState::Partly { .. })),
             left_out: attached.map_or(Vec::new(), |attached| attached.reasons().to_vec()),
             waiting,
         }

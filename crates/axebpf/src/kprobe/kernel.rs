@@ -71,8 +71,10 @@ struct Symbols {
 /// Where symbols come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// They were found in the guest's memory.
+    /// They were found in the guest's memory, and fit the kernel that runs.
     Found,
+    /// They were found in the guest's memory while no kernel ran.
+    FoundBefore,
     /// Somebody has given them. They stay when the guest is started anew.
     Given,
 }
@@ -168,20 +170,25 @@ impl Guest {
     ) -> Result<Arc<KernelSymbols>, GuestError> {
         let _search = self.search.lock().map_err(|_| GuestError::InHit)?;
         let known = self.known.lock().symbols.clone();
-        if let Some(known) = known {
-            match known.misfit(&**self.probes.machine(), stage1) {
-                None => {
-                    // Symbols that were given say nothing of tasks.
-                    self.find_types();
-                    return Ok(known.table);
-                }
-                Some(at) if known.origin == Origin::Given => {
-                    return Err(GuestError::Elsewhere { vm: self.vm, at });
-                }
-                Some(_) => {}
+        let Some(known) = known else {
+            return self.search_if_due(search);
+        };
+        // What did fit still does. Linux with page table isolation has other tables for a few instructions.
+        let misfit = match known.origin {
+            Origin::Found => None,
+            _ => known.misfit(&**self.probes.machine(), stage1),
+        };
+        match misfit {
+            None => {
+                // Symbols that were given say nothing of tasks.
+                self.find_types();
+                Ok(known.table)
             }
+            Some(at) if known.origin == Origin::Given => {
+                Err(GuestError::Elsewhere { vm: self.vm, at })
+            }
+            Some(_) => self.search_if_due(search),
         }
-        self.search_if_due(search)
     }
 
     /// Looks for the symbols unless it is too early after the last time.
@@ -232,11 +239,12 @@ impl Guest {
         let starts = self.starts();
         let tables = self.scan(|scan| scan.kallsyms());
         let tables = tables.map_err(|cause| GuestError::Scan { vm, cause })?;
-        let found = Symbols::new(KernelSymbols::from_compressed(tables)?, Origin::Found);
-        if let Some(stage1) = self.probes.stage1()
-            && let Some(at) = found.misfit(&**self.probes.machine(), &stage1)
-        {
-            return Err(GuestError::Elsewhere { vm, at });
+        let mut found = Symbols::new(KernelSymbols::from_compressed(tables)?, Origin::FoundBefore);
+        if let Some(stage1) = self.probes.stage1() {
+            if let Some(at) = found.misfit(&**self.probes.machine(), &stage1) {
+                return Err(GuestError::Elsewhere { vm, at });
+            }
+            found.origin = Origin::Found;
         }
         let table = found.table.clone();
         {
@@ -317,7 +325,7 @@ impl Guest {
         known.failed = Failed::default();
         known
             .symbols
-            .take_if(|symbols| symbols.origin == Origin::Found);
+            .take_if(|symbols| symbols.origin != Origin::Given);
     }
 }
 

@@ -1,5 +1,11 @@
 //! `link`.
 
+#[cfg(feature = "guest-kprobe")]
+mod guest;
+#[cfg(not(feature = "guest-kprobe"))]
+#[path = "link/no_guests.rs"]
+mod guest;
+
 use alloc::{
     format,
     string::{String, ToString},
@@ -87,20 +93,8 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     ]);
     for link in links {
         let program = registry.program(link.program)?;
-        let mut target = link.target.to_string();
-        if let Some(why) = waits_for(&link) {
-            target.push_str(" waiting");
+        if let Some(why) = guest::waits_for(&link) {
             waiting.push(format!("link {} waits: {why}", link.id));
-        } else if link.places != 1 || link.left_out != 0 {
-            target.push_str(&format!(" ({})", places(&link)));
-        }
-        target.push_str(&guest(&link));
-        if link.cookie != 0 {
-            target.push_str(&format!(" cookie {}", link.cookie));
-        }
-        if let Some(filter) = &link.filter {
-            target.push_str(" if ");
-            target.push_str(filter);
         }
         table.row(vec![
             link.id.to_string(),
@@ -108,7 +102,7 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
             link.counts.hits.to_string(),
             link.counts.missed.to_string(),
             link.counts.errors.to_string(),
-            target,
+            target(&link),
         ]);
     }
     table.write(&mut session.out())?;
@@ -116,6 +110,25 @@ fn list(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         write_wrapped(&mut session.out(), "", &line)?;
     }
     Ok(())
+}
+
+/// Says where a link is, and how.
+fn target(link: &LinkInfo) -> String {
+    let mut text = link.target.to_string();
+    if guest::waits_for(link).is_some() {
+        text.push_str(" waiting");
+    } else if link.places != 1 || link.left_out != 0 {
+        text.push_str(&format!(" ({})", places(link)));
+    }
+    text.push_str(&guest::state(link));
+    if link.cookie != 0 {
+        text.push_str(&format!(" cookie {}", link.cookie));
+    }
+    if let Some(filter) = &link.filter {
+        text.push_str(" if ");
+        text.push_str(filter);
+    }
+    text
 }
 
 fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
@@ -140,7 +153,7 @@ fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     options.filter = filter;
     options.maxactive = maxactive.map(|calls| u32::try_from(calls).unwrap_or(u32::MAX));
     options.max_functions = limit.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
-    set_mode(&mut options, mode)?;
+    guest::set_mode(&mut options, mode)?;
     let id = match &target {
         Some(target) => registry.attach_to(info.id, target, &options)?,
         None => registry.attach(info.id, &options)?,
@@ -153,7 +166,7 @@ fn attach(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
 fn report(session: &mut Session<'_>, program: &str, link: &LinkInfo) -> CommandResult {
     let mut out = session.out();
     writeln!(out, "link {}: {program} at {}", link.id, link.target)?;
-    if let Some(why) = waits_for(link) {
+    if let Some(why) = guest::waits_for(link) {
         write_wrapped(&mut out, "waiting: ", &why)?;
     } else if link.places != 1 || link.left_out != 0 {
         write!(out, "{}", places(link))?;
@@ -168,121 +181,14 @@ fn report(session: &mut Session<'_>, program: &str, link: &LinkInfo) -> CommandR
             }
         )?;
     }
-    for line in notes(link) {
+    for line in guest::notes(link) {
         write_wrapped(&mut out, "  ", &line)?;
     }
     Ok(())
 }
 
-/// Takes the way in which a guest is to leave.
-#[cfg(feature = "guest-kprobe")]
-fn set_mode(options: &mut LinkOptions<'_>, mode: Option<&str>) -> CommandResult {
-    use axebpf_guestprobe::ProbeMode;
-
-    options.mode = match mode {
-        None | Some("auto") => None,
-        Some("hidden-brk") => Some(ProbeMode::HiddenBrk),
-        Some("brk") => Some(ProbeMode::Brk),
-        Some("hvc") => Some(ProbeMode::Hvc),
-        Some("stage2" | "stage2-fault") => Some(ProbeMode::Stage2Fault),
-        Some(other) => {
-            return Err(Complaint::new(format!(
-                "`{}` is no mode",
-                super::complaint::shortened(other)
-            ))
-            .hint("there are auto, hidden-brk, brk, hvc and stage2"));
-        }
-    };
-    Ok(())
-}
-
-#[cfg(not(feature = "guest-kprobe"))]
-fn set_mode(_: &mut LinkOptions<'_>, mode: Option<&str>) -> CommandResult {
-    match mode {
-        None => Ok(()),
-        Some(_) => Err(Complaint::new("this build probes no guests")),
-    }
-}
-
-/// Says what is special about a link to a guest.
-#[cfg(feature = "guest-kprobe")]
-fn guest(link: &LinkInfo) -> String {
-    let Some(guest) = &link.guest else {
-        return String::new();
-    };
-    let mut text = format!(" {} {} retired", guest.mode, guest.retired);
-    if guest.suspended != 0 {
-        text.push_str(&format!(" {} suspended", guest.suspended));
-    }
-    text
-}
-
-#[cfg(not(feature = "guest-kprobe"))]
-fn guest(_: &LinkInfo) -> String {
-    String::new()
-}
-
-/// Says what a link waits for.
-#[cfg(feature = "guest-kprobe")]
-fn waits_for(link: &LinkInfo) -> Option<String> {
-    Some(link.guest.as_ref()?.waiting.as_ref()?.to_string())
-}
-
-#[cfg(not(feature = "guest-kprobe"))]
-fn waits_for(_: &LinkInfo) -> Option<String> {
-    None
-}
-
-/// Says which functions were left out and why, and what a link to a guest may miss.
-#[cfg(feature = "guest-kprobe")]
-fn notes(link: &LinkInfo) -> Vec<String> {
-    /// How many functions that are left out are shown.
-    const SHOWN: usize = 3;
-    let Some(guest) = &link.guest else {
-        return Vec::new();
-    };
-    let mut notes: Vec<String> = guest
-        .left_out
-        .iter()
-        .take(SHOWN)
-        .map(|function| format!("without {}: {}", function.name, function.why))
-        .collect();
-    if link.left_out > SHOWN {
-        notes.push(format!("and {} more", link.left_out - SHOWN));
-    }
-    notes.push(format!("{} probes miss {}", guest.mode, misses(guest.mode)));
-    if link.target.probe_type() == crate::ProbeType::Kretprobe {
-        notes.push("the first calls to return to a place are missed".into());
-    }
-    notes
-}
-
-#[cfg(not(feature = "guest-kprobe"))]
-fn notes(_: &LinkInfo) -> Vec<String> {
-    Vec::new()
-}
-
 fn is_in_guest(link: &LinkInfo) -> bool {
     matches!(link.target, Target::GuestFunction { .. })
-}
-
-/// Says which executions probes of a mode do not see.
-#[cfg(feature = "guest-kprobe")]
-fn misses(mode: axebpf_guestprobe::ProbeMode) -> &'static str {
-    use axebpf_guestprobe::ProbeMode;
-    match mode {
-        ProbeMode::HiddenBrk => {
-            "what runs while the guest has an instruction there that cannot be displaced, \
-             or while it debugs its own kernel"
-        }
-        ProbeMode::Brk => {
-            "what runs after the guest has overwritten the trap, which it can see, \
-             or while it debugs its own kernel"
-        }
-        ProbeMode::Hvc => "what runs after the guest has overwritten the trap, which it can see",
-        ProbeMode::Stage2Fault => "executions that are reached from within the same page",
-        _ => "nothing that is known",
-    }
 }
 
 /// Says how many places a link has.

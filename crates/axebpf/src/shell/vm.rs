@@ -106,19 +106,19 @@ fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
         }
     };
     let took = platform.now_ns().saturating_sub(start) / 1_000_000;
-    let tasks = registry
-        .guests()?
+    let guests = registry.guests()?;
+    let tasks = if guests
         .iter()
-        .any(|guest| guest.vm == vm && guest.knows_tasks);
+        .any(|guest| guest.vm == vm && guest.knows_tasks)
+    {
+        "its tasks are known"
+    } else {
+        "programs see no tasks"
+    };
+    let symbols = counted(symbols.len() as u64, "symbol");
     writeln!(
         session.out(),
-        "vm {vm}: {}, found in {took} ms; {}",
-        counted(symbols.len() as u64, "symbol"),
-        if tasks {
-            "its tasks are known"
-        } else {
-            "programs see no tasks"
-        }
+        "vm {vm}: {symbols}, found in {took} ms; {tasks}"
     )?;
     Ok(())
 }

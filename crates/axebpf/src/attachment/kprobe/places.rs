@@ -98,13 +98,10 @@ impl Attached {
         &self.reasons
     }
 
-    /// Counts the places that see nothing at present.
-    pub(super) fn suspended(&self) -> usize {
-        let is_suspended = |link: &&GuestLinkId| {
-            let state = self.probes.link_state(**link);
-            matches!(state, Ok(LinkState::Suspended { .. }))
-        };
-        self.links.iter().filter(is_suspended).count()
+    /// Counts the places that are in a state such as `is_like` says.
+    pub(super) fn count(&self, is_like: impl Fn(&LinkState) -> bool) -> usize {
+        let states = self.links.iter().map(|link| self.probes.link_state(*link));
+        states.flatten().filter(is_like).count()
     }
 }
 

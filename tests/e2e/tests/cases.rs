@@ -58,4 +58,5 @@ cases! {
     trace_stat,
     unload_attached,
     vm_lifecycle,
+    vm_pause,
 }

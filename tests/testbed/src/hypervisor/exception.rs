@@ -21,7 +21,18 @@ pub(crate) enum Exception {
         syndrome: u64,
         /// The virtual address, if the processor knows it.
         address: Option<u64>,
+        /// What was attempted when nothing answered.
+        source: Source,
     },
+}
+
+/// What an abort is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The access itself.
+    Access,
+    /// The guest's table of this level, -1 to 3, on the way to the address.
+    Walk(i8),
 }
 
 /// Makes the loaded `vcpu` take `exception` where it left its guest. Only the vCPU's own task may call this.
@@ -30,11 +41,15 @@ pub(crate) fn deliver(vcpu: &Vcpu, exception: Exception) {
     let from_el0 = pstate & 0xf == 0;
     let syndrome = match exception {
         Exception::Undefined => LONG_INSTRUCTION,
-        Exception::ExternalAbort { syndrome, address } => {
+        Exception::ExternalAbort {
+            syndrome,
+            address,
+            source,
+        } => {
             if let Some(address) = address {
                 FAR_EL1.set(address);
             }
-            external_abort(syndrome, from_el0)
+            external_abort(syndrome, source, from_el0)
         }
     };
     ESR_EL1.set(syndrome);
@@ -47,14 +62,21 @@ pub(crate) fn deliver(vcpu: &Vcpu, exception: Exception) {
 }
 
 /// Returns the syndrome at EL1 of an abort that came to EL2 with `syndrome`.
-fn external_abort(syndrome: u64, from_el0: bool) -> u64 {
+fn external_abort(syndrome: u64, source: Source, from_el0: bool) -> u64 {
     const CLASS: u64 = 0x3f << 26;
     const SAME_LEVEL: u64 = 1 << 26;
-    const STATUS: u64 = 0x3f;
-    const EXTERNAL: u64 = 0x10;
     const WRITE: u64 = 1 << 6;
+    // Fault status codes (ARM ARM D24.2.40): that of level 0 of a walk, from which the levels count, and another one.
+    const ON_WALK: u64 = 0x14;
+    const EXTERNAL: u64 = 0x10;
+    // The address is valid but for the last of these codes.
+    const NOT_VALID: u64 = 1 << 10;
+    let status = match source {
+        Source::Walk(level) => ON_WALK.wrapping_add_signed(level.into()),
+        Source::Access => EXTERNAL | syndrome & NOT_VALID,
+    };
     let class = syndrome & CLASS & !SAME_LEVEL | if from_el0 { 0 } else { SAME_LEVEL };
-    class | syndrome & WRITE | LONG_INSTRUCTION | EXTERNAL & STATUS
+    class | syndrome & WRITE | LONG_INSTRUCTION | status
 }
 
 /// Returns the offset of the vector for synchronous exceptions from `pstate`.

@@ -1,7 +1,8 @@
 //! Why a guest was left, and what is done about it.
 
-use axebpf::platform::{EXIT_REASON_IRQ, GuestPhys};
-use axebpf::probe::kprobe::{Syndrome, deliver_brk};
+use aarch64_cpu::registers::{Readable, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1};
+use axebpf::platform::{EXIT_REASON_IRQ, GuestPhys, GuestVirt};
+use axebpf::probe::kprobe::{Access as ProbeAccess, Stage1, Syndrome, WalkProblem, deliver_brk};
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     bus::{self, Target},
     config::Probes,
     console::println,
-    exception::{self, Exception},
+    exception::{self, Exception, Source},
     guest_vcpu::LoadedVcpu,
     hypercall,
     mmio::{Access, AccessKind},
@@ -141,17 +142,46 @@ fn abort(vm: &Vm, vcpu: &Vcpu, esr: u64) {
         page_fault(vm, vcpu, at, esr);
     } else {
         trace_fault(vcpu, at, esr);
-        deliver_external_abort(vcpu, esr);
+        deliver_external_abort(vm, vcpu, esr);
     }
 }
 
 /// Makes the guest take an abort that came to EL2 as one that the memory system reports.
-fn deliver_external_abort(vcpu: &Vcpu, esr: u64) {
+fn deliver_external_abort(vm: &Vm, vcpu: &Vcpu, esr: u64) {
     // `FnV`: the register with the address has none.
     const NOT_VALID: u64 = 1 << 10;
     let address = (esr & NOT_VALID == 0).then(|| vcpu.fault_virtual_address());
-    let syndrome = esr;
-    exception::deliver(vcpu, Exception::ExternalAbort { syndrome, address });
+    let source = if is_on_walk(esr) {
+        Source::Walk(level_outside(vm, vcpu.fault_virtual_address()))
+    } else {
+        Source::Access
+    };
+    exception::deliver(
+        vcpu,
+        Exception::ExternalAbort {
+            syndrome: esr,
+            address,
+            source,
+        },
+    );
+}
+
+/// Returns the level of the loaded vCPU's tables that lies outside of memory on the way to `address`. The syndrome of a
+/// fault of stage 2 has the level of that stage alone.
+fn level_outside(vm: &Vm, address: u64) -> i8 {
+    let stage1 = Stage1 {
+        ttbr0: TTBR0_EL1.get(),
+        ttbr1: TTBR1_EL1.get(),
+        tcr: TCR_EL1.get(),
+        sctlr: SCTLR_EL1.get(),
+    };
+    let machine = &**vm.probes().machine();
+    let walk = stage1.translate(machine, GuestVirt::new(address), ProbeAccess::Data);
+    match walk.map_err(|fault| fault.problem) {
+        Err(WalkProblem::Table { level, .. }) => level,
+        // Another vCPU has changed the tables since: any level is as good.
+        _ => 0,
+    }
 }
 
 /// Handles an abort that is not about missing memory.

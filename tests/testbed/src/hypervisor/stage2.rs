@@ -10,6 +10,7 @@ mod tables;
 mod vmid;
 
 use axebpf::platform::GuestPhys;
+use lock_api::MutexGuard;
 use memory::Fresh;
 use switch::LastRun;
 use tables::{Change, Tables, Wanted};
@@ -19,7 +20,7 @@ pub(crate) use vmid::{NoVmid, Vmid};
 
 pub(crate) use super::stage2_tree::PAGE;
 use super::{
-    lock::Lock,
+    lock::{Lock, RawLock},
     stage2_tree::{NoMemory, Tree},
 };
 
@@ -208,19 +209,26 @@ impl Stage2 {
         at: GuestPhys,
         work: impl FnOnce(u64) -> T,
     ) -> Result<T, Stage2Error> {
-        let tables = if axebpf::hit::in_hit() {
-            (0..TRIES_IN_A_HIT)
-                .find_map(|_| self.tables.try_lock())
-                .ok_or(Stage2Error::Busy { at })?
-        } else {
-            self.tables.lock()
-        };
+        let tables = self.tables_of(at)?;
         let leaf = tables.original(at);
         if leaf.is_valid() {
             Ok(work(leaf.machine()))
         } else {
             Err(Stage2Error::NotMapped { at })
         }
+    }
+
+    /// Locks the tables to find the page at `at`.
+    fn tables_of(&self, at: GuestPhys) -> Result<MutexGuard<'_, RawLock, Tables>, Stage2Error> {
+        if let Some(tables) = self.tables.try_lock() {
+            return Ok(tables);
+        }
+        if !axebpf::hit::in_hit() {
+            return Ok(self.tables.lock());
+        }
+        (0..TRIES_IN_A_HIT)
+            .find_map(|_| self.tables.try_lock())
+            .ok_or(Stage2Error::Busy { at })
     }
 
     /// Gives the page at `at` these `rights` and this `content` in `view`, in all TLBs, until

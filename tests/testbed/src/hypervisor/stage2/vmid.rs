@@ -37,7 +37,7 @@ impl Vmid {
         for (index, word) in (0..).zip(&TAKEN) {
             // Pairs with the release in `drop`: what was done under a number comes before it is used again.
             let claimed = word.fetch_update(Ordering::Acquire, Ordering::Relaxed, |taken| {
-                (taken != u64::MAX).then_some(taken | taken + 1)
+                (taken != u64::MAX).then_some(taken | (taken + 1))
             });
             if let Ok(before) = claimed {
                 return Ok(Self(index * 64 + before.trailing_ones() as u8));

@@ -8,12 +8,12 @@ use axebpf_hit::Snapshot;
 use spin::Mutex;
 
 use super::calls::Calls;
-use super::page::Text;
 use super::point::Armed;
 use super::sites::Sites;
 use super::slot::Slot;
 use super::stage::{GuestStage, Stage};
 use super::state::State;
+use super::text::Text;
 use crate::Stage1;
 use crate::context::stage1_of;
 use crate::deliver::{is_kernel, is_user};

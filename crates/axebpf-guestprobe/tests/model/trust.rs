@@ -168,7 +168,7 @@ fn one_instruction_has_one_virtual_address() {
     // Level 0 to 3, and two entries of the last level that lead to the same page.
     let tables = 0x3_0000_u64;
     for level in 0..3 {
-        let next = tables + 0x1000 * (level + 1) | 3;
+        let next = (tables + 0x1000 * (level + 1)) | 3;
         model
             .machine
             .store(tables + 0x1000 * level, &next.to_le_bytes());

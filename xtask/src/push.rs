@@ -11,17 +11,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use axebpf_e2e::{Console, PROMPT, upload};
+use axebpf_e2e::{Console, PROMPT, upload_by};
 
 use crate::{process::output, programs};
 
-/// Loads an eBPF object into a running hypervisor, over the console of its shell.
+/// Loads an eBPF object into a running hypervisor, over the console of its shell, or gives it the symbols of a guest.
 ///
 /// The shell must be at its prompt, and nobody else may type meanwhile. QEMU offers the console of its machine as a
 /// socket with `-serial unix:/tmp/axebpf.sock,server,nowait` and as a terminal with `-serial pty`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The object file, such as one of `cargo xtask build-programs` or what clang makes.
+    /// The object file, such as one of `cargo xtask build-programs` or what clang makes; or the guest's
+    /// /proc/kallsyms.
     file: PathBuf,
     #[command(flatten)]
     line: Line,
@@ -31,6 +32,15 @@ pub(crate) struct Args {
     /// Attach its programs to what their sections name.
     #[arg(long)]
     attach: bool,
+    /// Adapt its programs to the types of the kernel of this guest.
+    #[arg(long, value_name = "VM")]
+    btf: Option<u32>,
+    /// The file has the symbols of the kernel of this guest: what root reads in /proc/kallsyms, or a System.map.
+    #[arg(long, value_name = "VM", conflicts_with_all = ["name", "attach", "btf"])]
+    symbols_of: Option<u32>,
+    /// By how many bytes that kernel runs elsewhere than its System.map says, such as 0x200000.
+    #[arg(long, value_name = "BYTES", requires = "symbols_of")]
+    slide: Option<String>,
 }
 
 /// Where the console is.
@@ -54,10 +64,7 @@ const PROMPT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: &Args) -> Result<()> {
     let object =
         fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let name = match &args.name {
-        Some(name) => name.clone(),
-        None => name_of(&args.file)?,
-    };
+    let command = command(args)?;
     let mut console = open(&args.line)?;
     eprintln!("==> waiting for the shell's prompt");
     console.send(b"\r")?;
@@ -65,13 +72,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .expect(PROMPT, PROMPT_TIMEOUT)
         .context("no prompt; is the shell of the hypervisor on that line, and idle?")?;
     eprintln!(
-        "==> loading {} ({} bytes) as {name}",
+        "==> sending {} ({} bytes) to `{command}`",
         args.file.display(),
         object.len()
     );
-    let options = if args.attach { "--attach" } else { "" };
     let watched = io::stderr().is_terminal();
-    let said = upload(&mut console, &name, options, &object, |bytes| {
+    let said = upload_by(&mut console, &command, &object, |bytes| {
         if watched {
             eprint!("\r    {bytes} of {} bytes", object.len());
         }
@@ -80,8 +86,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         eprintln!("\r    all {} bytes are there    ", object.len());
     }
     eprintln!("{}", said.trim_end());
-    ensure!(!said.contains("error"), "the shell did not load the object");
+    ensure!(!said.contains("error"), "the shell did not take the file");
     Ok(())
+}
+
+/// Returns the command of the shell that takes the file.
+fn command(args: &Args) -> Result<String> {
+    if let Some(vm) = args.symbols_of {
+        let slide = args.slide.as_ref();
+        let slide = slide.map_or(String::new(), |slide| format!(" --slide {slide}"));
+        return Ok(format!("vm syms {vm} --upload{slide}"));
+    }
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => name_of(&args.file)?,
+    };
+    let mut command = format!("prog load --upload {name}");
+    if let Some(vm) = args.btf {
+        command.push_str(&format!(" --btf {vm}"));
+    }
+    if args.attach {
+        command.push_str(" --attach");
+    }
+    Ok(command)
 }
 
 /// Returns the file's name without what objects end in.

@@ -28,4 +28,4 @@ pub use machine::{Machine, Options, Timing, image_path};
 pub use pattern::Pattern;
 pub use payload::{Linux, Payload, Start};
 pub use script::Script;
-pub use upload::upload;
+pub use upload::{upload, upload_by};

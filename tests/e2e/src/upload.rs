@@ -1,4 +1,4 @@
-//! Loading an object into a running hypervisor, over its console.
+//! Loading an object into a running hypervisor, or giving it the symbols of a guest, over its console.
 
 use std::time::Duration;
 
@@ -23,12 +23,30 @@ pub fn upload(
     name: &str,
     options: &str,
     object: &[u8],
+    progress: impl FnMut(usize),
+) -> Result<String> {
+    let command = format!("prog load --upload {name} {options}");
+    upload_by(console, command.trim_end(), object, progress)
+}
+
+/// Sends `bytes` to a running hypervisor with `command`, which takes an upload, such as `vm syms 1 --upload`, and returns
+/// what that command wrote.
+///
+/// The rest is as for [`upload`].
+///
+/// # Errors
+///
+/// When the shell refuses the upload, or does not answer.
+pub fn upload_by(
+    console: &mut Console,
+    command: &str,
+    bytes: &[u8],
     mut progress: impl FnMut(usize),
 ) -> Result<String> {
     console.take();
-    console.send_line(format!("prog load --upload {name} {options}").trim_end())?;
+    console.send_line(command)?;
     answer(console, "upload: ready ").context("the shell takes no uploads")?;
-    for line in std::iter::once(begin_line(object)).chain(data_lines(object)) {
+    for line in std::iter::once(begin_line(bytes)).chain(data_lines(bytes)) {
         console.send(line.as_bytes())?;
         console.send(b"\n")?;
         let said = answer(console, "upload: ")?;

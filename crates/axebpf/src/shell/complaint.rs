@@ -140,6 +140,10 @@ fn guest(complaint: Complaint, error: &crate::GuestError) -> Complaint {
             complaint.hint(format!("say which: kprobe:{}:FUNCTION", shown.join("|")))
         }
         Guest::NoKernel { .. } => complaint.hint("boot it first"),
+        Guest::NoFunction { vm, name, .. } if name.contains(':') => complaint.hint(format!(
+            "symbols in memory are the kernel's own (vmlinux); /proc/kallsyms has those of \
+             modules, too: `vm syms {vm} --upload`"
+        )),
         Guest::NoFunction { vm, near, .. } => complaint.hint(match near.as_slice() {
             [] => format!("`gsym {vm} '*PART*'` finds parts of names"),
             near => {

@@ -1,7 +1,7 @@
 //! Links to the kernel of a guest that starts, runs, and is started again elsewhere in its memory.
 
 use anyhow::{Context, Result, bail, ensure};
-use axebpf_e2e::{Machine, upload};
+use axebpf_e2e::{Machine, upload, upload_by};
 
 use crate::{PATIENCE, check_no_complaint, in_guest, machine, shell};
 
@@ -202,4 +202,36 @@ fn call_chains_are_those_of_the_guest() -> Result<()> {
         machine.shut_down()?;
     }
     Ok(())
+}
+
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn symbols_come_over_the_console_too() -> Result<()> {
+    let mut machine = shell("cortex-a72", 2, 2)?;
+    machine.command("prog load func_count")?;
+    let kill = address_of(&mut machine, "__arm64_sys_kill")?;
+    let kill = kill.trim_start_matches("0x");
+    // As `/proc/kallsyms` has it, with a module; and as a `System.map` does, of a kernel that runs elsewhere.
+    let text = format!("{kill} T kill\n{kill} t deadly\t[weapons]\n");
+    let said = upload_by(&mut machine, "vm syms 1 --upload", text.as_bytes(), |_| {})?;
+    ensure!(
+        said.contains("vm 1: 2 symbols") && said.contains("its tasks are known"),
+        "{said}"
+    );
+    machine.command("link attach func_count kprobe:vm1:weapons:deadly")?;
+    let linked = u64::from_str_radix(kill, 16)? - 0x4000_0000;
+    let map = format!("{linked:016x} T kill\n");
+    upload_by(&mut machine, "vm syms 1 --upload", map.as_bytes(), |_| {})?;
+    let said = machine.command("link attach func_count kprobe:vm1:kill")?;
+    ensure!(
+        said.contains("the symbols do not fit the kernel that runs in VM 1"),
+        "{said}"
+    );
+    let command = "vm syms 1 --upload --slide 0x40000000";
+    upload_by(&mut machine, command, map.as_bytes(), |_| {})?;
+    machine.command("link attach func_count kprobe:vm1:kill")?;
+    in_guest(&mut machine, "/init work")?;
+    assert_eq!(counts(&mut machine, "1")?, [KILLS, 0, 0]);
+    assert_eq!(counts(&mut machine, "3")?, [KILLS, 0, 0]);
+    machine.shut_down()
 }

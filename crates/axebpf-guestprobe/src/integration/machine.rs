@@ -182,8 +182,9 @@ pub trait KickVcpus {
     /// It may have entered it again; entering is a context synchronisation. A vCPU that is not in the guest is not
     /// waited for, whatever it does at EL2, so two CPUs that call this for each other's vCPUs at once both return.
     /// That takes one flag and one counter per vCPU, and an interrupt to the CPUs of those that are in the guest; the
-    /// store that says "in the guest" is followed by a full barrier before the guest is entered. Called in management
-    /// and in exits.
+    /// store that says "in the guest" is followed by a full barrier before the guest is entered. The counter is read
+    /// before the flag: the other way round, a vCPU that leaves and enters between the two is waited for although
+    /// nobody sends for it any more. Called in management and in exits.
     fn kick_out(&self);
 }
 

@@ -27,7 +27,8 @@ const DAIF: u64 = 0xf << 6;
 const ALLINT: u64 = 1 << 13;
 const BTYPE: u64 = 0b11 << 10;
 const SSBS: u64 = 1 << 12;
-const IL: u64 = 1 << 20;
+/// `PSTATE.IL`: the state is one that there is not.
+pub(crate) const IL: u64 = 1 << 20;
 pub(crate) const SS: u64 = 1 << 21;
 const PAN: u64 = 1 << 22;
 const UAO: u64 = 1 << 23;

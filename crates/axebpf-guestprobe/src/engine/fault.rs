@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::guest::ProbedGuest;
 use super::page::{Page, page_of};
-use super::point::{Armed, count};
+use super::point::{Armed, Point, count};
 use super::slot::{Purpose, Slot, Step};
 use crate::context::stage1_of;
 use crate::deliver::is_kernel;
@@ -234,13 +234,29 @@ impl ProbedGuest {
         let Some(page) = page.filter(|page| page.mode == ProbeMode::Stage2Fault) else {
             return Fetched::Elsewhere;
         };
-        let point = armed.point_at(found.at);
-        if is_kernel(regs.pstate) && point.is_some_and(|known| known.point.is_armed()) {
+        let point = armed
+            .point_at(found.at)
+            .filter(|known| is_kernel(regs.pstate) && known.point.is_armed());
+        if point.is_some_and(|known| self.is_current(&known.point)) {
             return Fetched::Point;
         }
         count(&page.windows);
         count(&self.statistics.windows);
         Fetched::Beside
+    }
+
+    /// Takes note of what the guest has put at `point`, which it can without anybody noticing, and tells whether that
+    /// can be displaced.
+    fn is_current(&self, point: &Point) -> bool {
+        let mut bytes = [0; 4];
+        if self.machine.read_guest(point.phys, &mut bytes).is_err() {
+            return false;
+        }
+        let word = u32::from_le_bytes(bytes);
+        if word != point.word() {
+            point.set_word(word);
+        }
+        displace::way(word).is_ok()
     }
 }
 

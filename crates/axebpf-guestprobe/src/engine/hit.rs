@@ -43,7 +43,7 @@ impl ProbedGuest {
             return self.stale(vcpu, regs, &Armed::default(), mode);
         };
         let found = self.find(vcpu, regs, armed);
-        match found.filter(|subscribed| subscribed.point.is_armed()) {
+        match found.filter(|subscribed| subscribed.point.traps_by(mode)) {
             Some(subscribed) => {
                 self.fire(vcpu, slot, regs, armed, subscribed, &guard);
                 Outcome::Handled
@@ -195,6 +195,8 @@ impl ProbedGuest {
     ) {
         let point = &*subscribed.point;
         let exception = match displace::way(point.word()) {
+            // Nothing is executed in this state: the guest takes its exception itself.
+            Ok(_) if regs.pstate & deliver::IL != 0 => None,
             Ok(Way::Simulate(insn)) => match self.simulate(vcpu, regs, armed, insn) {
                 Ok(next) => {
                     retire(subscribed, subscribed.last_link());

@@ -9,7 +9,7 @@ use axebpf_platform::{GuestPhys, GuestVirt};
 
 use super::page::{PAGE_SIZE, Page};
 use super::sorted::Sorted;
-use crate::{GuestProbe, GuestProbeHandler, ProbeKind};
+use crate::{GuestProbe, GuestProbeHandler, ProbeKind, ProbeMode};
 
 /// Names one attachment of a handler. Numbers are not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +106,15 @@ impl Point {
 
     pub(super) fn is_armed(&self) -> bool {
         self.armed.load(Ordering::Acquire)
+    }
+
+    /// Tells whether it is armed, and makes who executes it trap in the way of `mode`: the others are the guest's own.
+    pub(super) fn traps_by(&self, mode: ProbeMode) -> bool {
+        let own = match self.page.mode {
+            ProbeMode::HiddenBrk => ProbeMode::Brk,
+            own => own,
+        };
+        self.is_armed() && own == mode
     }
 
     pub(super) fn set_armed(&self, is_armed: bool) {

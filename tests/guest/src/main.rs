@@ -13,6 +13,8 @@ mod console;
 #[cfg(target_os = "none")]
 mod device;
 #[cfg(target_os = "none")]
+mod hostile;
+#[cfg(target_os = "none")]
 mod hypercall;
 #[cfg(target_os = "none")]
 mod interrupt;

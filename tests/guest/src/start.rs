@@ -5,10 +5,12 @@ use core::{arch::asm, panic::PanicInfo};
 use aarch64_rt::{DEFAULT_MAIR, InitialPagetable, Stack, entry, initial_pagetable, start_core};
 use smccc::{Hvc, psci};
 
-use crate::{bench, hypercall, interrupt, timer, translation, work};
+use crate::{bench, hostile, hypercall, interrupt, timer, translation, work};
 
 /// What the hypervisor asks for a guest that checks the walker of its translation tables.
 const TRANSLATION: u64 = 1;
+/// What it asks for a guest that does its worst.
+const HOSTILE: u64 = 2;
 
 // Bits of a stage 1 block descriptor (ARM ARM D8.3).
 const VALID: usize = 1;
@@ -37,6 +39,7 @@ fn main(role: u64, _x1: u64, _x2: u64, _x3: u64) -> ! {
     match role {
         bench::ROLE => bench::run(),
         TRANSLATION => translation::run(),
+        HOSTILE => hostile::run(),
         _ => work(),
     }
 }

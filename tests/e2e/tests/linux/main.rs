@@ -11,6 +11,7 @@ mod links;
 mod matrix;
 mod probes;
 mod programs;
+mod translation;
 mod tracing;
 
 use std::{

@@ -59,6 +59,7 @@ mod timer;
 mod tracing;
 mod translation_check;
 mod translation_oracle;
+mod translation_sampling;
 mod traps;
 mod uart;
 mod vcpu;

@@ -33,6 +33,16 @@ pub(crate) struct Tally {
     pub(crate) wrong: u64,
 }
 
+impl Tally {
+    /// Adds another one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.checked += other.checked;
+        self.mapped += other.mapped;
+        self.outside += other.outside;
+        self.wrong += other.wrong;
+    }
+}
+
 /// Handles a guest's request at guest-physical address `at`: registers, then `count` addresses.
 pub(crate) fn request(vm: &Vm, vcpu: &Vcpu, at: u64, count: u64) -> Option<Tally> {
     let machine = &**vm.probes().machine();

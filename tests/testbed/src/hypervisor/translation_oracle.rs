@@ -3,7 +3,8 @@
 use core::arch::asm;
 
 use aarch64_cpu::registers::{
-    PAR_EL1, Readable, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, Writeable,
+    ELR_EL1, FAR_EL1, PAR_EL1, Readable, SCTLR_EL1, SP_EL0, SP_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1,
+    TTBR0_EL1, TTBR1_EL1, VBAR_EL1, Writeable,
 };
 use axebpf::probe::kprobe::Stage1;
 
@@ -124,6 +125,19 @@ pub(crate) fn loaded() -> Stage1 {
         tcr: TCR_EL1.get(),
         sctlr: SCTLR_EL1.get(),
     }
+}
+
+/// Returns some registers of the loaded vCPU that hold addresses: of vectors, of stacks, and of data of each CPU.
+pub(crate) fn pointers() -> [u64; 7] {
+    [
+        VBAR_EL1.get(),
+        SP_EL0.get(),
+        SP_EL1.get(),
+        ELR_EL1.get(),
+        TPIDR_EL0.get(),
+        TPIDR_EL1.get(),
+        FAR_EL1.get(),
+    ]
 }
 
 fn load(stage1: &Stage1) {

@@ -27,6 +27,7 @@ use super::{
     sched,
     stage2::{Granule, MappedPage, PAGE, Stage2, Stage2Error, Vmid},
     task::Task,
+    translation_sampling,
     vcpu::Vcpu,
     vcpu_state::VcpuState,
     vm_boot,
@@ -433,6 +434,7 @@ fn run_vcpu(vm: &Vm, vcpu: &Vcpu) {
         }
         let reason = vcpu.run(probes);
         exit::handle(vm, vcpu, reason);
+        translation_sampling::at_exit(vm, vcpu);
         sched::preempt();
     }
     // From here on somebody may start the vCPU anew, in another task.

@@ -8,7 +8,7 @@ use super::{
     config,
     console::println,
     guest_console::Show,
-    guest_probes, guest_session, payload, sched, timer,
+    guest_probes, guest_session, payload, sched, timer, translation_sampling,
     vm::Vm,
     vm_error::VmError,
     vm_state::{PATIENCE_NS, StopReason, VmState},
@@ -29,7 +29,8 @@ usage: vm list
        vm syms ID [auto|--upload]
        vm probe ID [ret:]SYMBOL[+OFFSET]|ADDRESS [MODE]
        vm probe-many ID COUNT SEED [MODE]
-       vm unprobe ID [LINK]";
+       vm unprobe ID [LINK]
+       vm check-translation ID COUNT";
 
 /// Runs one command and tells whether it succeeded. `words` are those behind `vm`.
 pub(crate) fn run<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
@@ -139,6 +140,10 @@ fn probe_command(verb: &str, id: VmId, words: &[&str]) -> bool {
             guest_probes::attach_many(&vm, number(count) as usize, number(seed) as usize, mode)
         }
         ("probes", []) => guest_probes::print(&vm),
+        ("check-translation", [count]) => {
+            translation_sampling::run(&vm, number(count));
+            Ok(())
+        }
         ("unprobe", []) => guest_probes::detach(&vm, None),
         ("unprobe", [link]) => guest_probes::detach(&vm, Some(number(link))),
         _ => return usage(),

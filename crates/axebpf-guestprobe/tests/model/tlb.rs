@@ -211,6 +211,13 @@ impl Guest {
     }
 }
 
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // Before the machine is another test's, which wants the processors.
+        set_mock_cpu_id(0);
+    }
+}
+
 /// One processor steps a load, the other maps its page elsewhere, and the first steps it again.
 fn remapped_between_steps(policy: Policy) -> Hit {
     let (mut guest, mut processors) = Guest::new(policy, ProbeMode::HiddenBrk);

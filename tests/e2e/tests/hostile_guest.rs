@@ -258,3 +258,45 @@ fn a_vcpu_is_switched_off_and_on() -> Result<()> {
     }
     fight.end()
 }
+
+#[test]
+fn programs_walk_stacks_that_lead_nowhere() -> Result<()> {
+    let mut fight = Fight::begin("cortex-a72")?;
+    let plain = fight.guest("cases-elsewhere")?;
+    fight.machine.command("prog load stack_count")?;
+    let mut wrong = Vec::new();
+    for mode in MODES {
+        for piece in [0, 1, ADD] {
+            let at = TEXT + 32 * piece;
+            let attach = format!("link attach stack_count kprobe:vm2:{at:#x} --mode {mode}");
+            let said = fight.machine.command(&attach)?;
+            ensure!(said.contains("link "), "{said}");
+        }
+        // Stacks that lead to themselves, and then through tables that change all the time.
+        let probed = fight.guest("cases-elsewhere")?;
+        note_differences(mode, &plain, &probed, &mut wrong);
+        let storm = fight.guest("storm 200")?;
+        assert_eq!(storm[0], "storm: 200 times, 0 wrong", "{mode}");
+        let said = fight.machine.command("link detach stack_count")?;
+        let runs = said
+            .lines()
+            .filter_map(|line| line.split_once(" runs")?.0.split_whitespace().last());
+        let runs: u64 = runs.filter_map(|number| number.parse::<u64>().ok()).sum();
+        assert!(runs > 100, "{mode}: {said}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    fight.end()
+}
+
+#[test]
+fn a_guest_that_cannot_go_on_stops_alone() -> Result<()> {
+    let mut fight = Fight::begin("cortex-a72")?;
+    fight.attach(TEXT, "auto")?;
+    fight.machine.send_line("vm type 2 device")?;
+    fight.machine.expect("the VM stops\n", PATIENCE)?;
+    let said = fight.machine.command("vm probes 2")?;
+    assert!(said.contains("errors: 0"), "{said}");
+    let list = fight.machine.command("vm list")?;
+    assert!(list.contains("hostile          stopp"), "{list}");
+    fight.end()
+}

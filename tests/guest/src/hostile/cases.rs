@@ -285,6 +285,15 @@ pub(super) fn foreign() {
     println!("foreign: {} in all, {:016x}", teller.number, teller.all);
 }
 
+/// Pushes to a device in a way that no hypervisor can emulate from the syndrome alone.
+pub(super) fn push_to_device() {
+    const UART: u64 = 0x0900_0000;
+    let mut frame = frame(TEXT, piece::PUSH);
+    frame.sp = UART + 0x100;
+    let end = frame.run();
+    println!("device: esr {:x}", end.esr);
+}
+
 /// Executes some pieces `times` times each, and says which ones, and how many exceptions that made.
 pub(super) fn count(times: u64) {
     let mut wrong = 0;

@@ -33,6 +33,7 @@ pub(crate) fn run() -> ! {
             "cases-elsewhere" => cases::run(OwnPage::Spared),
             "count" => cases::count(number.unwrap_or(100)),
             "foreign" => cases::foreign(),
+            "device" => cases::push_to_device(),
             "rewrite" => duel::rewrite(number.unwrap_or(500)),
             "remap" => duel::remap(number.unwrap_or(500)),
             "storm" => duel::storm(number.unwrap_or(500)),

@@ -11,8 +11,8 @@ mod links;
 mod matrix;
 mod probes;
 mod programs;
-mod translation;
 mod tracing;
+mod translation;
 
 use std::{
     env,

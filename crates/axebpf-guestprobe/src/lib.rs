@@ -25,7 +25,8 @@
 //! | hidden `BRK` | executions while the guest has an instruction there that cannot be displaced |
 //! | `BRK`, `HVC` | what runs after the guest has overwritten the trap, which it can see |
 //! | stage-2 fault | executions that are reached from within the same page, or from another page with probes of this mode |
-//! | all | what a vCPU runs while its guest debugs itself (`MDSCR_EL1.SS`, `KDE` or `MDE`) |
+//! | both `BRK`s | what a vCPU runs while its guest debugs itself (`MDSCR_EL1.SS`, `KDE` or `MDE`), and with them all others |
+//! | `HVC`, stage-2 fault | what such a vCPU runs from an instruction that cannot be simulated until it leaves the guest |
 //!
 //! [`LinkState`] says for each link which of these is the case at present, and for stage-2 faults how often a vCPU has
 //! begun to run where it is not seen. Where calls return to is watched by hidden `BRK`s even for links of that mode, if

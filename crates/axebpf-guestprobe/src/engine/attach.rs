@@ -12,7 +12,7 @@ use super::page::{Page, page_of};
 use super::place::Place;
 use super::point::{Counters, GuestCounts, GuestLinkId, Link, Point, Subscribed};
 use super::state::State;
-use crate::{GuestProbe, GuestProbeError, GuestProbeHandler, Stage1};
+use crate::{GuestProbe, GuestProbeError, GuestProbeHandler, ProbeMode, Stage1};
 
 impl ProbedGuest {
     /// Attaches `handler` to `probe` in a guest that translates addresses with `stage1`; see
@@ -135,7 +135,14 @@ impl ProbedGuest {
         self.active.store(true, Ordering::Release);
         // A fault in the page must find it. Whoever faults before it can finds the lock taken, and tries again.
         let lock = self.text.lock();
-        let page = Arc::new(self.text_of().prepare(at, place.mode)?);
+        // Before there are traps, so that no vCPU enters the guest in whose own debugging they would end.
+        self.brk_pages
+            .fetch_add(of_brk(place.mode), Ordering::AcqRel);
+        let prepared = self.text_of().prepare(at, place.mode);
+        let page = Arc::new(prepared.inspect_err(|_| {
+            self.brk_pages
+                .fetch_sub(of_brk(place.mode), Ordering::AcqRel);
+        })?);
         state.armed.pages.insert(at, page.clone());
         let published = self.publish(state);
         drop(lock);
@@ -157,6 +164,9 @@ impl ProbedGuest {
         if result.is_err() {
             state.armed.pages.insert(page.at, page.clone());
             self.publish(state)?;
+        } else {
+            self.brk_pages
+                .fetch_sub(of_brk(page.mode), Ordering::AcqRel);
         }
         result
     }
@@ -251,4 +261,9 @@ impl ProbedGuest {
         }
         self.publish(state)
     }
+}
+
+/// Returns how many pages with `BRK`s a page of `mode` is.
+fn of_brk(mode: ProbeMode) -> u32 {
+    u32::from(matches!(mode, ProbeMode::HiddenBrk | ProbeMode::Brk))
 }

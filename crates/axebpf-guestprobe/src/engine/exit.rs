@@ -74,12 +74,16 @@ impl ProbedGuest {
             return;
         };
         let slot = &mut *slot.lock();
+        slot.debugs = self.capabilities.contains(Capabilities::ORIGINAL_VIEW)
+            && vcpu
+                .guest_debug()
+                .is_some_and(|debug| debug.debugs_itself());
         match slot.step {
             Some(step) if vcpu.pc() != step.at => self.stepped(vcpu, slot, step),
             Some(_) => {}
-            None if slot.view == View::Window && !debugs_itself(vcpu) => {}
+            None if slot.view == View::Window && !self.is_without_probes(slot) => {}
             None => {
-                let view = self.home(vcpu, slot);
+                let view = self.home(slot);
                 slot.keep_view(vcpu, view);
             }
         }
@@ -99,11 +103,26 @@ impl ProbedGuest {
         }
     }
 
-    /// Returns the view in which `vcpu` runs when nothing is to be done for it.
-    pub(super) fn home(&self, vcpu: &dyn GuestVcpu, slot: &mut Slot) -> View {
-        let has_view = self.capabilities.contains(Capabilities::ORIGINAL_VIEW);
-        let debugs = has_view && debugs_itself(vcpu);
-        match (slot.is_suspended, debugs) {
+    /// Tells whether a vCPU has to run without probes: its guest debugs itself, and there are traps that would go to the
+    /// guest then.
+    fn is_without_probes(&self, slot: &Slot) -> bool {
+        slot.debugs && self.brk_pages.load(Ordering::Acquire) != 0
+    }
+
+    /// Returns the view in which a vCPU runs when nothing is to be done for it.
+    pub(super) fn home(&self, slot: &mut Slot) -> View {
+        let is_suspended = self.is_without_probes(slot);
+        self.note_suspended(slot, is_suspended);
+        if is_suspended {
+            View::Original
+        } else {
+            View::Main
+        }
+    }
+
+    /// Takes note of whether a vCPU sees no probes because its guest debugs itself.
+    pub(super) fn note_suspended(&self, slot: &mut Slot, is_suspended: bool) {
+        match (slot.is_suspended, is_suspended) {
             (false, true) => {
                 count(&self.statistics.suspended);
                 self.suspended_now.fetch_add(1, Ordering::Relaxed);
@@ -113,13 +132,12 @@ impl ProbedGuest {
             }
             _ => {}
         }
-        slot.is_suspended = debugs;
-        if debugs { View::Original } else { View::Main }
+        slot.is_suspended = is_suspended;
     }
 
     /// Ends a step of `vcpu`.
     fn stepped(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, step: Step) {
-        let view = self.home(vcpu, slot);
+        let view = self.home(slot);
         let end = slot.end(vcpu, step, view);
         if let (Purpose::Displaced { at, last, .. }, StepEnd::Retired) = (step.purpose, end)
             && let Ok(guard) = axebpf_hit::enter()
@@ -175,10 +193,4 @@ impl ProbedGuest {
         self.machine.read_guest(found.at, &mut bytes).ok()?;
         Some(u32::from_le_bytes(bytes))
     }
-}
-
-/// Tells whether `vcpu` has its own debug state.
-fn debugs_itself(vcpu: &dyn GuestVcpu) -> bool {
-    vcpu.guest_debug()
-        .is_some_and(|debug| debug.debugs_itself())
 }

@@ -38,7 +38,7 @@ impl ProbedGuest {
         let is_fetch = abort.kind == AccessKind::Fetch && !abort.on_walk;
         if is_fetch && slot.view == View::Window && !is_of_window {
             // The guest has left the pages that are executable there, perhaps for one with points of another mode.
-            let view = self.home(vcpu, slot);
+            let view = self.home(slot);
             slot.set_view(vcpu, view);
             return Outcome::Handled;
         }

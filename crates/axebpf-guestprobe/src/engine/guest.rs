@@ -41,6 +41,8 @@ pub struct ProbedGuest {
     pub(super) slots: Box<[Mutex<Slot>]>,
     pub(super) sites: Sites,
     pub(super) calls: Calls,
+    /// How many pages have, or are about to have, traps that need `MDCR_EL2.TDE`.
+    pub(super) brk_pages: AtomicU32,
     /// How many vCPUs run without probes at present.
     pub(super) suspended_now: AtomicU32,
     pub(super) statistics: Statistics,
@@ -112,6 +114,7 @@ impl ProbedGuest {
             slots,
             sites: Sites::new(),
             calls: Calls::new(),
+            brk_pages: AtomicU32::new(0),
             suspended_now: AtomicU32::new(0),
             statistics: Statistics::default(),
             state: Mutex::new(State::default()),

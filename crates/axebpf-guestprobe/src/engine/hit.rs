@@ -198,8 +198,10 @@ impl ProbedGuest {
             // Nothing is executed in this state: the guest takes its exception itself.
             Ok(_) if regs.pstate & deliver::IL != 0 => None,
             Ok(Way::Simulate(insn)) => match self.simulate(vcpu, regs, armed, insn) {
-                Ok(next) => {
+                Ok(mut next) => {
                     retire(subscribed, subscribed.last_link());
+                    // If the guest steps itself, it has done so.
+                    next.pstate &= !deliver::SS;
                     return vcpu.set_regs(&next);
                 }
                 Err(exception) => exception,
@@ -209,9 +211,13 @@ impl ProbedGuest {
             Err(_) => return vcpu.set_regs(regs),
         };
         vcpu.set_regs(regs);
-        if self.capabilities.can_step(point.page.mode) {
+        if slot.debugs || self.capabilities.can_step(point.page.mode) {
             // The guest takes its faults itself.
-            count(&self.statistics.steps);
+            if slot.debugs {
+                self.note_suspended(slot, true);
+            } else {
+                count(&self.statistics.steps);
+            }
             let purpose = Purpose::Displaced {
                 at: point.at,
                 last: subscribed.last_link(),

@@ -29,6 +29,7 @@ pub struct GuestCounts {
     /// Executions of the probed instruction that were begun; for returns, returns that were seen.
     pub hits: u64,
     /// Executions that were completed. An instruction that faults and is tried again is hit twice and retired once.
+    /// What a vCPU is left alone with because its guest debugs itself is not known to be.
     pub retired: u64,
     /// What was not seen: hits for which the handler could not run, and calls whose return was not armed, for which
     /// there was no room, or which were found to be over without their return having been seen.

@@ -37,6 +37,8 @@ pub(super) enum StepEnd {
     Retired,
     /// An exception was taken instead of it.
     Interrupted,
+    /// The vCPU was left alone with it.
+    Unknown,
 }
 
 /// The state of one vCPU. Only the CPU that has the vCPU loaded uses it.
@@ -45,6 +47,10 @@ pub(super) struct Slot {
     pub(super) step: Option<Step>,
     /// Whether its interrupts are held because of the step.
     is_holding: bool,
+    /// Whether the guest debugs itself on the vCPU, which cannot be stepped for as long.
+    pub(super) debugs: bool,
+    /// Whether the vCPU is left alone with an instruction instead of being stepped.
+    is_alone: bool,
     /// Whether the vCPU runs without probes, because the guest debugs itself.
     pub(super) is_suspended: bool,
     /// How often mappings had been changed when the vCPU entered the guest.
@@ -57,6 +63,8 @@ impl Slot {
             view: View::Main,
             step: None,
             is_holding: false,
+            debugs: false,
+            is_alone: false,
             is_suspended: false,
             changes_at_entry: 0,
         }
@@ -77,9 +85,18 @@ impl Slot {
         }
     }
 
-    /// Makes the vCPU execute the one instruction at which it goes on, in the text that the guest knows.
+    /// Makes the vCPU execute the one instruction at which it goes on, in the text that the guest knows. If the guest
+    /// debugs itself, it goes on there until it leaves the guest somewhere else.
     pub(super) fn begin(&mut self, vcpu: &mut dyn GuestVcpu, step: Step) {
         self.set_view(vcpu, View::Original);
+        self.step = Some(step);
+        self.is_alone = self.debugs;
+        if self.is_alone {
+            // What is left to the guest is not executed yet, whatever brought it to EL2.
+            let mut regs = vcpu.regs();
+            regs.pstate |= SS;
+            return vcpu.set_regs(&regs);
+        }
         self.is_holding = wants_quiet(vcpu.pstate(), step.purpose);
         if self.is_holding
             && let Some(interrupts) = vcpu.interrupts()
@@ -89,12 +106,15 @@ impl Slot {
         if let Some(single_step) = vcpu.single_step() {
             single_step.begin_step();
         }
-        self.step = Some(step);
     }
 
     /// Ends the step, after which the vCPU runs in `view`.
     pub(super) fn end(&mut self, vcpu: &mut dyn GuestVcpu, step: Step, view: View) -> StepEnd {
         self.step = None;
+        if core::mem::take(&mut self.is_alone) {
+            self.set_view(vcpu, view);
+            return StepEnd::Unknown;
+        }
         if let Some(single_step) = vcpu.single_step() {
             single_step.end_step();
         }

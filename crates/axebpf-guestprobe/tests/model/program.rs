@@ -84,6 +84,11 @@ pub(crate) fn load(model: &Model, vcpus: usize) {
     place(model, VECTORS + 0x200, &[ERET]);
     place(model, VECTORS + 0x280, &[ERET]);
     tables::build(model);
+    start(model, vcpus);
+}
+
+/// Starts all vCPUs in the program that is there.
+pub(crate) fn start(model: &Model, vcpus: usize) {
     for id in 0..vcpus {
         let mut vcpu = model.vcpu(id);
         tables::enable(&mut vcpu);

@@ -1,5 +1,6 @@
 //! `cargo xtask linux`.
 
+mod given;
 mod initramfs;
 mod module;
 mod packages;
@@ -117,6 +118,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Returns the files that `args` names, and those that are made for what it does not name.
 fn files(args: &Args) -> Result<Files> {
+    if let Some(kernel) = &args.kernel {
+        given::check_kernel(kernel)?;
+    }
+    if let Some(initrd) = &args.initrd {
+        given::check_initrd(initrd)?;
+    }
     if let (Some(kernel), Some(initrd)) = (&args.kernel, &args.initrd) {
         return Ok(Files {
             kernel: kernel.clone(),

@@ -1,10 +1,12 @@
-//! Guests without probes.
+//! How guests begin and end, and their CPUs, with and without probes.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axebpf_e2e::Machine;
 
 use crate::{
-    PATIENCE, RESULTS, check_no_complaint, guest::wait_until_off, guest_lines, machine, shell,
+    PATIENCE, RESULTS, check_no_complaint,
+    guest::{Counts, KILLS, MODES, attach, check_workload, counts, detach_all, wait_until_off},
+    guest_lines, in_guest, machine, shell,
 };
 
 /// Boots the guest of `machine` and checks what its workload says until it switches itself off.
@@ -31,19 +33,69 @@ fn linux_boots_again_after_it_was_off() -> Result<()> {
     machine.shut_down()
 }
 
-#[test]
-#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
-fn cpus_go_and_come_back() -> Result<()> {
-    let mut machine = shell("cortex-a72", 2, 2)?;
+/// Has the guest switch its second CPU off and on again.
+fn check_hotplug(machine: &mut Machine) -> Result<()> {
     let online = "/sys/devices/system/cpu/cpu1/online";
-    let said = crate::in_guest(
-        &mut machine,
+    let said = in_guest(
+        machine,
         &format!("echo 0 > {online}; nproc; echo 1 > {online}; nproc"),
     )?;
     assert!(said.contains("vm1: 1\n"), "{said}");
     assert!(said.contains("CPU1: Booted secondary processor"), "{said}");
     assert!(said.contains("vm1: 2\n"), "{said}");
     check_no_complaint(&said);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn cpus_go_and_come_back_with_and_without_probes() -> Result<()> {
+    let mut machine = shell("cortex-a72", 2, 2)?;
+    check_hotplug(&mut machine)?;
+    for mode in MODES {
+        // The second is what a CPU that comes runs, the third what one that goes runs.
+        let kill = attach(&mut machine, &format!("__arm64_sys_kill {mode}"))?;
+        let comes = attach(&mut machine, &format!("secondary_start_kernel {mode}"))?;
+        let goes = attach(&mut machine, &format!("cpu_die {mode}"))?;
+        check_hotplug(&mut machine).context(mode)?;
+        check_workload(&mut machine).context(mode)?;
+        assert_eq!(counts(&mut machine, kill)?, Counts::all_of(KILLS), "{mode}");
+        for link in [comes, goes] {
+            assert_eq!(counts(&mut machine, link)?, Counts::all_of(1), "{mode}");
+        }
+        detach_all(&mut machine)?;
+    }
+    machine.shut_down()
+}
+
+/// The guest ends itself in each of the ways that it has, with probes in all modes, and is started again.
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn a_guest_that_restarts_itself_starts_without_traps() -> Result<()> {
+    let mut machine = shell("cortex-a72", 2, 2)?;
+    for end in [
+        "reboot -f",
+        "echo b > /proc/sysrq-trigger",
+        "echo c > /proc/sysrq-trigger",
+    ] {
+        let kill = attach(&mut machine, "__arm64_sys_kill")?;
+        for probe in [
+            "schedule brk",
+            "ret:vfs_read hvc",
+            "handle_mm_fault stage2-fault",
+        ] {
+            attach(&mut machine, probe)?;
+        }
+        check_workload(&mut machine).context(end)?;
+        assert_eq!(counts(&mut machine, kill)?, Counts::all_of(KILLS), "{end}");
+        machine.send_line(&format!("vm type 1 {end}"))?;
+        wait_until_off(&mut machine).context(end)?;
+        machine.send_line("vm boot 1")?;
+        let said = machine.expect("built-in shell (ash)", PATIENCE)?;
+        check_no_complaint(&said);
+        check_workload(&mut machine).context(end)?;
+        detach_all(&mut machine)?;
+    }
     machine.shut_down()
 }
 

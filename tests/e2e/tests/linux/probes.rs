@@ -5,7 +5,7 @@ use crate::{
     guest::{Counts, attach, check_workload, counts},
     guest_lines, in_guest, shell,
 };
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 #[test]
 #[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
@@ -17,6 +17,35 @@ fn hundreds_of_probes_change_no_result() -> Result<()> {
         check_workload(&mut machine)?;
         machine.command("vm unprobe 1")?;
     }
+    check_workload(&mut machine)?;
+    machine.shut_down()
+}
+
+/// Programs at all functions of a kind, and at their returns, run without a change to what the guest does.
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn programs_at_all_functions_of_a_kind_change_no_result() -> Result<()> {
+    let mut machine = shell("cortex-a72", 2, 4)?;
+    machine.command("prog load guest_func_latency")?;
+    for (id, attach) in (1..).zip([
+        "guest_func_entry kprobe:vm1:vfs_*",
+        "guest_func_return kretprobe:vm1:vfs_*",
+        "guest_func_entry kprobe:vm1:do_* --limit 400",
+        "guest_func_return kretprobe:vm1:do_sys*",
+    ]) {
+        let said = machine.command(&format!("link attach {attach}"))?;
+        assert!(said.starts_with(&format!("link {id}: ")), "{said}");
+        check_workload(&mut machine).context(attach)?;
+        let list = machine.command("link list")?;
+        let mut rows = list
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let row = rows.find(|words| words.first() == Some(&id.to_string().as_str()));
+        let runs = row.and_then(|words| words.get(2)?.parse::<u64>().ok());
+        assert!(runs.is_some_and(|runs| runs > 0), "{list}");
+    }
+    let said = machine.command("link detach all")?;
+    check_no_complaint(&said);
     check_workload(&mut machine)?;
     machine.shut_down()
 }

@@ -1,8 +1,8 @@
 //! What a module for the guest's kernel has to know of it.
 //!
-//! A module is bound to its kernel by the layout of `struct module`, by a text that names the kernel, and by checksums of
-//! the symbols that it takes. All of that stands in the modules that come with the kernel, so that neither its headers nor
-//! its build are needed.
+//! A module is bound to its kernel by the layout of `struct module`, by a text that names the kernel, and by checksums
+//! of the symbols that it takes. All of that stands in the modules that come with the kernel, so that neither its
+//! headers nor its build are needed.
 
 use std::{
     collections::BTreeMap,

@@ -29,7 +29,7 @@ fn check(cpu: &str, vcpus: u32) -> Result<()> {
 /// with its returns.
 ///
 /// A page without execute permission cannot be left and entered again between a load and a store exclusive, as those
-/// around `kernel_clone` are, and from one such page to the other nothing is noticed; so in that mode it is left out.
+/// before `kernel_clone` are, so that it is refused in that mode.
 fn busy(mode: &str) -> &'static [&'static str] {
     const BUSY: [&str; 4] = [
         "schedule",

@@ -2,7 +2,7 @@
 
 use axebpf_guestprobe::{
     Capabilities, GuestProbe, GuestProbeHandler, GuestProbeHit, GuestStatistics, LinkState,
-    ProbeKind, ProbeMode, StackStart, Stage1, SystemRegister,
+    ProbeKind, ProbeMode, StackStart, Stage1, Syndrome, SystemRegister,
 };
 use axebpf_platform::GuestVirt;
 
@@ -10,7 +10,7 @@ use crate::asm::*;
 use crate::machine::{Model, PAGE, VM};
 use crate::program::*;
 use crate::tables;
-use crate::vcpu::{EL1H, VECTORS};
+use crate::vcpu::{EL1H, ModelVcpu, VECTORS};
 
 /// No steps.
 const FEW: Capabilities = Capabilities::FENCE
@@ -409,5 +409,23 @@ fn what_a_processor_may_lack_is_read_by_itself() {
         let model = Model::new(1, 2, 0);
         assert_eq!(execute(&model, word, ProbeMode::HiddenBrk, &[]).steps, 0);
         assert!(model.vcpu(0).halted);
+    }
+}
+
+#[test]
+fn exceptions_mask_those_that_cannot_be_masked_as_the_guest_says() {
+    const ALLINT: u64 = 1 << 13;
+    for (spintmask, masked) in [(0, ALLINT), (1 << 62, 0)] {
+        for before in [0, ALLINT] {
+            let mut vcpu = ModelVcpu::new(0);
+            vcpu.regs.pstate = EL1H | before;
+            vcpu.system.insert(SystemRegister::SctlrEl1, spintmask);
+            vcpu.deliver(&Syndrome {
+                esr: 0x3c << 26 | IL,
+                ..Syndrome::default()
+            });
+            assert_eq!(vcpu.regs.pstate & ALLINT, masked);
+            assert_eq!(vcpu.system[&SystemRegister::SpsrEl1], EL1H | before);
+        }
     }
 }

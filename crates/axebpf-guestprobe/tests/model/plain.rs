@@ -56,6 +56,17 @@ fn execute(model: &Model, word: u32, mode: ProbeMode, with: &[With]) -> GuestSta
     model.probes.statistics()
 }
 
+/// Runs the vCPU until something has happened, which takes a few exits.
+fn run_until(model: &Model, has_happened: impl Fn(&Model) -> bool) {
+    for _ in 0..100 {
+        if has_happened(model) {
+            return;
+        }
+        model.run_for(1);
+    }
+    panic!("it does not happen");
+}
+
 /// Makes a vCPU ready to execute `word` at a probe.
 fn prepare(model: &Model, word: u32, mode: ProbeMode, with: &[With]) {
     load(model, 1);
@@ -319,9 +330,7 @@ fn a_fault_is_of_the_level_and_the_kind_that_the_tables_say() {
     let model = Model::with(1, 2, 0, FEW);
     let unchecked = With::Clear(SystemRegister::SctlrEl1, 1 << 3);
     prepare(&model, PUSH_FRAME, ProbeMode::Brk, &[unaligned, unchecked]);
-    while model.probes.statistics().withdrawn == 0 {
-        model.run_for(1);
-    }
+    run_until(&model, |model| model.probes.statistics().withdrawn > 0);
     assert_eq!(model.vcpu(0).regs.pc, CODE);
 }
 
@@ -364,9 +373,7 @@ fn is_held_for(word: u32, masks: u64) -> bool {
     let model = Model::new(1, 2, 0);
     let state = With::State(masks);
     prepare(&model, word, ProbeMode::HiddenBrk, &[state]);
-    while !model.vcpu(0).is_stepping {
-        model.run_for(1);
-    }
+    run_until(&model, |model| model.vcpu(0).is_stepping);
     model.vcpu(0).holds
 }
 
@@ -399,9 +406,7 @@ fn what_a_processor_may_lack_is_read_by_itself() {
     ] {
         let model = Model::new(1, 2, 0);
         prepare(&model, word, ProbeMode::HiddenBrk, &[]);
-        while !model.vcpu(0).is_stepping {
-            model.run_for(1);
-        }
+        run_until(&model, |model| model.vcpu(0).is_stepping);
         assert_eq!(model.probes.statistics().steps, 1);
     }
     // mrs x0 of spsel, currentel, nzcv, daif

@@ -38,6 +38,9 @@ impl VcpuState {
 
     /// Tells whether the vCPU has been switched on.
     pub(crate) fn is_on(self) -> bool {
-        matches!(self, Self::Ready | Self::Running | Self::Halted | Self::Paused)
+        matches!(
+            self,
+            Self::Ready | Self::Running | Self::Halted | Self::Paused
+        )
     }
 }

@@ -33,7 +33,9 @@
 //! the hypervisor has what they need.
 //!
 //! In hidden pages, load-exclusive loops that read the page in which they are themselves do not end; no compiler
-//! makes them.
+//! makes them. With `BRK` or `HVC` in plain sight, a vCPU does not get past an instruction that has to be stepped and
+//! stores into the page in which it is itself, until the probe is detached. An `HVC` in a page that the guest's programs
+//! execute too is undefined there, and the program is told so.
 //!
 //! # Examples
 //!

@@ -1,7 +1,8 @@
 //! Arithmetic of the simulated instructions.
 
-use crate::Flags;
+use crate::insn::Insn;
 use crate::operand::{AddSub, Comparison, MoveWide, Size, Width};
+use crate::{Flags, PtRegs};
 
 /// Returns the low bits of `value` that `width` has.
 pub(crate) fn truncate(value: u64, width: Width) -> u64 {
@@ -11,8 +12,51 @@ pub(crate) fn truncate(value: u64, width: Width) -> u64 {
     }
 }
 
+/// Executes a move, or an addition or a subtraction of an immediate.
+pub(crate) fn process(insn: Insn, regs: &mut PtRegs) {
+    match insn {
+        Insn::Move {
+            dest,
+            source,
+            width,
+        } => regs.set(dest, truncate(regs.get(source), width)),
+        Insn::MoveWide {
+            op,
+            dest,
+            width,
+            imm,
+            shift,
+        } => {
+            let value = move_wide(op, regs.get(dest), u64::from(imm) << shift, 0xffff << shift);
+            regs.set(dest, truncate(value, width));
+        }
+        Insn::AddSub {
+            op,
+            dest,
+            left,
+            width,
+            imm,
+        } => {
+            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
+            regs.set_sp(dest, sum.value);
+        }
+        Insn::AddSubFlags {
+            op,
+            dest,
+            left,
+            width,
+            imm,
+        } => {
+            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
+            regs.set(dest, sum.value);
+            regs.set_flags(sum.flags);
+        }
+        _ => {}
+    }
+}
+
 /// Computes what a move of the bits in `mask` makes of `old`.
-pub(crate) fn move_wide(op: MoveWide, old: u64, bits: u64, mask: u64) -> u64 {
+fn move_wide(op: MoveWide, old: u64, bits: u64, mask: u64) -> u64 {
     match op {
         MoveWide::Zero => bits,
         MoveWide::Not => !bits,
@@ -43,14 +87,14 @@ pub(crate) fn compare(test: Comparison, left: u64, right: u64, size: Size) -> bo
 }
 
 /// The result of an addition or a subtraction.
-pub(crate) struct Sum {
-    pub(crate) value: u64,
-    pub(crate) flags: Flags,
+struct Sum {
+    value: u64,
+    flags: Flags,
 }
 
 impl Sum {
     /// Computes `left` plus or minus `right` in `width` bits (ARM ARM, `AddWithCarry`).
-    pub(crate) fn of(op: AddSub, left: u64, right: u64, width: Width) -> Self {
+    fn of(op: AddSub, left: u64, right: u64, width: Width) -> Self {
         let bits = match width {
             Width::W => 32,
             Width::X => 64,

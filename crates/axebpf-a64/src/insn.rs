@@ -115,6 +115,15 @@ pub enum Insn {
         /// What has the flags, as bits 31 to 28.
         value: Reg,
     },
+    /// `MOV` of a register: `ORR` of the zero register and one that is not shifted.
+    Move {
+        /// What is written.
+        dest: Reg,
+        /// What is read.
+        source: Reg,
+        /// How much of it.
+        width: Width,
+    },
     /// `MOVZ`, `MOVN` and `MOVK`.
     MoveWide {
         /// Which of them.

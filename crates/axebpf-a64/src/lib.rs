@@ -9,7 +9,7 @@
 //! | `B`, `BL`, `B.cond`, `BC.cond`, `CBZ`, `CBNZ`, `TBZ`, `TBNZ`, `CB<cc>`, `BR`, `BLR`, `RET` | simulated |
 //! | `ADR`, `ADRP`; `LDR`, `LDRSW` and `PRFM` of a literal | simulated |
 //! | `NOP`, `YIELD`, `DGH`, `BTI` | simulated |
-//! | `ADD` and `SUB` of an immediate with and without flags, `MOVZ`, `MOVN`, `MOVK` | simulated |
+//! | `ADD` and `SUB` of an immediate with and without flags, `MOVZ`, `MOVN`, `MOVK`, `MOV` of a register | simulated |
 //! | `STR` and `STP` with pre-indexing | simulated |
 //! | `MRS` of `NZCV`, `DAIF`, `CurrentEL`, `SPSel`, `PAN` and the other parts of the processor state | simulated |
 //! | `MSR NZCV` | simulated |

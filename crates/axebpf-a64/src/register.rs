@@ -1,10 +1,19 @@
 //! Data processing with registers (ARM ARM C4.1.95). Nothing here knows the program counter.
 
-use crate::class::{Verdict, out_of_line_if};
+use crate::class::{Execution, Verdict, out_of_line_if};
+use crate::insn::Insn;
 use crate::word::Word;
 
 /// Classifies a word of this group.
 pub(crate) fn classify(word: Word) -> Verdict {
+    // ORR with the zero register as Rn and a shift by nothing: MOV, with which functions begin that can be traced.
+    if word.is(0x7fe0_ffe0, 0x2a00_03e0) {
+        return Ok(Execution::Simulate(Insn::Move {
+            dest: word.rd(),
+            source: word.rm(),
+            width: word.width(),
+        }));
+    }
     let allocated = if word.bit(28) {
         match word.bits(24, 21) {
             // ADC, SBC and their like.

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::arithmetic::{Sum, compare, move_wide, truncate};
+use crate::arithmetic::{compare, process, truncate};
 use crate::insn::Insn;
 use crate::operand::{BranchIf, Comparand, LandingPad, Literal, StateField, Width};
 use crate::{PtRegs, RegSp};
@@ -223,17 +223,10 @@ fn compute(insn: Insn, regs: &mut PtRegs, memory: &mut impl Memory) -> Result<()
         Insn::Adrp { dest, offset } => {
             regs.set(dest, (regs.pc & !0xfff).wrapping_add_signed(offset));
         }
-        Insn::MoveWide {
-            op,
-            dest,
-            width,
-            imm,
-            shift,
-        } => {
-            let value = move_wide(op, regs.get(dest), u64::from(imm) << shift, 0xffff << shift);
-            regs.set(dest, truncate(value, width));
-        }
-        Insn::AddSub { .. } | Insn::AddSubFlags { .. } => add_sub(insn, regs),
+        Insn::Move { .. }
+        | Insn::MoveWide { .. }
+        | Insn::AddSub { .. }
+        | Insn::AddSubFlags { .. } => process(insn, regs),
         Insn::ReadState { dest, field } => {
             if regs.pstate & StateField::CurrentEl.mask() == 0 && !field.is_open() {
                 return Err(SimulateError::Privileged);
@@ -257,34 +250,6 @@ fn compute(insn: Insn, regs: &mut PtRegs, memory: &mut impl Memory) -> Result<()
         _ => {}
     }
     Ok(())
-}
-
-/// Executes an addition or a subtraction of an immediate.
-fn add_sub(insn: Insn, regs: &mut PtRegs) {
-    match insn {
-        Insn::AddSub {
-            op,
-            dest,
-            left,
-            width,
-            imm,
-        } => {
-            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
-            regs.set_sp(dest, sum.value);
-        }
-        Insn::AddSubFlags {
-            op,
-            dest,
-            left,
-            width,
-            imm,
-        } => {
-            let sum = Sum::of(op, regs.get_sp(left), u64::from(imm), width);
-            regs.set(dest, sum.value);
-            regs.set_flags(sum.flags);
-        }
-        _ => {}
-    }
 }
 
 /// Loads `literal` from `addr`.

@@ -160,6 +160,7 @@ fn registers(insn: Insn) -> Option<Vec<usize>> {
         Insn::Adr { dest, .. } | Insn::Adrp { dest, .. } | Insn::LoadLiteral { dest, .. } => {
             vec![dest.index()]
         }
+        Insn::Move { dest, source, .. } => vec![dest.index(), source.index()],
         Insn::StorePre { value, base, .. } => vec![value.index(), base.index()],
         Insn::StorePairPre {
             first,

@@ -173,6 +173,20 @@ fn moves_write_sixteen_bits_and_their_surroundings() {
 }
 
 #[test]
+fn moves_between_registers_know_their_width_and_the_zero_register() {
+    let moved = |to: usize, value: u64| {
+        let mut regs = only_next();
+        regs.regs[to] = value;
+        regs
+    };
+    assert_eq!(run(0xaa1e_03e9), moved(9, regs().regs[30])); // mov x9, x30
+    assert_eq!(run(0x2a04_03e3), moved(3, 0x0505_0505)); // mov w3, w4
+    assert_eq!(run(0x2a04_03e4), moved(4, 0x0505_0505)); // mov w4, w4
+    assert_eq!(run(0xaa1f_03e5), moved(5, 0)); // mov x5, xzr
+    assert_eq!(run(0xaa02_03ff), only_next()); // mov xzr, x2
+}
+
+#[test]
 fn additions_know_the_stack_pointer_the_zero_register_and_the_flags() {
     let sp = regs().sp;
     assert_eq!(run(0x9100_43fd).regs[29], sp + 16); // add x29, sp, #16

@@ -57,6 +57,7 @@ const SIMULATED: &[Class] = &[
     row("ADDS immediate", 0x7f80_0000, 0x3100_0000, Anything, Runs),
     row("SUB immediate", 0x7f80_0000, 0x5100_0000, Anything, Runs),
     row("SUBS immediate", 0x7f80_0000, 0x7100_0000, Anything, Runs),
+    row("MOV register", 0x7fe0_ffe0, 0x2a00_03e0, Anything, Runs),
     row("MOVN", 0x7f80_0000, 0x1280_0000, Anything, Runs),
     row("MOVZ", 0x7f80_0000, 0x5280_0000, Anything, Runs),
     row("MOVK", 0x7f80_0000, 0x7280_0000, Anything, Runs),

@@ -11,8 +11,9 @@
 //! to see only what has passed; it does the search by name. Names and addresses are never looked up in a
 //! probe hit.
 //!
-//! [`KernelSymbols`] are those of a Linux kernel, from the text of `/proc/kallsyms` or from the compressed tables
-//! that the kernel carries.
+//! [`KernelSymbols`] are those of a Linux kernel, from a file or from the compressed tables that the kernel carries. A
+//! file is the text of `/proc/kallsyms` or of a `System.map`, or a table as above with the header of the section in
+//! front. [`KernelSymbols::slide_to`] finds out by how far a kernel runs from where its file says.
 //!
 //! [`Glob`] is the pattern language of all of axebpf. It matches in linear time and without allocating.
 //!

@@ -1,5 +1,6 @@
 //! Writing a symbol table.
 
+mod file;
 mod fill;
 mod tokens;
 

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::SymbolError;
+
 /// Says why the symbols of a kernel cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -11,6 +13,24 @@ pub enum KernelSymbolError {
     BadLine {
         /// The number of the line, counted from 1.
         line: usize,
+    },
+    /// A file is neither a blob nor text.
+    #[error(
+        "it begins with \"{}\", which is neither a number nor what blobs begin with",
+        start.escape_ascii()
+    )]
+    Unrecognised {
+        /// How it begins, with zeroes behind it if it is shorter.
+        start: [u8; 8],
+    },
+    /// A blob is damaged, or of another version.
+    #[error("the blob is damaged: {0}")]
+    Blob(#[from] SymbolError),
+    /// A name in a blob is not printable ASCII, or what is behind it is no module in brackets.
+    #[error("the name of symbol {index} is none that a kernel has")]
+    NotAName {
+        /// The number of the symbol.
+        index: usize,
     },
     /// There is nothing in it.
     #[error("there are no symbols in it")]
@@ -53,6 +73,38 @@ pub enum KernelSymbolError {
         len: usize,
         /// The largest possible length.
         limit: usize,
+    },
+    /// Too few functions of one kernel are in another, so that nothing says how far one runs from the other.
+    #[error(
+        "{found} of {sought} functions have the same name in the kernel that runs, {need} are needed"
+    )]
+    Strangers {
+        /// How many names both have, once each.
+        found: usize,
+        /// How many names were looked for.
+        sought: usize,
+        /// How many there have to be.
+        need: usize,
+    },
+    /// Functions of two kernels lie differently: they are not the same kernel.
+    #[error(
+        "it is another kernel than the one that runs: the same functions are {one:#x} and {other:#x} bytes apart"
+    )]
+    Differs {
+        /// How far the first function runs from where it should.
+        one: i64,
+        /// How far another does.
+        other: i64,
+    },
+    /// A kernel does not run where arm64 can have moved it.
+    #[error(
+        "it would run {slide:#x} bytes from where it was linked, which is no multiple of {align:#x}"
+    )]
+    BadSlide {
+        /// How far it would run from where it was linked.
+        slide: i64,
+        /// What that has to be a multiple of.
+        align: u64,
     },
     /// No memory is left for what the symbols take.
     #[error("no memory is left for {bytes} bytes of symbols")]

@@ -1,9 +1,14 @@
 //! The symbols of a Linux kernel, from the forms in which Linux has them.
 
+mod blob;
+mod builder;
+mod compare;
 mod error;
 mod tables;
 mod text;
 
+#[cfg(feature = "encode")]
+pub(crate) use blob::BEFORE_MODULE;
 pub use error::KernelSymbolError;
 pub use tables::CompressedSymbols;
 
@@ -16,8 +21,8 @@ use tables::Tokens;
 
 /// The symbols of a Linux kernel.
 ///
-/// They come from text ([`from_text`](Self::from_text)) or from the kernel's own compressed tables
-/// ([`from_compressed`](Self::from_compressed)). Names stay compressed, so 100,000 symbols take about two megabytes.
+/// They come from a file, which is text or a blob ([`from_file`](Self::from_file)), or from the kernel's own compressed
+/// tables ([`from_compressed`](Self::from_compressed)). Names stay compressed, so 100,000 symbols take about two megabytes.
 /// Looking up an address is a search by halves; looking up a name goes through all of them. Nothing here is for a
 /// probe hit.
 ///

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::builder::limit;
 use super::{KernelSymbolError, KernelSymbols};
 
 /// No kernel has more symbols.
@@ -109,8 +110,8 @@ impl KernelSymbols {
         if count == 0 {
             return Err(KernelSymbolError::Empty);
         }
-        super::text::limit("the number of symbols", count, MAX_SYMBOLS)?;
-        super::text::limit("the length of all names", names.len(), u32::MAX as usize)?;
+        limit("the number of symbols", count, MAX_SYMBOLS)?;
+        limit("the length of all names", names.len(), u32::MAX as usize)?;
         let tokens = Tokens::parse(&token_table)?;
         let mut order: Vec<(u64, u32)> = reserved(count)?;
         let mut start = 0;

@@ -1,5 +1,6 @@
 //! The virtual machine: memory, stage 2, and running vCPUs one after the other.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -19,6 +20,19 @@ pub(crate) const VM: VmId = VmId::new(7);
 
 /// Tests share the CPUs of the mock platform, so they run one after the other.
 static TURN: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// The turn of this thread, which it has until it ends.
+    static OURS: OnceCell<MutexGuard<'static, ()>> = const { OnceCell::new() };
+}
+
+/// Waits for the turn of this thread.
+///
+/// A test has it for all its models, because between two of them its thread keeps the number of its CPU, for which the
+/// test whose turn it were then would wait.
+fn take_turn() {
+    OURS.with(|ours| _ = ours.get_or_init(|| locked(&TURN)));
+}
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -48,11 +62,10 @@ pub(crate) struct Calls {
     pub(crate) stores: usize,
 }
 
-/// A machine under test. Holds the turn of its test.
+/// A machine under test.
 pub(crate) struct Model {
     pub(crate) machine: Arc<Machine>,
     pub(crate) probes: Arc<ProbedGuest>,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Model {
@@ -61,7 +74,7 @@ impl Model {
     }
 
     pub(crate) fn with(vcpus: u32, seed: u64, unrest: u64, capabilities: Capabilities) -> Self {
-        let turn = locked(&TURN);
+        take_turn();
         axebpf_hit::install(&MOCK).unwrap();
         set_mock_cpu_id(0);
         let machine = Arc::new(Machine {
@@ -80,11 +93,7 @@ impl Model {
         });
         let probes = Arc::new(ProbedGuest::new(machine.clone()));
         assert!(machine.probes.set(Arc::downgrade(&probes)).is_ok());
-        Self {
-            machine,
-            probes,
-            _turn: turn,
-        }
+        Self { machine, probes }
     }
 
     pub(crate) fn vcpu(&self, id: usize) -> MutexGuard<'_, ModelVcpu> {

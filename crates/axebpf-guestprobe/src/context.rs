@@ -51,6 +51,22 @@ impl<'a> GuestContext<'a> {
         self.stage1.read(memory, at, bytes)
     }
 
+    /// Reads the 32 bits at the guest's virtual address `at` as a number of its kernel, in the byte order of
+    /// `SCTLR_EL1.EE` (ARM ARM B2.8.2). Reads memory alone, never a device.
+    ///
+    /// # Errors
+    ///
+    /// [`WalkFault`] if a page of it is not mapped or not there.
+    pub fn read_u32(&self, at: GuestVirt) -> Result<u32, WalkFault> {
+        let mut bytes = [0; 4];
+        self.read(at, &mut bytes)?;
+        Ok(if self.stage1.is_big_endian() {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        })
+    }
+
     /// Writes the addresses of the calls that led to `regs` to `trace`, innermost first, and returns how many they are.
     ///
     /// The first is the program counter itself. At the first instruction of a function the next is in the link

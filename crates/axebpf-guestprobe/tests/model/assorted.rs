@@ -218,9 +218,11 @@ impl GuestProbeHandler for Curious {
         let mut bytes = [1; 4];
         assert!(hit.guest.read(GuestVirt::new(1 << 40), &mut bytes).is_err());
         assert_eq!(bytes, [0; 4]);
-        hit.guest
-            .read(GuestVirt::new(MAIN + 4), &mut bytes)
-            .unwrap();
+        assert!(hit.guest.read_u32(GuestVirt::new(1 << 40)).is_err());
+        let at = GuestVirt::new(MAIN + 4);
+        hit.guest.read(at, &mut bytes).unwrap();
+        let number = hit.guest.read_u32(at).unwrap();
+        assert_eq!(number, u32::from_le_bytes(bytes));
         *self.read.lock().unwrap() = bytes;
     }
 }

@@ -1,5 +1,7 @@
 //! What is simulated of the guest's accesses to memory, and what it does itself.
 
+use std::sync::{Arc, Mutex};
+
 use axebpf_guestprobe::{
     Capabilities, GuestProbe, GuestProbeHandler, GuestProbeHit, GuestStatistics, LinkState,
     ProbeKind, ProbeMode, StackStart, Stage1, Syndrome, SystemRegister,
@@ -345,7 +347,7 @@ fn data_of_a_big_endian_kernel_is_read_as_such() {
     model.machine.store(0x9008, &0x1111_u64.to_be_bytes());
     model.vcpu(0).regs.regs[29] = 0x9000;
     prepare(&model, NOP, ProbeMode::HiddenBrk, &[big_endian, flat]);
-    let tracer = std::sync::Arc::new(Tracer::default());
+    let tracer = Arc::new(Tracer::default());
     let at = GuestVirt::new(CODE);
     let probe = GuestProbe::new(VM, at, ProbeKind::Entry, ProbeMode::HiddenBrk).unwrap();
     let attached = model
@@ -353,18 +355,25 @@ fn data_of_a_big_endian_kernel_is_read_as_such() {
         .attach(&Stage1::default(), &probe, tracer.clone());
     attached.unwrap();
     model.run();
-    assert_eq!(*tracer.0.lock().unwrap(), [CODE, 0x1111]);
+    assert_eq!(*tracer.stack.lock().unwrap(), [CODE, 0x1111]);
+    // The lower half of the second word.
+    assert_eq!(*tracer.number.lock().unwrap(), Some(0x1111));
 }
 
-/// Remembers the stack of the last hit.
+/// Remembers the stack of the last hit, and the number behind the first word and a half of its frame.
 #[derive(Default)]
-struct Tracer(std::sync::Mutex<Vec<u64>>);
+struct Tracer {
+    stack: Mutex<Vec<u64>>,
+    number: Mutex<Option<u32>>,
+}
 
 impl GuestProbeHandler for Tracer {
     fn hit(&self, hit: &GuestProbeHit<'_>) {
         let mut trace = [0; 8];
         let len = hit.guest.stack(hit.regs, StackStart::InFrame, &mut trace);
-        *self.0.lock().unwrap() = trace[..len].to_vec();
+        *self.stack.lock().unwrap() = trace[..len].to_vec();
+        let at = GuestVirt::new(hit.regs.regs[29] + 12);
+        *self.number.lock().unwrap() = hit.guest.read_u32(at).ok();
     }
 }
 

@@ -33,12 +33,16 @@ pub(crate) struct TaskView<'h> {
 }
 
 impl TaskView<'_> {
-    fn field<const N: usize>(&self, offset: impl Fn(&TaskLayout) -> u32) -> Option<[u8; N]> {
+    /// Returns the address of a member of the task.
+    fn member(&self, offset: impl Fn(&TaskLayout) -> u32) -> Option<GuestVirt> {
         let offset = offset(self.layout.as_ref()?);
         let at = self.guest.task().get().checked_add(offset.into())?;
-        let mut bytes = [0; N];
-        self.guest.read(GuestVirt::new(at), &mut bytes).ok()?;
-        Some(bytes)
+        Some(GuestVirt::new(at))
+    }
+
+    /// Returns a member that is a number, in the byte order of the guest's kernel.
+    fn number(&self, offset: impl Fn(&TaskLayout) -> u32) -> Option<u32> {
+        self.guest.read_u32(self.member(offset)?).ok()
     }
 }
 
@@ -54,14 +58,18 @@ impl GuestTask for TaskView<'_> {
     }
 
     fn pid_tgid(&self) -> Option<u64> {
-        let pid = u32::from_le_bytes(self.field(|layout| layout.pid)?);
-        let tgid = u32::from_le_bytes(self.field(|layout| layout.tgid)?);
+        let pid = self.number(|layout| layout.pid)?;
+        let tgid = self.number(|layout| layout.tgid)?;
         // What Linux calls pid is the thread.
         Some(u64::from(tgid) << 32 | u64::from(pid))
     }
 
     fn name(&self) -> Option<[u8; TASK_NAME_BYTES]> {
-        self.field(|layout| layout.comm)
+        let mut name = [0; TASK_NAME_BYTES];
+        self.guest
+            .read(self.member(|layout| layout.comm)?, &mut name)
+            .ok()?;
+        Some(name)
     }
 }
 

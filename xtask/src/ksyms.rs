@@ -87,11 +87,26 @@ fn reserved(image: &[u8]) -> Result<Reserved> {
 
 /// Makes the table of the functions and data of `image`.
 fn encode(image: &[u8]) -> Result<Vec<u8>> {
-    let elf = object::File::parse(image)?;
     let mut encoder = Encoder::new();
+    let refused = push_all(&mut encoder, image, &|_| true)?;
+    if encoder.is_empty() {
+        bail!("the image has no symbols; link it without stripping it (`strip = \"none\"`)");
+    }
+    println!("    {} symbols, {refused} left out", encoder.len());
+    Ok(encoder.finish()?)
+}
+
+/// Adds the functions and data of the ELF file `image` whose type is `wanted`, and returns how many were left out because
+/// a table cannot have them.
+pub(crate) fn push_all(
+    encoder: &mut Encoder,
+    image: &[u8],
+    wanted: &impl Fn(char) -> bool,
+) -> Result<usize> {
+    let elf = object::File::parse(image).context("it is no ELF file")?;
     let mut refused = 0;
     for symbol in elf.symbols() {
-        let Some(kind) = kind(&elf, &symbol) else {
+        let Some(kind) = kind(&elf, &symbol).filter(|kind| wanted(*kind)) else {
             continue;
         };
         let Ok(name) = symbol.name() else {
@@ -102,11 +117,7 @@ fn encode(image: &[u8]) -> Result<Vec<u8>> {
             println!("    left out: {error}");
         }
     }
-    if encoder.is_empty() {
-        bail!("the image has no symbols; link it without stripping it (`strip = \"none\"`)");
-    }
-    println!("    {} symbols, {refused} left out", encoder.len());
-    Ok(encoder.finish()?)
+    Ok(refused)
 }
 
 /// Returns the letter that `nm` shows for the symbol, or `None` for one that does not belong into the table.

@@ -15,6 +15,7 @@ mod demo;
 mod events;
 mod features;
 mod fuzz;
+mod guest_symbols;
 mod ksyms;
 mod lint;
 mod linux;
@@ -42,6 +43,7 @@ enum Command {
     BuildPrograms(build_programs::Args),
     BuildImage(build_image::Args),
     Ksyms(ksyms::Args),
+    GuestSymbols(guest_symbols::Args),
     Push(push::Args),
     Demo(demo::Args),
     Linux(linux::Args),
@@ -69,6 +71,7 @@ fn run(command: &Command) -> Result<()> {
         Command::BuildPrograms(args) => build_programs::run(args),
         Command::BuildImage(args) => build_image::run(args),
         Command::Ksyms(args) => ksyms::run(args),
+        Command::GuestSymbols(args) => guest_symbols::run(args),
         Command::Push(args) => push::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Linux(args) => linux::run(args),

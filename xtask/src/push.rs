@@ -22,7 +22,7 @@ use crate::{process::output, programs};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The object file, such as one of `cargo xtask build-programs` or what clang makes; or the guest's
-    /// /proc/kallsyms.
+    /// /proc/kallsyms, its System.map, or what `cargo xtask guest-symbols` makes of one or of a vmlinux.
     file: PathBuf,
     #[command(flatten)]
     line: Line,
@@ -35,10 +35,10 @@ pub(crate) struct Args {
     /// Adapt its programs to the types of the kernel of this guest.
     #[arg(long, value_name = "VM")]
     btf: Option<u32>,
-    /// The file has the symbols of the kernel of this guest: what root reads in /proc/kallsyms, or a System.map.
+    /// The file has the symbols of the kernel of this guest.
     #[arg(long, value_name = "VM", conflicts_with_all = ["name", "attach", "btf"])]
     symbols_of: Option<u32>,
-    /// By how many bytes that kernel runs elsewhere than its System.map says, such as 0x200000.
+    /// By how many bytes that kernel runs elsewhere than the file says, such as 0x200000; without it, the shell finds out.
     #[arg(long, value_name = "BYTES", requires = "symbols_of")]
     slide: Option<String>,
 }

@@ -153,7 +153,7 @@ pub use global::init;
 pub use hprobe::HprobeSetup;
 pub use id::{LinkId, MapId, ObjectId, ProgramId};
 #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
-pub use kprobe::{GuestError, GuestInfo, GuestSetup};
+pub use kprobe::{GuestError, GuestInfo, GuestSetup, SymbolOrigin};
 #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
 pub use link::{GuestLinkInfo, LeftOut};
 #[cfg(feature = "runtime")]

@@ -14,6 +14,7 @@ use axebpf::probe::kprobe::{
 };
 use axebpf::shell::upload::{begin_line, data_lines};
 use axebpf::shell::{ObjectSource, Outcome, Shell, SourceEntry, SourceError};
+use axebpf::symbols::{Encoder, KernelSymbols};
 use axebpf::{Axebpf, Error, GuestError, GuestSetup, LinkOptions, LoadOptions, ProgramId};
 use support::{SECTIONS, TestIo, root};
 
@@ -88,9 +89,22 @@ impl ObjectSource for File {
     fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, SourceError> {
         match name {
             "kallsyms" => Ok(KALLSYMS.into()),
+            "blob" => Ok(blob().into()),
+            "cut" => Ok(blob()[..100].to_vec().into()),
+            "vmlinux" => Ok(b"\x7fELF\x02\x01\x01\0".into()),
+            "junk" => Ok(b"no such thing".into()),
             _ => Err(SourceError::NotFound { name: name.into() }),
         }
     }
+}
+
+/// Returns the symbols as a blob.
+fn blob() -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    for symbol in KernelSymbols::from_text(KALLSYMS).unwrap().iter() {
+        encoder.push_kernel(&symbol).unwrap();
+    }
+    encoder.finish_file().unwrap()
 }
 
 fn open(root: &Axebpf<MockPlatform>, vm: u32) -> Result<(), Error> {
@@ -190,12 +204,24 @@ fn symbols_come_from_a_file_where_memory_has_none() {
     fails("gsym 1 vfs_read", "the symbols of VM 1 are not found");
     fails("vm syms 1 nothing", "no object named `nothing`");
     shows("vm list", "1 - - -");
+    let later = "moved to where the kernel runs as soon as it does";
     shows("vm syms 1 kallsyms", "vm 1: 5 symbols");
+    shows("vm syms 1 kallsyms", later);
     shows("vm list", "1 - - 5");
-    shows("vm syms 1 kallsyms --slide 0x1000", "vm 1: 5 symbols");
+    shows(
+        "vm syms 1 blob --slide 0x1000",
+        "programs see no tasks moved by 0x1000 from where the file says",
+    );
     shows("gsym 1 vfs_read", "0xffff800008012000 512 T vfs_read");
     fails("vm syms 1 kallsyms --slide far", "`far` is no distance");
-    shows("vm syms 1 kallsyms --slide -0x0", "vm 1: 5 symbols");
+    shows(
+        "vm syms 1 blob --slide -0x20",
+        "moved by -0x20 from where the file says",
+    );
+    fails("vm syms 1 cut", "the blob is damaged: section header:");
+    fails("vm syms 1 vmlinux", "makes a blob of the symbols in it");
+    fails("vm syms 1 junk", "take /proc/kallsyms, a System.map, or");
+    shows("vm syms 1 kallsyms --slide -0x0", "where the file says");
     shows("gsym vm1 vfs_read", "0xffff800008011000 512 T vfs_read");
     shows("gsym 1 0xffff800008011010", "vfs_read+0x10/0x200");
     shows("gsym 1 vfs_* --limit 1", "(more; the first 1 are shown");

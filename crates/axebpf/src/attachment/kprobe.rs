@@ -155,6 +155,7 @@ impl Kprobe {
                 | GuestError::Scan { .. }
                 | GuestError::Symbols(_)
                 | GuestError::Elsewhere { .. }
+                | GuestError::NoSlide { .. }
         );
         if let Phase::Waiting(waiting) = &mut self.state.lock().phase {
             waiting.why = why;

@@ -1,6 +1,6 @@
 //! What can go wrong with a guest.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use axebpf_guestprobe::{GuestProbeError, KernelScanError, ProbeMode};
 use axebpf_platform::{GuestVirt, VmId};
@@ -55,6 +55,16 @@ pub enum GuestError {
         vm: VmId,
         /// Where one of the symbols says that there is a function.
         at: GuestVirt,
+    },
+    /// By how far the guest's kernel runs from where a file has its symbols cannot be found out. Somebody has to say it.
+    #[error(
+        "by how far the kernel of VM {vm} runs from where the file says is not found out: {cause}"
+    )]
+    NoSlide {
+        /// The guest.
+        vm: VmId,
+        /// Why not.
+        cause: Box<GuestError>,
     },
     /// The type information of the guest's kernel, which programs ask for, is not there.
     #[error("the types of the kernel of VM {vm} are not known: {cause}")]

@@ -8,7 +8,7 @@ use axebpf_platform::{GuestPhys, VmId};
 use axebpf_symbols::{KernelSymbols, Slide};
 use spin::Mutex;
 
-use super::{GuestError, kernel::Known};
+use super::{GuestError, SymbolOrigin, kernel::Known};
 use crate::{Error, Registry, link::detach_from, lock::ManagementLock};
 
 /// What a hypervisor says about a VM before the functions of its kernel can be probed.
@@ -51,6 +51,8 @@ pub struct GuestInfo {
     pub vm: VmId,
     /// How many symbols of its kernel are known, if they have been asked for.
     pub symbols: Option<usize>,
+    /// Where they come from, and by how far they were moved.
+    pub origin: Option<SymbolOrigin>,
     /// Whether it is known how its kernel keeps the numbers and names of tasks.
     pub knows_tasks: bool,
     /// How far it has come since it was started.
@@ -72,6 +74,7 @@ impl Guest {
         GuestInfo {
             vm: self.vm,
             symbols: self.known_symbols().map(|symbols| symbols.len()),
+            origin: self.symbol_origin(),
             knows_tasks: self.tasks().is_some(),
             stage: self.probes.stage(),
         }
@@ -161,24 +164,33 @@ impl Registry {
         Ok(self.guest(vm)?.search()?)
     }
 
-    /// Takes `text`, the content of `/proc/kallsyms` or a `System.map`, as the symbols of a guest's kernel, and moves
-    /// those of the kernel itself by `slide`. A `System.map` needs one if the kernel chooses its place at random;
-    /// `/proc/kallsyms` says where it is.
+    /// Takes `file` as the symbols of a guest's kernel: the text of `/proc/kallsyms` or of a `System.map`, or a blob that
+    /// `cargo xtask guest-symbols` has made of one or of a `vmlinux`.
     ///
-    /// They stay when the guest is started anew. Links are attached as long as they fit the kernel that runs.
+    /// `slide` is by how far the kernel runs from where the file says. Without it, that is found out: the kernel may
+    /// choose its place at random each time, while `/proc/kallsyms` says where it is. For that, the symbols that the
+    /// kernel has of itself are looked for in the guest's memory, which takes long, and compared with those of the file.
+    /// If it does not run yet, that is done when it does, before anything is attached, and each time it is started anew.
+    ///
+    /// The symbols stay when the guest is started anew. Links are attached as long as they fit the kernel that runs.
     ///
     /// # Errors
     ///
-    /// [`GuestError::NoGuest`], and [`GuestError::Symbols`] if that is something else.
+    /// [`GuestError::NoGuest`], [`GuestError::Symbols`] if that is something else, and [`GuestError::NoSlide`] if
+    /// where the kernel runs cannot be found out: it has no symbols of itself, or other ones. Then what was known before
+    /// stays.
     pub fn set_guest_symbols(
         &self,
         vm: VmId,
-        text: &[u8],
-        slide: Slide,
+        file: &[u8],
+        slide: Option<Slide>,
     ) -> Result<Arc<KernelSymbols>, Error> {
         let guest = self.guest(vm)?;
-        let symbols = KernelSymbols::from_text(text).map_err(GuestError::from)?;
-        Ok(guest.take_symbols(symbols.with_slide(slide)))
+        let symbols = KernelSymbols::from_file(file).map_err(GuestError::from)?;
+        Ok(match slide {
+            Some(slide) => guest.take_symbols(symbols, slide),
+            None => guest.place_symbols(symbols)?,
+        })
     }
 
     /// Returns the type information of the kernel of a guest, or of the only one. It is looked for in the guest's memory

@@ -3,13 +3,14 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::ops::Range;
 
-use axebpf_guestprobe::{
-    Access, GuestMachine, GuestMemory, GuestStage, KernelScan, KernelScanError, Stage1,
-};
-use axebpf_platform::{GuestPhys, GuestVirt};
-use axebpf_symbols::KernelSymbols;
+use axebpf_guestprobe::{GuestMachine, GuestStage, KernelScan, KernelScanError, Stage1};
+use axebpf_platform::GuestPhys;
+use axebpf_symbols::{KernelSymbols, Slide};
 
-use super::{Guest, GuestError, TaskLayout};
+use super::{
+    Guest, GuestError, TaskLayout,
+    symbols::{Origin, SymbolOrigin, Symbols},
+};
 
 /// The most bytes of type information that are taken from a guest. A kernel of Debian has 6 MiB.
 const MAX_TYPES: u64 = 16 << 20;
@@ -17,9 +18,6 @@ const MAX_TYPES: u64 = 16 << 20;
 const BEFORE: u64 = 64 << 20;
 /// How far behind it.
 const BEHIND: u64 = 16 << 20;
-/// How many functions are looked at to see whether symbols fit a kernel.
-const SAMPLES: usize = 16;
-
 /// How often a guest is searched for the sake of links that wait, until somebody attaches or it is started anew.
 const MAX_TRIES: u32 = 24;
 
@@ -53,30 +51,10 @@ struct Failed {
 #[derive(Default)]
 pub(super) struct Known {
     /// How often the guest was started anew. What was found before does not count any more.
-    starts: u64,
-    symbols: Option<Symbols>,
+    pub(super) starts: u64,
+    pub(super) symbols: Option<Symbols>,
     types: Types,
     failed: Failed,
-}
-
-/// The symbols of a kernel, and where they come from.
-#[derive(Clone)]
-struct Symbols {
-    table: Arc<KernelSymbols>,
-    origin: Origin,
-    /// Some functions, for seeing whether the symbols fit.
-    samples: Arc<[GuestVirt]>,
-}
-
-/// Where symbols come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    /// They were found in the guest's memory, and fit the kernel that runs.
-    Found,
-    /// They were found in the guest's memory while no kernel ran.
-    FoundBefore,
-    /// Somebody has given them. They stay when the guest is started anew.
-    Given,
 }
 
 /// The type information of a kernel.
@@ -93,41 +71,24 @@ enum Types {
     },
 }
 
-impl Symbols {
-    fn new(table: KernelSymbols, origin: Origin) -> Self {
-        let places = (0..4 * SAMPLES).map(|number| number * table.len() / (4 * SAMPLES));
-        let mut samples: Vec<GuestVirt> = places
-            .filter_map(|index| table.get(index))
-            .filter(|symbol| symbol.is_code() && symbol.module().is_none())
-            .map(|symbol| GuestVirt::new(symbol.address()))
-            .collect();
-        samples.dedup();
-        let step = samples.len().div_ceil(SAMPLES).max(1);
-        Self {
-            table: Arc::new(table),
-            origin,
-            samples: samples.into_iter().step_by(step).collect(),
-        }
-    }
-
-    /// Returns a function that is not where the guest executes anything, if that is so for most of those looked at: the
-    /// code of initialisation is gone once a kernel is up, and no address is right before it has relocated itself.
-    fn misfit(&self, memory: &dyn GuestMemory, stage1: &Stage1) -> Option<GuestVirt> {
-        let is_text = |at: GuestVirt| {
-            let found = stage1.translate(memory, at, Access::Fetch);
-            found.is_ok_and(|found| found.rights.privileged_execute())
-        };
-        let mut wrong = self.samples.iter().filter(|at| !is_text(**at));
-        let first = *wrong.next()?;
-        (2 * (1 + wrong.count()) > self.samples.len()).then_some(first)
-    }
-}
-
 impl Guest {
     /// Returns the symbols as far as they are known.
     pub(crate) fn known_symbols(&self) -> Option<Arc<KernelSymbols>> {
         let known = self.known.lock();
         known.symbols.as_ref().map(|known| known.table.clone())
+    }
+
+    /// Returns the symbols as far as they are known, and say where the kernel runs.
+    pub(crate) fn placed_symbols(&self) -> Option<Arc<KernelSymbols>> {
+        let known = self.known.lock();
+        let symbols = known.symbols.as_ref();
+        let placed = symbols.filter(|symbols| symbols.origin != Origin::Unplaced);
+        placed.map(|symbols| symbols.table.clone())
+    }
+
+    /// Returns where the symbols come from, as far as they are known.
+    pub(crate) fn symbol_origin(&self) -> Option<SymbolOrigin> {
+        self.known.lock().symbols.as_ref().map(Symbols::origin)
     }
 
     /// Returns how the kernel keeps its tasks, as far as that is known.
@@ -143,16 +104,23 @@ impl Guest {
         self.known.lock().starts
     }
 
-    /// Returns the symbols, found in the guest's memory if nobody has asked for them or given them before. Takes long.
+    /// Returns the symbols, found in the guest's memory if nobody has asked for them or given them before, and moved to
+    /// where its kernel runs, if it does. Takes long.
     pub(super) fn symbols(&self) -> Result<Arc<KernelSymbols>, GuestError> {
-        if let Some(known) = self.known_symbols() {
+        if let Some(known) = self.placed_symbols() {
             return Ok(known);
         }
         let _search = self.search.lock().map_err(|_| GuestError::InHit)?;
         match self.known_symbols() {
+            Some(_) if self.symbols_wait() => self.replace_symbols(),
             Some(known) => Ok(known),
             None => self.find_symbols(),
         }
+    }
+
+    /// Tells whether there are symbols that could be moved to where the kernel runs.
+    fn symbols_wait(&self) -> bool {
+        self.placed_symbols().is_none() && self.has_kernel()
     }
 
     /// Looks for symbols and types whatever is known. Takes long.
@@ -171,28 +139,32 @@ impl Guest {
         let _search = self.search.lock().map_err(|_| GuestError::InHit)?;
         let known = self.known.lock().symbols.clone();
         let Some(known) = known else {
-            return self.search_if_due(search);
+            return self.if_due(search, Self::find_symbols);
         };
         // What did fit still does. Linux with page table isolation has other tables for a few instructions.
         let misfit = match known.origin {
             Origin::Found => None,
+            Origin::Unplaced => return self.if_due(search, Self::replace_symbols),
             _ => known.misfit(&**self.probes.machine(), stage1),
         };
-        match misfit {
-            None => {
+        match (misfit, known.origin) {
+            (None, _) => {
                 // Symbols that were given say nothing of tasks.
                 self.find_types();
                 Ok(known.table)
             }
-            Some(at) if known.origin == Origin::Given => {
-                Err(GuestError::Elsewhere { vm: self.vm, at })
-            }
-            Some(_) => self.search_if_due(search),
+            (Some(at), Origin::Given) => Err(GuestError::Elsewhere { vm: self.vm, at }),
+            (Some(_), Origin::Placed) => self.if_due(search, Self::replace_symbols),
+            (Some(_), _) => self.if_due(search, Self::find_symbols),
         }
     }
 
-    /// Looks for the symbols unless it is too early after the last time.
-    fn search_if_due(&self, search: Search) -> Result<Arc<KernelSymbols>, GuestError> {
+    /// Does `look`, which searches the guest's memory, unless it is too early after the last time.
+    fn if_due(
+        &self,
+        search: Search,
+        look: impl Fn(&Self) -> Result<Arc<KernelSymbols>, GuestError>,
+    ) -> Result<Arc<KernelSymbols>, GuestError> {
         if let Search::IfDue { now_ns } = search {
             // No kernel is at its place yet, or it is none that can be told from others.
             if self.probes.stage() == GuestStage::Off {
@@ -205,7 +177,7 @@ impl Guest {
                 return Err(why.clone());
             }
         }
-        let found = self.find_symbols();
+        let found = look(self);
         let failed = &mut self.known.lock().failed;
         match (&found, search) {
             (Err(why), Search::IfDue { now_ns }) => {
@@ -237,15 +209,7 @@ impl Guest {
     fn find_symbols(&self) -> Result<Arc<KernelSymbols>, GuestError> {
         let vm = self.vm;
         let starts = self.starts();
-        let tables = self.scan(|scan| scan.kallsyms());
-        let tables = tables.map_err(|cause| GuestError::Scan { vm, cause })?;
-        let mut found = Symbols::new(KernelSymbols::from_compressed(tables)?, Origin::FoundBefore);
-        if let Some(stage1) = self.probes.stage1() {
-            if let Some(at) = found.misfit(&**self.probes.machine(), &stage1) {
-                return Err(GuestError::Elsewhere { vm, at });
-            }
-            found.origin = Origin::Found;
-        }
+        let found = self.scan_symbols()?;
         let table = found.table.clone();
         {
             let mut known = self.known.lock();
@@ -259,8 +223,32 @@ impl Guest {
         Ok(table)
     }
 
+    /// Looks for the symbols that the kernel has of itself.
+    fn scan_symbols(&self) -> Result<Symbols, GuestError> {
+        let vm = self.vm;
+        let tables = self.scan(|scan| scan.kallsyms());
+        let tables = tables.map_err(|cause| GuestError::Scan { vm, cause })?;
+        let table = Arc::new(KernelSymbols::from_compressed(tables)?);
+        let mut found = Symbols::new(table, Origin::FoundBefore, Slide::ZERO);
+        if self.probes.stage1().is_some() {
+            self.check_fit(&found)?;
+            found.origin = Origin::Found;
+        }
+        Ok(found)
+    }
+
+    /// Returns the symbols that the kernel has of itself, which say where it runs; looks for them if they are not
+    /// those that are known.
+    pub(super) fn running_symbols(&self) -> Result<Symbols, GuestError> {
+        let known = self.known.lock().symbols.clone();
+        match known.filter(|known| known.origin == Origin::Found) {
+            Some(known) => Ok(known),
+            None => self.scan_symbols(),
+        }
+    }
+
     /// Looks for the types unless that was done. Without them, programs see the VM and its vCPU instead of the task.
-    fn find_types(&self) {
+    pub(super) fn find_types(&self) {
         let starts = {
             let known = self.known.lock();
             match known.types {
@@ -309,23 +297,17 @@ impl Guest {
         })
     }
 
-    /// Takes symbols that somebody gives.
-    pub(super) fn take_symbols(&self, table: KernelSymbols) -> Arc<KernelSymbols> {
-        let given = Symbols::new(table, Origin::Given);
-        let table = given.table.clone();
-        self.known.lock().symbols = Some(given);
-        table
-    }
-
     /// Forgets what was found, because the guest is started anew: its kernel may be another one, or elsewhere.
     pub(super) fn forget(&self) {
         let mut known = self.known.lock();
         known.starts += 1;
         known.types = Types::Unknown;
         known.failed = Failed::default();
-        known
-            .symbols
-            .take_if(|symbols| symbols.origin != Origin::Given);
+        match known.symbols.as_mut().map(|symbols| &mut symbols.origin) {
+            Some(Origin::Given | Origin::Unplaced) => {}
+            Some(origin @ Origin::Placed) => *origin = Origin::Unplaced,
+            _ => known.symbols = None,
+        }
     }
 }
 

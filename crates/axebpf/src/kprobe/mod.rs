@@ -3,13 +3,16 @@
 mod error;
 mod guest;
 mod kernel;
+mod placement;
 mod points;
+mod symbols;
 mod task;
 mod work;
 
 pub use self::{
     error::GuestError,
     guest::{GuestInfo, GuestSetup},
+    symbols::SymbolOrigin,
 };
 pub(crate) use self::{
     guest::Guest,

@@ -129,6 +129,7 @@ impl From<crate::Error> for Complaint {
 #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
 fn guest(complaint: Complaint, error: &crate::GuestError) -> Complaint {
     use axebpf_guestprobe::GuestProbeError as Probe;
+    use axebpf_symbols::KernelSymbolError as Symbols;
 
     use crate::GuestError as Guest;
     match error {
@@ -162,8 +163,16 @@ fn guest(complaint: Complaint, error: &crate::GuestError) -> Complaint {
             ))
         }
         Guest::Elsewhere { vm, .. } => complaint.hint(format!(
-            "`vm syms {vm} auto` looks for those of this kernel; a System.map needs --slide"
+            "`vm syms {vm} auto` looks for those of this kernel"
         )),
+        Guest::NoSlide { vm, .. } => complaint.hint(format!(
+            "say it: `vm syms {vm} FILE --slide BYTES`; for the guest's own /proc/kallsyms that is 0"
+        )),
+        Guest::Symbols(Symbols::Unrecognised { start }) if start.starts_with(b"\x7fELF") => complaint
+            .hint("it is an ELF file; `cargo xtask guest-symbols` makes a blob of the symbols in it"),
+        Guest::Symbols(Symbols::Unrecognised { .. }) => complaint.hint(
+            "take /proc/kallsyms, a System.map, or what `cargo xtask guest-symbols` makes",
+        ),
         Guest::NoTypes { .. } => {
             complaint.hint("boot the guest first; its kernel needs CONFIG_DEBUG_INFO_BTF")
         }

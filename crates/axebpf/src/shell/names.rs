@@ -44,7 +44,7 @@ pub(crate) fn guest_name(
 ) -> Option<alloc::string::String> {
     let guests = session.shell.registry.open_guests().ok()?;
     guests.iter().find_map(|guest| {
-        let symbols = guest.known_symbols()?;
+        let symbols = guest.placed_symbols()?;
         let location = symbols.lookup_address(address)?;
         Some(match location.offset {
             0 => alloc::format!("{}", location.symbol),

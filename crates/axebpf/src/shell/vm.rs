@@ -1,6 +1,10 @@
 //! `vm`: the guests that are open to probes.
 
-use alloc::{borrow::Cow, string::ToString, vec};
+use alloc::{
+    borrow::Cow,
+    string::{String, ToString},
+    vec,
+};
 use core::fmt::Write;
 
 use axebpf_guestprobe::GuestStage;
@@ -15,6 +19,7 @@ use super::{
     table::{Align, Table},
     upload,
 };
+use crate::{GuestError, SymbolOrigin};
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -79,7 +84,6 @@ fn stage(stage: GuestStage) -> &'static str {
 fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let uploaded = args.flag("--upload");
     let slide = args.option("--slide")?.map(slide).transpose()?;
-    let slide = slide.unwrap_or(Slide::ZERO);
     let vm = number(args.need("the VM")?)?;
     let from = args.maybe()?;
     args.end()?;
@@ -91,36 +95,51 @@ fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let symbols = match (uploaded, from) {
         _ if known.is_none() => registry.guest_symbols(vm)?,
         (true, _) => {
-            let text = upload::receive(session.io, platform, upload::MAX_SYMBOLS)?;
-            registry.set_guest_symbols(vm, &text, slide)?
+            let file = upload::receive(session.io, platform, upload::MAX_SYMBOLS)?;
+            registry.set_guest_symbols(vm, &file, slide)?
         }
         (false, None) => registry.guest_symbols(vm)?,
         (false, Some("auto")) => registry.find_guest_symbols(vm)?,
         (false, Some(name)) => {
-            let text: Cow<'_, [u8]> = session
+            let file: Cow<'_, [u8]> = session
                 .shell
                 .source
                 .read(name)
                 .map_err(|error| Complaint::new(error.to_string()))?;
-            registry.set_guest_symbols(vm, &text, slide)?
+            registry.set_guest_symbols(vm, &file, slide)?
         }
     };
     let took = platform.now_ns().saturating_sub(start) / 1_000_000;
-    let guests = registry.guests()?;
-    let tasks = if guests
-        .iter()
-        .any(|guest| guest.vm == vm && guest.knows_tasks)
-    {
+    let guest = registry.guests()?.into_iter().find(|guest| guest.vm == vm);
+    let guest = guest.ok_or(GuestError::NoGuest { vm });
+    let guest = guest.map_err(crate::Error::from)?;
+    let tasks = if guest.knows_tasks {
         "its tasks are known"
     } else {
         "programs see no tasks"
     };
     let symbols = counted(symbols.len() as u64, "symbol");
-    writeln!(
-        session.out(),
-        "vm {vm}: {symbols}, found in {took} ms; {tasks}"
-    )?;
+    let mut out = session.out();
+    writeln!(out, "vm {vm}: {symbols}, found in {took} ms; {tasks}")?;
+    if let Some(SymbolOrigin::File { slide }) = guest.origin {
+        writeln!(out, "  {}", place(slide))?;
+    }
     Ok(())
+}
+
+/// Says where symbols from a file are.
+fn place(slide: Option<Slide>) -> String {
+    match slide.map(Slide::get) {
+        None => "moved to where the kernel runs as soon as it does".into(),
+        Some(0) => "where the file says".into(),
+        Some(bytes) => {
+            let sign = if bytes < 0 { "-" } else { "" };
+            alloc::format!(
+                "moved by {sign}{:#x} from where the file says",
+                bytes.unsigned_abs()
+            )
+        }
+    }
 }
 
 /// Reads a distance: hexadecimal with `0x`, or decimal, with a sign if it is negative.

@@ -144,7 +144,10 @@ fn modules_have_names_of_their_own() {
         ffff8000080000c0 t work_2\t[disk]\n\
         ffff800008000100 t work_4\t[disk]\n\
         ffff800008000140 t work_5\t[net]\n";
-    bench.root.set_guest_symbols(VM, text, Slide::ZERO).unwrap();
+    bench
+        .root
+        .set_guest_symbols(VM, text, Some(Slide::ZERO))
+        .unwrap();
     let places = |target: &str| {
         let options = LinkOptions::default();
         let link = bench.try_attach(bench.entered, target, &options);
@@ -171,13 +174,16 @@ fn a_text_of_symbols_from_before_the_slide_is_refused() {
     bench.guest.start_kernel();
     bench.guest.start_programs();
     let text = b"ffff800008000040 T work_1\nffff800008000080 T work_2\n";
-    bench.root.set_guest_symbols(VM, text, Slide::ZERO).unwrap();
+    bench
+        .root
+        .set_guest_symbols(VM, text, Some(Slide::ZERO))
+        .unwrap();
     let options = LinkOptions::default();
     let error = bench.try_attach(bench.entered, "kprobe:vm1:work_1", &options);
     let is_elsewhere = matches!(error, Err(Error::Guest(GuestError::Elsewhere { .. })));
     assert!(is_elsewhere, "{error:?}");
     let slide = Slide::new(0x20_0000);
-    bench.root.set_guest_symbols(VM, text, slide).unwrap();
+    bench.root.set_guest_symbols(VM, text, Some(slide)).unwrap();
     bench.attach(bench.entered, "kprobe:vm1:work_1");
     // Given symbols stay, but not where they do not fit.
     bench.boot(0);
@@ -190,7 +196,10 @@ fn a_text_of_symbols_from_before_the_slide_is_refused() {
         matches!(reason, Some(GuestError::Elsewhere { .. })),
         "{reason:?}"
     );
-    bench.root.set_guest_symbols(VM, text, Slide::ZERO).unwrap();
+    bench
+        .root
+        .set_guest_symbols(VM, text, Some(Slide::ZERO))
+        .unwrap();
     assert_eq!(bench.root.run_guest_work().unwrap(), 1);
 }
 

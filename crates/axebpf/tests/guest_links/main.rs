@@ -4,6 +4,7 @@
 mod kernel;
 mod lifecycle;
 mod machine;
+mod placement;
 mod shell;
 mod types;
 

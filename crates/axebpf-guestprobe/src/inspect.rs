@@ -1,8 +1,8 @@
 //! Deciding whether a place in a guest may be probed.
 
-use axebpf_a64::{Execution, classify};
 use axebpf_platform::GuestPhys;
 
+use crate::displace::{Way, way};
 use crate::{Access, GuestMemory, GuestProbe, GuestProbeError, Stage1};
 
 /// The instruction at a probe point of a guest.
@@ -14,14 +14,16 @@ pub struct Displaced {
     pub at: GuestPhys,
     /// The instruction as it was read.
     pub word: u32,
-    /// How it is to be executed.
-    pub execution: Execution,
+    /// How it is to be executed. A guest can step more than a hypervisor can execute out of line.
+    pub way: Way,
 }
 
 /// Finds out whether `probe` is possible in a guest with the given translation and memory, and how its
 /// instruction would be executed.
 ///
-/// Changes nothing. The guest may change its mind at any time after.
+/// Changes nothing. The guest may change its mind at any time after. [`ProbedGuest::attach`](crate::ProbedGuest::attach)
+/// decides in the same way, and refuses moreover what depends on the hypervisor and on the instructions around: a step
+/// that the mode of the probe cannot have there, a landing pad for `HVC`, and a place in a sequence of exclusives.
 ///
 /// # Errors
 ///
@@ -41,11 +43,11 @@ pub fn inspect(
     memory.read_guest(found.at, &mut bytes)?;
     // Instructions are little-endian whatever data is (ARM ARM B2.8.1).
     let word = u32::from_le_bytes(bytes);
-    let execution = classify(word).map_err(|why| GuestProbeError::Refused { at, word, why })?;
+    let way = way(word).map_err(|why| GuestProbeError::Refused { at, word, why })?;
     Ok(Displaced {
         probe: *probe,
         at: found.at,
         word,
-        execution,
+        way,
     })
 }

@@ -90,10 +90,11 @@ mod probe;
 mod regime;
 mod walk;
 
-pub use axebpf_a64::{Execution, PtRegs};
+pub use axebpf_a64::{Insn, PtRegs};
 pub use context::{GuestContext, StackStart};
 pub use deliver::deliver_brk;
 pub use descriptor::Rights;
+pub use displace::Way;
 pub use engine::{GuestCounts, GuestLinkId, GuestStage, GuestStatistics, LinkState, ProbedGuest};
 pub use error::{GuestProbeError, WalkFault, WalkProblem};
 pub use handler::{Entered, GuestProbeHandler, GuestProbeHit};

@@ -7,6 +7,7 @@ mod asm;
 mod assorted;
 mod faults;
 mod hidden;
+mod inspected;
 mod lifecycle;
 mod machine;
 mod plain;

@@ -10,11 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use axebpf_e2e::{Machine, Options, Pattern};
 
 use crate::{
-    build_image, build_programs, linux as debian,
+    build_image, build_programs,
+    linux::{self as debian, Given},
     process::say,
     tools::{self, Tool},
 };
@@ -30,6 +31,8 @@ pub(crate) struct Args {
     /// Leave the shell to you instead.
     #[arg(long)]
     interactive: bool,
+    #[command(flatten)]
+    given: Given,
 }
 
 /// What there is to show.
@@ -39,7 +42,7 @@ enum Topic {
     Tracepoints,
     /// Programs at its functions.
     Hprobe,
-    /// Programs at the functions of Debian's kernel, which runs as its guest.
+    /// Programs at the functions of Debian's kernel, or of the one that `--kernel` gives, which runs as its guest.
     Linux,
 }
 
@@ -53,10 +56,16 @@ impl Topic {
     }
 
     /// Returns the machine on which it is shown.
-    fn machine(self) -> Result<Options> {
+    fn machine(self, given: &Given) -> Result<Options> {
         match self {
-            Self::Tracepoints | Self::Hprobe => Ok(Options::default()),
-            Self::Linux => debian::at_its_shell(),
+            Self::Linux => debian::at_its_shell(given),
+            Self::Tracepoints | Self::Hprobe => {
+                ensure!(
+                    given.is_empty(),
+                    "`--kernel` and `--initrd` are for `cargo xtask demo linux`: the guest of the others is built in"
+                );
+                Ok(Options::default())
+            }
         }
     }
 }
@@ -117,9 +126,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     tools::ensure(&Tool::RUN)?;
     let demo = args.topic.demo();
     say(demo.title);
+    // What is wrong with a file is told before anything is built.
+    let options = args.topic.machine(&args.given)?;
     tools::ensure(&Tool::PROGRAMS)?;
     build_programs::build_for_use()?;
-    let options = args.topic.machine()?;
     let image = build_image::build()?;
     if args.interactive {
         interactive(&image, &options)
@@ -144,7 +154,7 @@ fn automatic(image: &Path, demo: &Demo, options: &Options) -> Result<()> {
     machine.show_live();
     machine.expect_boot()?;
     if options.payload.is_some() {
-        machine.expect(debian::SHELL, options.timeout)?;
+        await_shell(&mut machine, options)?;
     }
     let mut missing = Vec::new();
     for scene in demo.scenes {
@@ -156,6 +166,18 @@ fn automatic(image: &Path, demo: &Demo, options: &Options) -> Result<()> {
     machine.shut_down()?;
     println!();
     summarise(demo, &missing, started)
+}
+
+/// Waits until the guest's shell is there.
+fn await_shell(machine: &mut Machine, options: &Options) -> Result<()> {
+    let said = machine
+        .expect_any(&[debian::SHELL, debian::PANIC], options.timeout)
+        .context("the guest did not come to the shell that is typed at, a busybox's")?;
+    ensure!(
+        !said.contains(debian::PANIC),
+        "the guest's kernel gave up before there was a shell; what it says of that is above"
+    );
+    Ok(())
 }
 
 /// Types the scene's command, and tells whether what it should show appeared.
@@ -197,4 +219,52 @@ fn summarise(demo: &Demo, missing: &[&Scene], started: Instant) -> Result<()> {
         })
         .collect();
     bail!("not everything appeared:\n  {}", list.join("\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{Args, Topic};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(words: &[&str]) -> Result<Args, clap::Error> {
+        Line::try_parse_from([&["demo"], words].concat()).map(|line| line.args)
+    }
+
+    #[test]
+    fn the_guests_files_can_be_given() -> anyhow::Result<()> {
+        let args = parse(&["linux", "--kernel", "Image", "--initrd", "a.cpio"])?;
+        assert!(matches!(args.topic, Topic::Linux));
+        assert_eq!(
+            format!("{:?}", args.given),
+            r#"Given { kernel: Some("Image"), initrd: Some("a.cpio") }"#
+        );
+        assert!(parse(&["linux"])?.given.is_empty());
+        assert!(!parse(&["linux", "--kernel=Image"])?.given.is_empty());
+        assert!(parse(&["linux", "--kernel"]).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn files_are_for_the_guest_that_starts_from_them() -> anyhow::Result<()> {
+        for topic in ["tracepoints", "hprobe"] {
+            let args = parse(&[topic, "--initrd", "a.cpio"])?;
+            let refused = args.topic.machine(&args.given).map(drop);
+            let said = refused.expect_err("refused").to_string();
+            assert!(said.contains("demo linux"), "{said}");
+            let args = parse(&[topic])?;
+            args.topic.machine(&args.given)?;
+        }
+        let args = parse(&["linux", "--kernel", "/no/such/Image"])?;
+        let refused = args.topic.machine(&args.given).map(drop);
+        let said = refused.expect_err("refused").to_string();
+        assert!(said.contains("cannot read /no/such/Image"), "{said}");
+        Ok(())
+    }
 }

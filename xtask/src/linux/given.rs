@@ -1,8 +1,44 @@
 //! Files that the user names: whether they are what a guest can start from.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
+
+/// What a guest starts from, as far as the user names it.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Given {
+    /// Start this kernel, an uncompressed arm64 image, instead of Debian's, and fetch nothing.
+    #[arg(long, value_name = "FILE")]
+    pub(super) kernel: Option<PathBuf>,
+    /// Take this first file system instead of the workload's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) initrd: Option<PathBuf>,
+}
+
+impl Given {
+    /// Tells whether nothing is named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kernel.is_none() && self.initrd.is_none()
+    }
+
+    /// Checks what is named.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or a guest cannot be started from it; the error says what is wrong with it.
+    pub(super) fn check(&self) -> Result<()> {
+        if let Some(kernel) = &self.kernel {
+            check_kernel(kernel)?;
+        }
+        if let Some(initrd) = &self.initrd {
+            check_initrd(initrd)?;
+        }
+        Ok(())
+    }
+}
 
 /// How an arm64 kernel's image says what it is, and where (Linux: Documentation/arm64/booting.rst).
 const KERNEL_MAGIC: (usize, &[u8]) = (56, b"ARM\x64");
@@ -54,21 +90,13 @@ const ARCHIVES: [&[u8]; 9] = [
 const CPIO: &[u8] = b"070701";
 
 /// Checks that a guest can be started from the image `path`.
-///
-/// # Errors
-///
-/// When the file cannot be read, or is something else; the error says what, and what to do about it.
-pub(super) fn check_kernel(path: &Path) -> Result<()> {
+fn check_kernel(path: &Path) -> Result<()> {
     let image = read(path)?;
     kernel(&image).with_context(|| format!("{} cannot be started", path.display()))
 }
 
 /// Checks that a kernel can unpack the file system `path`.
-///
-/// # Errors
-///
-/// When the file cannot be read, or is something else.
-pub(super) fn check_initrd(path: &Path) -> Result<()> {
+fn check_initrd(path: &Path) -> Result<()> {
     let archive = read(path)?;
     initrd(&archive).with_context(|| format!("{} is no first file system", path.display()))
 }
@@ -145,7 +173,9 @@ fn half(bytes: &[u8], at: usize) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::{initrd, kernel};
+    use std::fs;
+
+    use super::{Given, initrd, kernel};
 
     /// An image with one section that ends at byte 4096.
     fn image() -> Vec<u8> {
@@ -169,6 +199,33 @@ mod tests {
                 "{error:#}"
             ),
         }
+    }
+
+    #[test]
+    fn files_are_looked_at_before_anything_is_built() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let [kernel, script, gone] =
+            ["Image", "init.sh", "gone"].map(|name| folder.path().join(name));
+        fs::write(&kernel, image())?;
+        fs::write(&script, "#!/bin/sh\n")?;
+        let given = |kernel, initrd| Given { kernel, initrd };
+        check(given(None, None).check(), "");
+        check(given(Some(kernel.clone()), None).check(), "");
+        check(given(Some(gone.clone()), None).check(), "cannot read");
+        check(
+            given(Some(folder.path().into()), None).check(),
+            "cannot read",
+        );
+        check(
+            given(Some(script.clone()), None).check(),
+            "init.sh cannot be started: it is no arm64 image",
+        );
+        check(given(Some(kernel.clone()), Some(gone)).check(), "gone");
+        check(
+            given(Some(kernel), Some(script)).check(),
+            "init.sh is no first file system",
+        );
+        Ok(())
     }
 
     #[test]

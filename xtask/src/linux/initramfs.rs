@@ -56,10 +56,11 @@ const FILE: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 const CHARACTER_DEVICE: u32 = 0o020_600;
 
-/// Compiles the workload and returns the archive with it and with `module`.
-pub(super) fn make(folder: &Path, busybox: Option<&Path>, module: &Path) -> Result<PathBuf> {
+/// Compiles the workload and writes the archive with it to `path`: with a shell if there is a `busybox`, and with `module`,
+/// which fits one kernel alone.
+pub(super) fn make(path: &Path, busybox: Option<&Path>, module: Option<&Path>) -> Result<PathBuf> {
     say("building the guest's workload");
-    let init = folder.join("init");
+    let init = path.with_file_name("init");
     compile(&init)?;
     let mut archive = Archive::default();
     for name in ["bin", "dev", "proc", "sys", "tmp"] {
@@ -67,17 +68,18 @@ pub(super) fn make(folder: &Path, busybox: Option<&Path>, module: &Path) -> Resu
     }
     archive.device("dev/console", 5, 1);
     archive.add("init", PROGRAM, &fs::read(&init)?);
-    archive.add("axebpf_guest.ko", FILE, &fs::read(module)?);
+    if let Some(module) = module {
+        archive.add("axebpf_guest.ko", FILE, &fs::read(module)?);
+    }
     if let Some(busybox) = busybox {
         archive.add("bin/busybox", PROGRAM, &fs::read(busybox)?);
         for name in APPLETS {
             archive.add(&format!("bin/{name}"), LINK, b"busybox");
         }
     }
-    let path = folder.join("initramfs.cpio");
-    fs::write(&path, archive.finish())
+    fs::write(path, archive.finish())
         .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+    Ok(path.to_path_buf())
 }
 
 fn compile(init: &Path) -> Result<()> {

@@ -10,10 +10,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use axebpf_e2e::{Linux, Options, Start};
 
+pub(crate) use self::given::Given;
 use crate::{
     build_image,
     process::say,
@@ -25,15 +26,11 @@ use crate::{
 ///
 /// Fetches Debian's packages for arm64 through apt into `target/linux`, which changes nothing on this machine, and
 /// makes a first file system whose init runs a workload. `vm console 1` at the shell leads to the guest's own shell
-/// afterwards.
+/// afterwards. With `--kernel`, nothing is fetched.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Take this kernel, an uncompressed arm64 image, instead of Debian's.
-    #[arg(long, value_name = "FILE")]
-    kernel: Option<PathBuf>,
-    /// Take this first file system instead of the workload's.
-    #[arg(long, value_name = "FILE")]
-    initrd: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
     /// How many vCPUs the guest has.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
     vcpus: u32,
@@ -50,6 +47,10 @@ pub(crate) struct Args {
     /// the workload.
     #[arg(long, value_name = "WORDS", default_value = "then=shell")]
     append: String,
+    /// From what the kernel takes where it runs, so that it runs there each time; 0 for where it was linked. Without it
+    /// the kernel runs elsewhere each time it starts, unless `nokaslr` is on its command line.
+    #[arg(long, value_name = "N")]
+    kaslr_seed: Option<u64>,
     /// Let `vm boot 1` start the guest.
     #[arg(long)]
     stopped: bool,
@@ -84,7 +85,7 @@ impl Files {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let files = files(args)?;
+    let files = files(&args.given)?;
     if args.prepare {
         println!(
             "    {}\n    {}",
@@ -101,6 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         vcpus: args.vcpus,
         memory: args.memory,
         arguments: format!("{ARGUMENTS} {}", args.append),
+        seed: args.kaslr_seed,
         start: if args.stopped {
             Start::ByCommand
         } else {
@@ -116,43 +118,63 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     boot(&image, &options)
 }
 
-/// Returns the files that `args` names, and those that are made for what it does not name.
-fn files(args: &Args) -> Result<Files> {
-    if let Some(kernel) = &args.kernel {
-        given::check_kernel(kernel)?;
+/// Returns the files that `given` names, and those that are made for what it does not name.
+fn files(given: &Given) -> Result<Files> {
+    given.check()?;
+    let (kernel, initrd) = (given.kernel.clone(), given.initrd.clone());
+    match (kernel, initrd) {
+        (Some(kernel), Some(initrd)) => Ok(Files { kernel, initrd }),
+        (Some(kernel), None) => Ok(Files {
+            kernel,
+            initrd: initrd_for_any(&folder())?,
+        }),
+        (None, Some(initrd)) => Ok(Files {
+            kernel: fetch().context(INSTEAD)?.kernel,
+            initrd,
+        }),
+        (None, None) => {
+            fetch().context(INSTEAD)?;
+            prepare()
+        }
     }
-    if let Some(initrd) = &args.initrd {
-        given::check_initrd(initrd)?;
-    }
-    if let (Some(kernel), Some(initrd)) = (&args.kernel, &args.initrd) {
-        return Ok(Files {
-            kernel: kernel.clone(),
-            initrd: initrd.clone(),
-        });
-    }
-    let made = prepare()?;
-    Ok(Files {
-        kernel: args.kernel.clone().unwrap_or(made.kernel),
-        initrd: args.initrd.clone().unwrap_or(made.initrd),
-    })
+}
+
+/// What to do where Debian's packages cannot be had.
+const INSTEAD: &str = "without Debian's packages, give `--kernel` an arm64 Image and `--initrd` a file system with an init";
+
+/// Makes a first file system for a kernel that somebody gave: what is bound to Debian's is not in it. Fetches nothing.
+fn initrd_for_any(folder: &Path) -> Result<PathBuf> {
+    let busybox = folder.join("busybox");
+    ensure!(
+        busybox.is_file(),
+        "a first file system for this kernel needs a shell, and there is none at {}\n  \
+         give `--initrd` one that leads to a shell, or put a static busybox for arm64 there",
+        busybox.display()
+    );
+    tools::ensure(&[Tool::Clang, Tool::Lld])?;
+    initramfs::make(&folder.join("initramfs-given.cpio"), Some(&busybox), None)
 }
 
 /// What the guest writes when its shell is there.
 pub(crate) const SHELL: &str = "built-in shell (ash)";
 
-/// Returns a machine whose guest boots Debian's kernel up to a shell, as soon as the hypervisor runs.
+/// What a kernel writes when it gives up.
+pub(crate) const PANIC: &str = "Kernel panic";
+
+/// Returns a machine whose guest boots Debian's kernel, or the `given` one, up to a shell as soon as the hypervisor runs.
 ///
 /// # Errors
 ///
-/// As for [`prepare`].
-pub(crate) fn at_its_shell() -> Result<Options> {
-    let files = prepare()?;
+/// When a file that is given cannot be started from, and where one is not given, as for [`fetch`] and [`prepare`].
+pub(crate) fn at_its_shell(given: &Given) -> Result<Options> {
+    let files = files(given)?;
     let linux = Linux {
         kernel: files.kernel,
         initrd: files.initrd,
         vcpus: 2,
         memory: MEMORY,
         arguments: format!("{ARGUMENTS} rounds=0 then=shell"),
+        seed: None,
         start: Start::AtBoot,
     };
     Ok(Options {
@@ -179,9 +201,7 @@ fn boot(image: &Path, options: &Options) -> Result<()> {
 ///
 /// When they cannot be had.
 pub(crate) fn fetch() -> Result<packages::Debian> {
-    packages::fetch(&folder()).context(
-        "without Debian's packages, give `--kernel` an arm64 Image and `--initrd` a file system with an init",
-    )
+    packages::fetch(&folder())
 }
 
 /// Fetches the kernel, as far as it is not there, and makes the first file system.
@@ -194,7 +214,8 @@ pub(crate) fn prepare() -> Result<Files> {
     let debian = fetch()?;
     tools::ensure(&[Tool::Clang, Tool::Lld])?;
     let module = module::make(&folder)?;
-    let initrd = initramfs::make(&folder, debian.busybox.as_deref(), &module)?;
+    let path = folder.join("initramfs.cpio");
+    let initrd = initramfs::make(&path, debian.busybox.as_deref(), Some(&module))?;
     Ok(Files {
         kernel: debian.kernel,
         initrd,

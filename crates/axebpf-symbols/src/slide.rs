@@ -1,6 +1,10 @@
 //! How far an image runs from where it was linked.
 
+use core::fmt;
+
 /// The distance between where an image was linked and where it runs.
+///
+/// Displays in hexadecimal, with a sign if it is negative.
 ///
 /// # Examples
 ///
@@ -9,6 +13,7 @@
 ///
 /// let slide = Slide::between(0x8000_0000, 0xffff_8000_8000_0000);
 /// assert_eq!(slide.get(), 0xffff_8000_0000_0000_u64 as i64);
+/// assert_eq!(Slide::new(-0x20_0000).to_string(), "-0x200000");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slide(i64);
@@ -43,5 +48,12 @@ impl Slide {
     /// Moves an address at run time back to where it was linked.
     pub(crate) const fn to_linked(self, running: u64) -> u64 {
         running.wrapping_sub(self.0.cast_unsigned())
+    }
+}
+
+impl fmt::Display for Slide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}{:#x}", self.0.unsigned_abs())
     }
 }

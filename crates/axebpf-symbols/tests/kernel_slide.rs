@@ -73,8 +73,8 @@ fn another_kernel_is_told_by_functions_that_lie_differently() {
     }
     let error = of(&linked).slide_to(&of(&running)).unwrap_err();
     let expected = KernelSymbolError::Differs {
-        one: 0x40_0000,
-        other: 0x40_0010,
+        one: Slide::new(0x40_0000),
+        other: Slide::new(0x40_0010),
     };
     assert_eq!(error, expected);
 }
@@ -109,7 +109,7 @@ fn a_slide_that_no_kernel_can_have_is_refused() {
     let linked = of(&functions(100, LINKED));
     let running = of(&functions(100, LINKED + 0x1000));
     let expected = KernelSymbolError::BadSlide {
-        slide: 0x1000,
+        slide: Slide::new(0x1000),
         align: 0x1_0000,
     };
     assert_eq!(linked.slide_to(&running), Err(expected));

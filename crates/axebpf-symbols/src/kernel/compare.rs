@@ -87,13 +87,13 @@ impl KernelSymbols {
         if found < NEEDED {
             return Err(strangers);
         }
-        if !one.unsigned_abs().is_multiple_of(SLIDE_ALIGN) {
+        if !one.get().unsigned_abs().is_multiple_of(SLIDE_ALIGN) {
             return Err(KernelSymbolError::BadSlide {
                 slide: one,
                 align: SLIDE_ALIGN,
             });
         }
-        Ok(Slide::new(one))
+        Ok(one)
     }
 
     /// Chooses functions of the kernel itself from all over it, in the order of their names.
@@ -143,10 +143,10 @@ impl KernelSymbols {
 
 impl Sample {
     /// Returns how far the function runs from where it should, if each table has it once.
-    fn distance(&self) -> Option<i64> {
+    fn distance(&self) -> Option<Slide> {
         match (self.linked, self.running) {
             (Occurrence::Once(linked), Occurrence::Once(running)) => {
-                Some(Slide::between(linked, running).get())
+                Some(Slide::between(linked, running))
             }
             _ => None,
         }

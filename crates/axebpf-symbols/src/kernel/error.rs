@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::SymbolError;
+use crate::{Slide, SymbolError};
 
 /// Says why the symbols of a kernel cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -75,9 +75,7 @@ pub enum KernelSymbolError {
         limit: usize,
     },
     /// Too few functions of one kernel are in another, so that nothing says how far one runs from the other.
-    #[error(
-        "{found} of {sought} functions have the same name in the kernel that runs, {need} are needed"
-    )]
+    #[error("it has {found} of {sought} functions that were looked for, and {need} are needed")]
     Strangers {
         /// How many names both have, once each.
         found: usize,
@@ -87,22 +85,18 @@ pub enum KernelSymbolError {
         need: usize,
     },
     /// Functions of two kernels lie differently: they are not the same kernel.
-    #[error(
-        "it is another kernel than the one that runs: the same functions are {one:#x} and {other:#x} bytes apart"
-    )]
+    #[error("a function is {one} from where it should be, another {other}")]
     Differs {
-        /// How far the first function runs from where it should.
-        one: i64,
-        /// How far another does.
-        other: i64,
+        /// How far the first function is from where it should be.
+        one: Slide,
+        /// How far another is.
+        other: Slide,
     },
     /// A kernel does not run where arm64 can have moved it.
-    #[error(
-        "it would run {slide:#x} bytes from where it was linked, which is no multiple of {align:#x}"
-    )]
+    #[error("functions are {slide} from where they should be, which is no multiple of {align:#x}")]
     BadSlide {
-        /// How far it would run from where it was linked.
-        slide: i64,
+        /// How far they are.
+        slide: Slide,
         /// What that has to be a multiple of.
         align: u64,
     },

@@ -57,15 +57,16 @@ pub enum GuestError {
         at: GuestVirt,
     },
     /// By how far the guest's kernel runs from where a file has its symbols cannot be found out. Somebody has to say it.
-    #[error(
-        "by how far the kernel of VM {vm} runs from where the file says is not found out: {cause}"
-    )]
+    #[error("where the kernel of VM {vm} runs is not found out: {cause}")]
     NoSlide {
         /// The guest.
         vm: VmId,
         /// Why not.
         cause: Box<GuestError>,
     },
+    /// Symbols are not those of the kernel that runs.
+    #[error("the symbols are of another kernel than the one that runs: {0}")]
+    Stranger(KernelSymbolError),
     /// The type information of the guest's kernel, which programs ask for, is not there.
     #[error("the types of the kernel of VM {vm} are not known: {cause}")]
     NoTypes {

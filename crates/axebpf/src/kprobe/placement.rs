@@ -71,7 +71,8 @@ impl Guest {
     fn placed(&self, given: &Symbols) -> Result<Symbols, GuestError> {
         let vm = self.vm;
         let placed = self.running_symbols().and_then(|running| {
-            let slide = given.table.slide_to(&running.table)?;
+            let slide = given.table.slide_to(&running.table);
+            let slide = slide.map_err(GuestError::Stranger)?;
             let table = match slide {
                 Slide::ZERO => given.table.clone(),
                 _ => Arc::new((*given.table).clone().with_slide(slide)),

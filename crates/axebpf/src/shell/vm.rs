@@ -129,16 +129,10 @@ fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
 
 /// Says where symbols from a file are.
 fn place(slide: Option<Slide>) -> String {
-    match slide.map(Slide::get) {
+    match slide {
         None => "moved to where the kernel runs as soon as it does".into(),
-        Some(0) => "where the file says".into(),
-        Some(bytes) => {
-            let sign = if bytes < 0 { "-" } else { "" };
-            alloc::format!(
-                "moved by {sign}{:#x} from where the file says",
-                bytes.unsigned_abs()
-            )
-        }
+        Some(Slide::ZERO) => "where the file says".into(),
+        Some(slide) => alloc::format!("moved by {slide} from where the file says"),
     }
 }
 

@@ -155,7 +155,7 @@ fn the_symbols_of_another_kernel_are_refused() {
         let cause = no_slide(bench.root.set_guest_symbols(VM, other.as_bytes(), None));
         let is_typed = matches!(
             cause,
-            GuestError::Symbols(
+            GuestError::Stranger(
                 KernelSymbolError::Differs { .. }
                     | KernelSymbolError::BadSlide { .. }
                     | KernelSymbolError::Strangers { found: 0, .. }

@@ -12,6 +12,7 @@ mod links;
 mod matrix;
 mod probes;
 mod programs;
+mod random;
 mod tracing;
 mod translation;
 

@@ -7,20 +7,6 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 
-#[test]
-#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
-fn hundreds_of_probes_change_no_result() -> Result<()> {
-    let mut machine = shell("cortex-a72", 2, 2)?;
-    for seed in ["1", "100"] {
-        let said = machine.command(&format!("vm probe-many 1 200 {seed}"))?;
-        assert!(said.contains("functions are probed"), "{said}");
-        check_workload(&mut machine)?;
-        machine.command("vm unprobe 1")?;
-    }
-    check_workload(&mut machine)?;
-    machine.shut_down()
-}
-
 /// Programs at all functions of a kind, and at their returns, run without a change to what the guest does.
 #[test]
 #[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]

@@ -1,25 +1,18 @@
 //! `vm probe`, `vm probes` and `vm unprobe`: probes on a guest's kernel whose handlers only count.
 
-use alloc::{boxed::Box, collections::BTreeMap, format, string::String, sync::Arc, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 
 use axebpf::{
-    platform::{CpuId, GuestPhys, GuestVirt, VmId},
+    platform::GuestVirt,
     probe::kprobe::{
-        GuestLinkId, GuestProbe, GuestProbeError, GuestProbeHandler, GuestProbeHit, KernelScan,
-        KernelScanError, ProbeKind, ProbeMode, ProbedGuest,
+        GuestLinkId, GuestProbe, GuestProbeError, GuestProbeHandler, GuestProbeHit, ProbeKind,
+        ProbeMode, ProbedGuest,
     },
-    symbols::{KernelSymbolError, KernelSymbols},
+    symbols::KernelSymbols,
 };
-use spin::Once;
 use thiserror::Error;
 
-use super::{console::println, lock::Lock, sched, task::Task, vm::Vm, vms};
-
-/// How often return sites are armed that hits have asked for.
-const DEFERRED_NS: u64 = 4_000_000;
-
-/// The symbols of the guests that were asked for.
-static SYMBOLS: Lock<BTreeMap<VmId, Arc<KernelSymbols>>> = Lock::new(BTreeMap::new());
+use super::{console::println, tracing, vm::Vm};
 
 /// What is wrong with a command.
 #[derive(Debug, Error)]
@@ -40,12 +33,24 @@ pub(crate) enum ProbeCommandError {
         /// The word.
         name: String,
     },
-    /// The symbols cannot be found.
+    /// A word is no number.
+    #[error("`{word}` is no number")]
+    NoNumber {
+        /// The word.
+        word: String,
+    },
+    /// There is no link with a number.
+    #[error("no probe on the guest has number {link}; `vm probes` shows what there is")]
+    NoLink {
+        /// The number.
+        link: u64,
+    },
+    /// Nobody keeps the symbols of guests.
+    #[error("axebpf has not started, so that no symbols are known")]
+    NoAxebpf,
+    /// The symbols are not known.
     #[error(transparent)]
-    Scan(#[from] KernelScanError),
-    /// What was found are no symbols.
-    #[error(transparent)]
-    Symbols(#[from] KernelSymbolError),
+    Symbols(#[from] axebpf::Error),
     /// The place cannot be probed.
     #[error(transparent)]
     Probe(#[from] GuestProbeError),
@@ -58,24 +63,10 @@ impl GuestProbeHandler for Count {
     fn hit(&self, _hit: &GuestProbeHit<'_>) {}
 }
 
-/// Finds the symbols of the guest of `vm` in its memory, unless that was done before.
-pub(crate) fn symbols(vm: &Vm) -> Result<Arc<KernelSymbols>, ProbeCommandError> {
-    if let Some(known) = SYMBOLS.lock().get(&vm.id()) {
-        return Ok(known.clone());
-    }
-    let memory = vm.memory();
-    let range = GuestPhys::new(memory.start)..GuestPhys::new(memory.end);
-    let tables = KernelScan::new(&**vm.probes().machine(), range)?.kallsyms()?;
-    let found = Arc::new(KernelSymbols::from_compressed(tables)?);
-    SYMBOLS.lock().insert(vm.id(), found.clone());
-    Ok(found)
-}
-
-/// Forgets what is known of VM `id`, which is gone.
-pub(crate) fn forget(id: VmId) {
-    // Dropped behind the lock, which keeps interrupts masked.
-    let known = SYMBOLS.lock().remove(&id);
-    drop(known);
+/// Returns the symbols of the kernel that the guest of `vm` runs, which are those that programs are attached by.
+pub(super) fn symbols(vm: &Vm) -> Result<Arc<KernelSymbols>, ProbeCommandError> {
+    let axebpf = tracing::axebpf().ok_or(ProbeCommandError::NoAxebpf)?;
+    Ok(axebpf.guest_symbols(vm.id())?)
 }
 
 /// Attaches a probe at `place`, a symbol or an address, in `mode`.
@@ -90,62 +81,12 @@ pub(crate) fn attach(vm: &Vm, place: &str, mode: Option<&str>) -> Result<(), Pro
     let stage1 = probes.stage1().ok_or(ProbeCommandError::NoKernel)?;
     let probe = GuestProbe::new(vm.id(), at, kind, mode)?;
     let link = probes.attach(&stage1, &probe, Arc::new(Count))?;
-    start_deferred();
     println!("link {}: {place} at {at}, {mode}", link.get());
     Ok(())
 }
 
-/// Attaches a probe to each of `count` functions of the guest's kernel, spread evenly over it from one that `seed`
-/// chooses, and says how many of them cannot be probed.
-pub(crate) fn attach_many(
-    vm: &Vm,
-    count: usize,
-    seed: usize,
-    mode: Option<&str>,
-) -> Result<(), ProbeCommandError> {
-    let probes = vm.probes();
-    let mode = mode_of(probes, mode.unwrap_or("auto"))?;
-    let stage1 = probes.stage1().ok_or(ProbeCommandError::NoKernel)?;
-    let symbols = symbols(vm)?;
-    let functions: Vec<_> = symbols.iter().filter(|symbol| symbol.is_code()).collect();
-    let stride = (functions.len() / count.max(1)).max(1);
-    let mut refused: BTreeMap<String, usize> = BTreeMap::new();
-    let mut attached = 0;
-    for function in functions
-        .iter()
-        .skip(seed % stride)
-        .step_by(stride)
-        .take(count)
-    {
-        let at = GuestVirt::new(function.address());
-        let link = GuestProbe::new(vm.id(), at, ProbeKind::Entry, mode)
-            .and_then(|probe| probes.attach(&stage1, &probe, Arc::new(Count)));
-        match link {
-            Ok(_) => attached += 1,
-            Err(error) => *refused.entry(reason(&error)).or_default() += 1,
-        }
-    }
-    println!(
-        "{attached} of {} functions are probed, {mode}",
-        functions.len()
-    );
-    for (reason, count) in refused {
-        println!("  {count} refused: {reason}");
-    }
-    Ok(())
-}
-
-/// Returns what an error says, without the addresses in it.
-fn reason(error: &GuestProbeError) -> String {
-    let text = format!("{error}");
-    let words: Vec<&str> = text
-        .split(' ')
-        .filter(|word| !word.contains("0x"))
-        .collect();
-    words.join(" ")
-}
-
-fn mode_of(probes: &ProbedGuest, name: &str) -> Result<ProbeMode, ProbeCommandError> {
+/// Returns the mode that is called `name`.
+pub(super) fn mode_of(probes: &ProbedGuest, name: &str) -> Result<ProbeMode, ProbeCommandError> {
     match name {
         "auto" => Ok(probes
             .capabilities()
@@ -173,7 +114,8 @@ fn address_of(vm: &Vm, place: &str) -> Result<GuestVirt, ProbeCommandError> {
     Ok(GuestVirt::new(base.wrapping_add(offset)))
 }
 
-fn number(text: &str) -> Option<u64> {
+/// Reads a number: hexadecimal with `0x`, or decimal.
+pub(super) fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
@@ -213,6 +155,9 @@ pub(crate) fn detach(vm: &Vm, number: Option<u64>) -> Result<(), ProbeCommandErr
     let probes = vm.probes();
     let chosen = |link: &GuestLinkId| number.is_none_or(|number| link.get() == number);
     let links: Vec<GuestLinkId> = probes.links().into_iter().filter(chosen).collect();
+    if let (Some(link), []) = (number, links.as_slice()) {
+        return Err(ProbeCommandError::NoLink { link });
+    }
     for &link in &links {
         let counts = probes.detach(link)?;
         if links.len() > 32 && counts.hits == 0 {
@@ -227,31 +172,4 @@ pub(crate) fn detach(vm: &Vm, number: Option<u64>) -> Result<(), ProbeCommandErr
         );
     }
     Ok(())
-}
-
-/// Starts the task that arms return sites, once.
-pub(crate) fn start_deferred() {
-    static STARTED: Once<()> = Once::new();
-    STARTED.call_once(|| {
-        let body = Box::new(|| {
-            loop {
-                sched::sleep(DEFERRED_NS);
-                run_deferred();
-            }
-        });
-        match Task::new("guest-probes".into(), CpuId::new(0), None, body) {
-            Some(task) => sched::spawn(Arc::new(task)),
-            None => println!("no memory left for the task that arms return sites"),
-        }
-    });
-}
-
-fn run_deferred() {
-    for vm in vms::all() {
-        if vm.probes().has_deferred()
-            && let Err(error) = vm.probes().run_deferred()
-        {
-            println!("vm {}: a return site is not armed: {error}", vm.id());
-        }
-    }
 }

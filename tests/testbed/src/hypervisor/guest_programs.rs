@@ -8,7 +8,7 @@ use axebpf::{
 };
 use spin::Once;
 
-use super::{console::println, sched, task::Task, tracing, vm::Vm};
+use super::{console::println, sched, task::Task, timer, tracing, vm::Vm};
 
 /// How often links are attached that wait for a guest, and return sites armed that hits have asked for.
 const WORK_NS: u64 = 4_000_000;
@@ -47,13 +47,44 @@ fn start_work() {
 }
 
 fn work() {
+    let mut complaints = Complaints::default();
     loop {
         sched::sleep(WORK_NS);
         if let Some(axebpf) = tracing::axebpf()
             && let Err(error) = axebpf.run_guest_work()
         {
-            println!("a return site is not armed: {error}");
+            complaints.add(&error);
         }
+    }
+}
+
+/// What is said of work that fails. A guest can make it fail each time, and is not to fill the operator's console.
+#[derive(Default)]
+struct Complaints {
+    /// When the next one is said.
+    next_ns: u64,
+    /// How many were not said since the last one.
+    kept_back: u64,
+}
+
+impl Complaints {
+    /// The time between two of them.
+    const PAUSE_NS: u64 = 10_000_000_000;
+
+    fn add(&mut self, error: &axebpf::Error) {
+        let now_ns = timer::now_ns();
+        if now_ns < self.next_ns {
+            self.kept_back += 1;
+            return;
+        }
+        println!("a return site is not armed: {error}");
+        if self.kept_back != 0 {
+            println!("  {} more since the last time", self.kept_back);
+        }
+        *self = Self {
+            next_ns: now_ns + Self::PAUSE_NS,
+            kept_back: 0,
+        };
     }
 }
 

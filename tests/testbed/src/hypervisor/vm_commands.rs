@@ -8,7 +8,8 @@ use super::{
     config,
     console::println,
     guest_console::Show,
-    guest_probes, guest_session, payload, sched, timer, translation_sampling,
+    guest_probes::{self, ProbeCommandError},
+    guest_session, payload, random_probes, sched, timer, translation_sampling,
     vm::Vm,
     vm_error::VmError,
     vm_state::{PATIENCE_NS, StopReason, VmState},
@@ -28,7 +29,7 @@ usage: vm list
        vm probes ID
        vm syms ID [auto|--upload]
        vm probe ID [ret:]SYMBOL[+OFFSET]|ADDRESS [MODE]
-       vm probe-many ID COUNT SEED [MODE]
+       vm probe-many ID COUNT [MODE] [SEED]
        vm unprobe ID [LINK]
        vm check-translation ID COUNT";
 
@@ -131,27 +132,41 @@ fn probe_command(verb: &str, id: VmId, words: &[&str]) -> bool {
             return false;
         }
     };
-    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
     let result = match (verb, words) {
         ("probe", [place]) => guest_probes::attach(&vm, place, None),
         ("probe", [place, mode]) => guest_probes::attach(&vm, place, Some(mode)),
-        ("probe-many", [count, seed, mode @ ..]) => {
-            let mode = mode.first().copied();
-            guest_probes::attach_many(&vm, number(count) as usize, number(seed) as usize, mode)
-        }
+        ("probe-many", [count, words @ ..]) if words.len() <= 2 => probe_many(&vm, count, words),
         ("probes", []) => guest_probes::print(&vm),
         ("check-translation", [count]) => {
-            translation_sampling::run(&vm, number(count));
-            Ok(())
+            number(count).map(|count| translation_sampling::run(&vm, count))
         }
         ("unprobe", []) => guest_probes::detach(&vm, None),
-        ("unprobe", [link]) => guest_probes::detach(&vm, Some(number(link))),
+        ("unprobe", [link]) => number(link).and_then(|link| guest_probes::detach(&vm, Some(link))),
         _ => return usage(),
     };
     if let Err(error) = &result {
         println!("error: {error}");
     }
     result.is_ok()
+}
+
+/// Probes functions at random. `words` are a mode and what the choice begins with, each of which may be left out.
+fn probe_many(vm: &Vm, count: &str, words: &[&str]) -> Result<(), ProbeCommandError> {
+    let count = number(count)?;
+    let (mode, seed) = match words {
+        [] => (None, None),
+        [word] => match guest_probes::number(word) {
+            Some(seed) => (None, Some(seed)),
+            None => (Some(*word), None),
+        },
+        [mode, seed, ..] => (Some(*mode), Some(number(seed)?)),
+    };
+    let seed = seed.unwrap_or_else(timer::now_ns);
+    random_probes::attach(vm, usize::try_from(count).unwrap_or(usize::MAX), mode, seed)
+}
+
+fn number(word: &str) -> Result<u64, ProbeCommandError> {
+    guest_probes::number(word).ok_or_else(|| ProbeCommandError::NoNumber { word: word.into() })
 }
 
 fn show(id: VmId, show: Show) -> Result<(), VmError> {

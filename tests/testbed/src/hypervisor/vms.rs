@@ -6,8 +6,7 @@ use axebpf::platform::VmId;
 use axebpf::tracepoint::{trace, vmm};
 
 use super::{
-    config::VmConfig, guest_probes, guest_programs, lock::Lock, vm::Vm, vm_error::VmError,
-    vm_state::VmState,
+    config::VmConfig, guest_programs, lock::Lock, vm::Vm, vm_error::VmError, vm_state::VmState,
 };
 
 static VMS: Lock<Vec<Arc<Vm>>> = Lock::new(Vec::new());
@@ -54,7 +53,6 @@ pub(crate) fn destroy(id: VmId) -> Result<(), VmError> {
     }
     guest_programs::close(id);
     VMS.lock().retain(|other| other.id() != id);
-    guest_probes::forget(id);
     vm.trace_destruction();
     Ok(())
 }

@@ -55,7 +55,7 @@ impl GuestConsole {
             b'\r' => {}
             b'\n' => self.show_line(vm),
             _ => {
-                self.line.push(if is_harmless(byte) { byte } else { b'?' });
+                self.line.push(harmless(byte));
                 if self.line.len() == LONGEST_LINE {
                     self.show_line(vm);
                 }
@@ -79,7 +79,11 @@ impl GuestConsole {
     }
 }
 
-/// Tells whether a byte of a guest may go to the operator's terminal inside a line: nothing that moves the cursor.
-fn is_harmless(byte: u8) -> bool {
-    byte >= b' ' && byte != 0x7f || byte == b'\t'
+/// Returns `byte`, which is no line end, as it may go to the operator's terminal: what could move the cursor or begin
+/// a sequence that does, alone or as a part of a longer character, becomes a question mark.
+pub(crate) fn harmless(byte: u8) -> u8 {
+    match byte {
+        b' '..=b'~' | b'\t' => byte,
+        _ => b'?',
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     console::{Console, println},
-    guest_console::Show,
+    guest_console::{Show, harmless},
     sched, uart,
     vm::Vm,
     vm_state::VmState,
@@ -13,12 +13,13 @@ const LEAVE: u8 = 0x1d;
 /// How long to wait for more.
 const PAUSE_NS: u64 = 2_000_000;
 
-/// Prints what is kept of the guest's output.
+/// Prints what is kept of the guest's output, without what would do something to the operator's terminal.
 pub(crate) fn print_log(vm: &Vm) {
     let kept = vm.console().lock().kept_from(0);
     let mut console = Console::new();
     for byte in kept.into_iter().filter(|&byte| byte != b'\r') {
-        console.write(&[byte]);
+        let shown = if byte == b'\n' { byte } else { harmless(byte) };
+        console.write(&[shown]);
     }
     console.write(b"\n");
 }

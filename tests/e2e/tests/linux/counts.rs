@@ -131,7 +131,7 @@ const FIRST: [(&str, Way); 12] = [
     ("push", Way::Simulated),
     ("branch", Way::Simulated),
     ("literal", Way::Simulated),
-    ("move", Way::Either),
+    ("move", Way::Simulated),
     ("task", Way::Either),
     ("flags", Way::Either),
     ("barrier", Way::Stepped),

@@ -43,7 +43,7 @@ fn interrupts_and_idleness_are_probed_instruction_by_instruction() -> Result<()>
 fn frames_are_pushed_without_steps() -> Result<()> {
     let mut machine = shell("cortex-a72", 2, 2)?;
     // mov x9, x30; nop; paciasp; stp x29, x30, [sp, #-n]!
-    for (offset, steps) in [(4, 0), (8, KILLS), (12, 0)] {
+    for (offset, steps) in [(0, 0), (4, 0), (8, KILLS), (12, 0)] {
         let before = statistic(&mut machine, "steps")?;
         let link = attach(&mut machine, &format!("__arm64_sys_kill+{offset}"))?;
         check_workload(&mut machine)?;

@@ -86,10 +86,21 @@ static __u64 (*const bpf_get_current_vcpu_id)(void) = (void *)101;
 static __u64 (*const bpf_get_exit_reason)(void) = (void *)102;
 
 /*
- * At the return of a function (SEC("hretprobe/...")): the nanoseconds since it was entered. AXEBPF_NONE in all other
- * programs.
+ * At the return of a function (SEC("hretprobe/...") and SEC("kretprobe/...")): the nanoseconds since it was entered.
+ * AXEBPF_NONE in all other programs.
  */
 static __u64 (*const bpf_get_call_time_ns)(void) = (void *)0x1000;
+
+/*
+ * At a probe on a guest's kernel (SEC("kprobe/...") and SEC("kretprobe/...")): copies `size` bytes of the kernel's
+ * memory to `to`, from the virtual address `from` in the upper half. Returns 0. Anything else is -EFAULT (-14) and
+ * leaves zeroes: an address in the lower half, one that the guest has not mapped, and a program that is attached elsewhere.
+ * Programs at tracepoints cannot call it.
+ */
+static long (*const bpf_read_guest_kernel)(void *to, __u32 size, const void *from) = (void *)0x1001;
+
+/* The same for the memory of the guest's running program, which is in the lower half. */
+static long (*const bpf_read_guest_user)(void *to, __u32 size, const void *from) = (void *)0x1002;
 
 /* What the helpers above return where there is no answer. */
 #define AXEBPF_NONE ((__u64)-1)

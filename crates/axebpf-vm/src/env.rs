@@ -132,7 +132,7 @@ impl fmt::Debug for RunEnv<'_> {
             .field("function", &self.function)
             .field("call_time_ns", &self.call_time_ns)
             .field("stack", &self.stack.and_then(|stack| stack.start()))
-            .field("guest", &self.guest.map(GuestTask::task))
+            .field("guest", &self.guest.and_then(GuestTask::task))
             .finish()
     }
 }

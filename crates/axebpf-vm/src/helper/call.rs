@@ -4,6 +4,7 @@ use axebpf_hit::HitGuard;
 use axebpf_maps::Map;
 
 use super::Helper;
+use super::foreign::Half;
 use crate::bound_map::BoundMap;
 use crate::env::RunEnv;
 use crate::errno::EINVAL;
@@ -60,10 +61,15 @@ impl<'r> Helpers<'r> {
             Helper::MapPeekElem => self.map_peek(args)?,
             Helper::PerfEventOutput => self.perf_event_output(args)?,
             Helper::GetStackid => self.get_stackid(args)?,
-            Helper::ProbeRead | Helper::ProbeReadKernel => self.probe_read(args)?,
-            Helper::ProbeReadStr | Helper::ProbeReadKernelStr => self.probe_read_str(args)?,
-            Helper::ProbeReadUser => self.probe_read_user(args, Self::probe_read)?,
-            Helper::ProbeReadUserStr => self.probe_read_user(args, Self::probe_read_str)?,
+            Helper::ProbeRead => self.probe_read(args, Half::Both)?,
+            Helper::ProbeReadKernel => self.probe_read(args, Half::Kernel)?,
+            Helper::ProbeReadStr => self.probe_read_str(args, Half::Both)?,
+            Helper::ProbeReadKernelStr => self.probe_read_str(args, Half::Kernel)?,
+            Helper::ProbeReadUser | Helper::ReadGuestUser => {
+                self.in_guest(args, Half::User, Self::probe_read)?
+            }
+            Helper::ReadGuestKernel => self.in_guest(args, Half::Kernel, Self::probe_read)?,
+            Helper::ProbeReadUserStr => self.in_guest(args, Half::User, Self::probe_read_str)?,
             // A negative result is no error.
             Helper::Strncmp => return self.strncmp(args).map(|order| order as u64),
             Helper::TracePrintk => self.trace_printk(args)?,
@@ -98,7 +104,7 @@ impl<'r> Helpers<'r> {
             Helper::GetPrandomU32 => self.random(),
             Helper::GetSmpProcessorId => self.guard.cpu().get().into(),
             Helper::GetCurrentPidTgid => self.pid_tgid(),
-            Helper::GetCurrentTask => self.env.guest().map_or(0, |guest| guest.task().get()),
+            Helper::GetCurrentTask => self.task(),
             Helper::GetCurrentVmId => vcpu().map_or(NOBODY, |vcpu| vcpu.vm.get().into()),
             Helper::GetCurrentVcpuId => vcpu().map_or(NOBODY, |vcpu| vcpu.vcpu.get().into()),
             Helper::GetExitReason => platform.exit_reason().map_or(NOBODY, u64::from),

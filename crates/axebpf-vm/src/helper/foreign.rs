@@ -24,7 +24,31 @@ pub(super) enum Origin {
     /// The program itself: its own memory goes before what it probes.
     Program,
     /// The probed code. A guest's addresses can be the same as those of the program's memory.
-    Probed,
+    Probed(Half),
+}
+
+/// Which of a guest's addresses are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    /// All of them.
+    Both,
+    /// Those of its kernel: bit 55 selects `TTBR1_EL1`, whatever the tag above it is.
+    Kernel,
+    /// Those of its programs, which `TTBR0_EL1` translates.
+    User,
+}
+
+impl Half {
+    /// Tells whether the `len` bytes at `addr`, fewer than a half has, are of this half.
+    fn has(self, addr: u64, len: usize) -> bool {
+        let last = addr.wrapping_add(len as u64).wrapping_sub(1);
+        let is_kernel = |at: u64| at >> 55 & 1 == 1;
+        match self {
+            Self::Both => true,
+            Self::Kernel => is_kernel(addr) && is_kernel(last),
+            Self::User => !is_kernel(addr) && !is_kernel(last),
+        }
+    }
 }
 
 impl Helpers<'_> {
@@ -43,6 +67,11 @@ impl Helpers<'_> {
             return Ok(());
         }
         if let Some(guest) = guest {
+            if let Origin::Probed(half) = origin
+                && !half.has(addr, len)
+            {
+                return Err(Unreadable);
+            }
             let read = guest.read(GuestVirt::new(addr), to);
             return read.map_err(|_| Unreadable);
         }

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use axebpf_hit::{MAX_CPUS, Padded, PerCpu};
+use axebpf_platform::GuestVirt;
 
 use super::call::{HelperFault, Helpers, NOBODY};
 use crate::errno::EINVAL;
@@ -39,6 +40,12 @@ impl Helpers<'_> {
     /// `bpf_jiffies64()`.
     pub(super) fn jiffies(&self) -> u64 {
         self.guard.platform().now_ns() / NS_PER_JIFFY
+    }
+
+    /// `bpf_get_current_task()`: 0 where there is none.
+    pub(super) fn task(&self) -> u64 {
+        let task = self.env.guest().and_then(GuestTask::task);
+        task.map_or(0, GuestVirt::get)
     }
 
     /// `bpf_get_current_pid_tgid()`: the VM in the upper half, as the process, its vCPU in the lower one, as the thread.

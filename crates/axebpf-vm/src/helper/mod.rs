@@ -115,7 +115,8 @@ helpers! {
     PerfEventOutput = 25, "perf_event_output", [Context, Map, Number, Readable, Length];
     /// Returns the number of the probed code's call chain in a map of stack traces.
     GetStackid = 27, "get_stackid", [Context, Map, Number];
-    /// Returns where the guest's kernel keeps its running task, at a probe on it; 0 elsewhere.
+    /// Returns where the guest's kernel keeps its running task, at a probe on it; 0 elsewhere, and where the kernel has just
+    /// been entered from a program.
     GetCurrentTask = 35, "get_current_task", [];
     /// Copies a string of the hypervisor, or of the guest at a probe on its kernel.
     ProbeReadStr = 45, "probe_read_str", [Writable, Length, Foreign];
@@ -133,13 +134,13 @@ helpers! {
     GetCurrentVcpuId = 101, "get_current_vcpu_id", [];
     /// Returns why the loaded virtual CPU last left the guest, or all ones.
     GetExitReason = 102, "get_exit_reason", [];
-    /// Copies memory of a guest's program or kernel, at a probe on the kernel; fails elsewhere.
+    /// Copies memory of a guest's program, at a probe on the guest's kernel; fails elsewhere.
     ProbeReadUser = 112, "probe_read_user", [Writable, Length, Foreign];
-    /// Copies memory of the hypervisor, or of the guest at a probe on its kernel.
+    /// Copies memory of the hypervisor, or of the guest's kernel at a probe on it.
     ProbeReadKernel = 113, "probe_read_kernel", [Writable, Length, Foreign];
-    /// Copies a string of a guest's program or kernel, at a probe on the kernel; fails elsewhere.
+    /// Copies a string of a guest's program, at a probe on the guest's kernel; fails elsewhere.
     ProbeReadUserStr = 114, "probe_read_user_str", [Writable, Length, Foreign];
-    /// Copies a string of the hypervisor, or of the guest at a probe on its kernel.
+    /// Copies a string of the hypervisor, or of the guest's kernel at a probe on it.
     ProbeReadKernelStr = 115, "probe_read_kernel_str", [Writable, Length, Foreign];
     /// Returns the ticks since the machine started, of 4 ms each.
     Jiffies64 = 118, "jiffies64", [];
@@ -173,6 +174,11 @@ helpers! {
     MapLookupPercpuElem = 195, "map_lookup_percpu_elem", [Map, Key, Number];
     /// Returns the nanoseconds that the probed function took, at its return, or all ones.
     GetCallTimeNs = 0x1000, "get_call_time_ns", [];
+    /// Copies memory of a guest's kernel, at a probe on it; fails elsewhere, and tracepoint programs cannot have it.
+    ReadGuestKernel = 0x1001, "read_guest_kernel", [Writable, Length, Foreign];
+    /// Copies memory of a guest's program, at a probe on the guest's kernel; fails elsewhere, and tracepoint programs cannot
+    /// have it.
+    ReadGuestUser = 0x1002, "read_guest_user", [Writable, Length, Foreign];
 }
 
 impl Helper {

@@ -1,17 +1,17 @@
 //! Reading memory that is not the program's.
 
 use super::call::{HelperFault, Helpers};
-use super::foreign::{BLOCK, Block, Origin, READ_COST};
+use super::foreign::{BLOCK, Block, Half, Origin, READ_COST};
 use crate::errno::EFAULT;
 
 /// How much is copied at a time.
 const CHUNK: usize = 256;
 
 impl Helpers<'_> {
-    /// `bpf_probe_read_kernel(dst, size, src)`: zeroes `dst` when `src` cannot be read.
+    /// `bpf_probe_read_kernel(dst, size, src)`: zeroes `dst` when `src` cannot be read, or is not in that half of a guest.
     ///
     /// The copy goes through the scratch memory, since other CPUs may be writing to `dst` at the same time.
-    pub(super) fn probe_read(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
+    pub(super) fn probe_read(&mut self, args: [u64; 5], half: Half) -> Result<i64, HelperFault> {
         let [dst, size, src, ..] = args;
         // Linux declares the size as u32, so the upper half of the register does not count.
         let size = u64::from(size as u32);
@@ -24,7 +24,10 @@ impl Helpers<'_> {
             let len = (size - done).min(CHUNK as u64) as usize;
             self.charge(READ_COST)?;
             let from = src.wrapping_add(done);
-            if self.read_foreign(from, 0, len, Origin::Probed).is_err() {
+            if self
+                .read_foreign(from, 0, len, Origin::Probed(half))
+                .is_err()
+            {
                 return self.zero(dst, size).map(|()| EFAULT);
             }
             self.memory.copy_in(dst + done, &self.scratch[..len])?;
@@ -35,7 +38,11 @@ impl Helpers<'_> {
     /// `bpf_probe_read_kernel_str(dst, size, src)`: returns the length of the string with its terminating NUL, cut to `size`.
     ///
     /// Zeroes `dst` when `src` cannot be read up to its end or to `size`.
-    pub(super) fn probe_read_str(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
+    pub(super) fn probe_read_str(
+        &mut self,
+        args: [u64; 5],
+        half: Half,
+    ) -> Result<i64, HelperFault> {
         let [dst, size, src, ..] = args;
         let size = u64::from(size as u32);
         if size == 0 {
@@ -46,7 +53,7 @@ impl Helpers<'_> {
         while done < size {
             let room = (size - done).min(BLOCK as u64) as usize;
             self.charge(READ_COST)?;
-            let block = self.read_block(src.wrapping_add(done), 0, room, Origin::Probed);
+            let block = self.read_block(src.wrapping_add(done), 0, room, Origin::Probed(half));
             let (Ok(Block::Inner(len)) | Ok(Block::Last(len))) = block else {
                 self.charge(size)?;
                 return self.zero(dst, size).map(|()| EFAULT);
@@ -71,15 +78,18 @@ impl Helpers<'_> {
         Ok(())
     }
 
-    /// `bpf_probe_read_user(dst, size, src)` and `bpf_probe_read_user_str`, which `read` does: only guests have users.
-    pub(super) fn probe_read_user(
+    /// Does what `read` does at a probe on a guest's kernel, and zeroes `dst` elsewhere: only guests have users
+    /// (`bpf_probe_read_user(dst, size, src)` and `bpf_probe_read_user_str`), and a guest's memory is at hand only there
+    /// (`bpf_read_guest_kernel(dst, size, src)` and `bpf_read_guest_user`).
+    pub(super) fn in_guest(
         &mut self,
         args: [u64; 5],
-        read: impl FnOnce(&mut Self, [u64; 5]) -> Result<i64, HelperFault>,
+        half: Half,
+        read: impl FnOnce(&mut Self, [u64; 5], Half) -> Result<i64, HelperFault>,
     ) -> Result<i64, HelperFault> {
         let [dst, size, ..] = args;
         if self.env.guest().is_some() {
-            return read(self, args);
+            return read(self, args, half);
         }
         let size = u64::from(size as u32);
         self.charge(size)?;

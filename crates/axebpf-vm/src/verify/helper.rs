@@ -21,8 +21,12 @@ impl Call<'_> {
     /// Refuses a helper that programs of this kind cannot have.
     pub(crate) fn check_kind(&self) -> Result<(), CheckError> {
         let kind = self.facts.kind;
-        // A static point is in no function that was probed.
-        if self.helper == Helper::GetFuncIp && kind == ProgramKind::Tracepoint {
+        // A static point is in no function that was probed, and in no guest.
+        let is_for_functions = matches!(
+            self.helper,
+            Helper::GetFuncIp | Helper::ReadGuestKernel | Helper::ReadGuestUser
+        );
+        if is_for_functions && kind == ProgramKind::Tracepoint {
             return Err(CheckError::HelperNotForKind {
                 insn: self.insn,
                 helper: self.helper.name(),

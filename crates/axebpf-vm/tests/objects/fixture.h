@@ -70,6 +70,8 @@ static long (*const loop)(__u32 count, void *function, void *ctx, __u64 flags) =
 static long (*const strncmp)(const char *first, __u32 size, const char *second) = (void *)182;
 static void *(*const map_lookup_percpu_elem)(void *map, const void *key, __u32 cpu) = (void *)195;
 static __u64 (*const get_call_time_ns)(void) = (void *)0x1000;
+static long (*const read_guest_kernel)(void *to, __u32 size, const void *from) = (void *)0x1001;
+static long (*const read_guest_user)(void *to, __u32 size, const void *from) = (void *)0x1002;
 
 /* The registers of aarch64, as a probe on code gets them. */
 struct user_pt_regs {

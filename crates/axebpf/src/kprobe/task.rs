@@ -36,7 +36,7 @@ impl TaskView<'_> {
     /// Returns the address of a member of the task.
     fn member(&self, offset: impl Fn(&TaskLayout) -> u32) -> Option<GuestVirt> {
         let offset = offset(self.layout.as_ref()?);
-        let at = self.guest.task().get().checked_add(offset.into())?;
+        let at = self.task()?.get().checked_add(offset.into())?;
         Some(GuestVirt::new(at))
     }
 
@@ -53,8 +53,8 @@ impl GuestTask for TaskView<'_> {
             .map_err(|_| GuestUnreadable { at })
     }
 
-    fn task(&self) -> GuestVirt {
-        self.guest.task()
+    fn task(&self) -> Option<GuestVirt> {
+        kernel_task(self.guest.task())
     }
 
     fn pid_tgid(&self) -> Option<u64> {
@@ -71,6 +71,14 @@ impl GuestTask for TaskView<'_> {
             .ok()?;
         Some(name)
     }
+}
+
+/// Returns the task that `SP_EL0` points to; `None` if it points to a program's half of the addresses.
+///
+/// A kernel has its task there as soon as it has saved what the program had (Linux: `kernel_entry`). A probe before that
+/// sees the program's stack pointer, and would take its memory for a task. Bit 55 selects the half.
+fn kernel_task(sp_el0: GuestVirt) -> Option<GuestVirt> {
+    (sp_el0.get() >> 55 & 1 == 1).then_some(sp_el0)
 }
 
 /// Type information (Linux: Documentation/bpf/btf.rst), of which nothing is kept: a kernel has 100,000 types.
@@ -185,6 +193,18 @@ mod tests {
             comm: 0x2010,
         };
         assert_eq!(TaskLayout::from_btf(&btf()), Some(layout));
+    }
+
+    #[test]
+    fn what_a_program_points_to_is_no_task() {
+        for at in [0, 0xffff_ffff_f000, 0xff00_ffff_ffff_f000, 0xff7f << 48] {
+            assert_eq!(kernel_task(GuestVirt::new(at)), None, "{at:#x}");
+        }
+        // With 48 bits, with 52, and with a tag.
+        for at in [0xffff_0000_0123_4000, 0xfff0 << 48, 0x3cff_8000_0800_0000] {
+            let task = GuestVirt::new(at);
+            assert_eq!(kernel_task(task), Some(task), "{at:#x}");
+        }
     }
 
     #[test]

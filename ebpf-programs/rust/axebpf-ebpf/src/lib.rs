@@ -1,7 +1,8 @@
 //! What an axebpf program in Rust sees beside `aya-ebpf`.
 //!
 //! [`vmm`] and [`shell`] have the context of each event of the catalogue, [`event`] turns aya's context into one, and
-//! [`current_vm_id`], [`current_vcpu_id`], [`exit_reason`] and [`call_time_ns`] call the hypervisor's helpers.
+//! [`current_vm_id`], [`current_vcpu_id`], [`exit_reason`], [`call_time_ns`], [`read_guest_kernel`] and [`read_guest_user`]
+//! call the hypervisor's helpers.
 //!
 //! # Examples
 //!
@@ -19,7 +20,9 @@ mod events;
 mod helpers;
 
 pub use events::{EventHeader, shell, vmm};
-pub use helpers::{EXIT_IRQ, call_time_ns, current_vcpu_id, current_vm_id, exit_reason};
+pub use helpers::{
+    EXIT_IRQ, call_time_ns, current_vcpu_id, current_vm_id, exit_reason, read_guest_kernel, read_guest_user,
+};
 
 use aya_ebpf::{EbpfContext, programs::TracePointContext};
 

@@ -1,6 +1,7 @@
 //! What the facade adds to `axebpf-guestprobe`: the guests by number, their symbols, and how they keep their tasks.
 
 mod error;
+mod extent;
 mod guest;
 mod kernel;
 mod placement;

@@ -2,7 +2,8 @@
 //!
 //! A `System.map`, and what is made of a `vmlinux`, say where a kernel was linked; `/proc/kallsyms` says where it ran
 //! when somebody looked. Where it runs now is found out from the tables that it has of itself in memory: what both call
-//! by the same name lies at the same distance everywhere, or it is another kernel.
+//! by the same name lies at the same distance everywhere, or it is another kernel. A kernel without such tables is found by
+//! what it executes.
 
 use alloc::{boxed::Box, sync::Arc};
 
@@ -11,6 +12,7 @@ use axebpf_symbols::{KernelSymbols, Slide};
 
 use super::{
     Guest, GuestError,
+    extent::Text,
     symbols::{Origin, Symbols},
 };
 
@@ -70,9 +72,7 @@ impl Guest {
     /// Returns `given`, moved to where the kernel runs.
     fn placed(&self, given: &Symbols) -> Result<Symbols, GuestError> {
         let vm = self.vm;
-        let placed = self.running_symbols().and_then(|running| {
-            let slide = given.table.slide_to(&running.table);
-            let slide = slide.map_err(GuestError::Stranger)?;
+        let placed = self.slide_of(&given.table).and_then(|slide| {
             let table = match slide {
                 Slide::ZERO => given.table.clone(),
                 _ => Arc::new((*given.table).clone().with_slide(slide)),
@@ -86,6 +86,22 @@ impl Guest {
             vm,
             cause: Box::new(cause),
         })
+    }
+
+    /// Returns by how far the kernel that runs is from where `given` says: from the symbols that it has of itself, or,
+    /// if it has none, from where it has its text.
+    fn slide_of(&self, given: &KernelSymbols) -> Result<Slide, GuestError> {
+        match self.running_symbols() {
+            Ok(running) => given.slide_to(&running.table).map_err(GuestError::Stranger),
+            Err(none @ GuestError::Scan { .. }) => {
+                let stage1 = self.probes.stage1();
+                let text = Text::of(given).zip(stage1);
+                let memory = &**self.probes.machine();
+                text.and_then(|(text, stage1)| text.find(memory, &stage1))
+                    .ok_or(none)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Checks that symbols have functions where the kernel that runs executes something.

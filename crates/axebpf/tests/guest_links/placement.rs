@@ -185,3 +185,42 @@ fn a_damaged_blob_changes_nothing() {
     let guest = &bench.root.guests().unwrap()[0];
     assert_eq!(guest.origin, Some(SymbolOrigin::Memory));
 }
+
+/// Returns a `System.map` that says where the kernel's text starts and ends, from which it has 64 KiB.
+fn system_map_with_ends(len: u64) -> String {
+    let (start, end) = (LINKED, LINKED + len);
+    format!(
+        "{start:016x} T _stext\n{}{end:016x} D _etext\n",
+        system_map()
+    )
+}
+
+#[test]
+fn a_kernel_without_symbols_is_where_something_as_long_is_executed() {
+    let mut bench = Bench::new();
+    let map = system_map_with_ends(0x1_0000);
+    for slide_of_boot in [0x20_0000_u64, 0x7fc0_0123_0000, 0, 0x4000_0000_0000] {
+        bench.boot(slide_of_boot);
+        bench.guest.start_kernel();
+        bench.guest.start_programs();
+        bench
+            .root
+            .set_guest_symbols(VM, map.as_bytes(), None)
+            .unwrap();
+        assert_eq!(slide(&bench), Some(Slide::new(slide_of_boot as i64)));
+        let link = bench.attach(bench.entered, "kprobe:vm1:work_3");
+        bench.guest.call(3, 0);
+        assert_eq!(bench.link(link).counts.hits, 1);
+        bench.root.detach(link).unwrap();
+    }
+    // With other ends it is another kernel, and so it is if they are not known.
+    for other in [
+        system_map_with_ends(0x2_0000),
+        system_map_with_ends(0xf000),
+        system_map_with_ends(0x1_0000).replace("_etext", "_edata"),
+        map.clone() + &format!("{:016x} T _stext\n", LINKED + 0x1_0000),
+    ] {
+        let cause = no_slide(bench.root.set_guest_symbols(VM, other.as_bytes(), None));
+        assert!(matches!(cause, GuestError::Scan { .. }), "{cause}");
+    }
+}

@@ -28,6 +28,9 @@ pub struct Linux {
     pub memory: u64,
     /// The kernel's command line.
     pub arguments: String,
+    /// From what the kernel takes where it runs: another number each time it starts, unless this says which. With 0 it
+    /// runs where it was linked, as with `nokaslr` on its command line, unless the processor gives it random numbers.
+    pub seed: Option<u64>,
     /// When it starts.
     pub start: Start,
 }
@@ -69,9 +72,12 @@ impl Linux {
             Start::AtBoot => "boot",
             Start::ByCommand => "command",
         };
+        let seed = self
+            .seed
+            .map_or(String::new(), |seed| format!("kaslr-seed = {seed:#x}\n"));
         let text = format!(
             "name = linux\nvcpus = {}\nmemory = 0x40000000 {}M\nkernel = {KERNEL:#x} {kernel_len}\n\
-             initrd = {initrd:#x} {initrd_len}\nbootargs = {}\nstart = {start}\n\0",
+             initrd = {initrd:#x} {initrd_len}\nbootargs = {}\nstart = {start}\n{seed}\0",
             self.vcpus, self.memory, self.arguments,
         );
         fs::create_dir_all(folder)?;

@@ -47,8 +47,8 @@ pub(crate) struct Args {
     /// the workload.
     #[arg(long, value_name = "WORDS", default_value = "then=shell")]
     append: String,
-    /// From what the kernel takes where it runs, so that it runs there each time; 0 for where it was linked. Without it
-    /// the kernel runs elsewhere each time it starts, unless `nokaslr` is on its command line.
+    /// From what the kernel takes where it runs, so that it runs there each time. Without it the kernel runs elsewhere
+    /// each time it starts, unless `nokaslr` is on its command line.
     #[arg(long, value_name = "N")]
     kaslr_seed: Option<u64>,
     /// Let `vm boot 1` start the guest.

@@ -10,6 +10,7 @@ mod guest;
 mod life;
 mod links;
 mod matrix;
+mod placement;
 mod probes;
 mod programs;
 mod random;
@@ -53,6 +54,17 @@ fn folder() -> Result<PathBuf> {
 
 /// Starts a machine whose guest waits to be booted; `then` is for its init.
 fn machine(cpu: &str, cpus: u32, vcpus: u32, then: &str) -> Result<Machine> {
+    seeded_machine(cpu, cpus, vcpus, then, None)
+}
+
+/// Starts a machine whose guest waits to be booted, and takes where it runs from `seed`.
+fn seeded_machine(
+    cpu: &str,
+    cpus: u32,
+    vcpus: u32,
+    then: &str,
+    seed: Option<u64>,
+) -> Result<Machine> {
     let folder = folder()?;
     let linux = Linux {
         kernel: folder.join("Image"),
@@ -60,6 +72,7 @@ fn machine(cpu: &str, cpus: u32, vcpus: u32, then: &str) -> Result<Machine> {
         vcpus,
         memory: 256,
         arguments: format!("console=ttyAMA0 earlycon=pl011,0x9000000 panic=-1 {then}"),
+        seed,
         start: Start::ByCommand,
     };
     // A comma would end the file's name on QEMU's command line.

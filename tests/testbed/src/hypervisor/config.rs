@@ -63,6 +63,8 @@ pub(crate) struct Linux {
     pub(crate) initrd: Range<u64>,
     /// The kernel's command line.
     pub(crate) arguments: String,
+    /// From what the kernel takes where it runs: another number each time it starts, unless this says which.
+    pub(crate) seed: Option<u64>,
 }
 
 /// Whether the functions of a guest can be probed.
@@ -154,6 +156,7 @@ struct Fields {
     kernel: Option<Range<u64>>,
     initrd: Option<Range<u64>>,
     arguments: Option<String>,
+    seed: Option<u64>,
     start: Option<Start>,
     probes: Option<Probes>,
 }
@@ -196,6 +199,7 @@ impl Fields {
             "kernel" => store(&mut self.kernel, range(value).filter(payload::contains)),
             "initrd" => store(&mut self.initrd, range(value).filter(payload::contains)),
             "bootargs" => store(&mut self.arguments, Some(value.to_string())),
+            "kaslr-seed" => store(&mut self.seed, number(value)),
             "start" => store(&mut self.start, Start::parse(value)),
             "probes" => store(&mut self.probes, Probes::parse(value)),
             _ => {
@@ -224,6 +228,7 @@ impl Fields {
                     kernel,
                     initrd: self.initrd.unwrap_or(0..0),
                     arguments: self.arguments.unwrap_or_default(),
+                    seed: self.seed,
                 }),
                 None => Guest::BuiltIn {
                     load: self.load.ok_or(missing("load"))?,

@@ -31,6 +31,8 @@ pub(crate) struct Description<'a> {
     pub(crate) initrd: Range<u64>,
     /// The kernel's command line.
     pub(crate) arguments: &'a str,
+    /// From what the kernel takes where it runs, unless it is 0 or the command line has `nokaslr`.
+    pub(crate) seed: u64,
 }
 
 impl Description<'_> {
@@ -58,6 +60,7 @@ impl Description<'_> {
         let mut node = new_node("chosen");
         put(&mut node, "bootargs", self.arguments);
         put(&mut node, "stdout-path", uart_name().as_str());
+        put(&mut node, "kaslr-seed", self.seed);
         if !self.initrd.is_empty() {
             put(&mut node, "linux,initrd-start", self.initrd.start);
             put(&mut node, "linux,initrd-end", self.initrd.end);

@@ -50,6 +50,11 @@ pub(crate) fn has_branch_targets() -> bool {
     processor(4, 1) & 0xf != 0
 }
 
+/// Tells whether the processor has random numbers.
+pub(crate) fn has_random_numbers() -> bool {
+    processor(6, 0) >> 60 != 0
+}
+
 /// Returns how many breakpoints the processor has.
 pub(crate) fn breakpoints() -> usize {
     (processor(5, 0) >> 12 & 0xf) as usize + 1

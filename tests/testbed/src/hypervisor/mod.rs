@@ -43,6 +43,7 @@ mod platform;
 mod pmu;
 mod power;
 mod psci;
+mod random;
 mod random_probes;
 mod redistributor;
 mod sched;

@@ -10,6 +10,8 @@ use core::{ops::Range, slice};
 use dtoolkit::fdt::Fdt;
 use spin::Once;
 
+use super::random;
+
 /// Where the description begins, which also is where the heap ends.
 const DESCRIPTION: u64 = 0x6000_0000;
 /// The longest description.
@@ -21,9 +23,16 @@ const DEVICE_TREE: *const u8 = 0x4000_0000 as *const u8;
 
 static RANGE: Once<Range<u64>> = Once::new();
 
-/// Looks how much memory the machine has. Called once, before anything else here, with the initial page table.
+/// Looks how much memory the machine has, and what else its device tree says. Called once, before anything else here,
+/// with the initial page table.
 pub(crate) fn init() {
-    let end = memory_end().clamp(DESCRIPTION, REACHABLE.end);
+    // SAFETY: the memory is there and mapped; QEMU leaves a device tree, or zeroes, which the parser refuses.
+    let tree = unsafe { Fdt::from_raw(DEVICE_TREE) }.ok();
+    if let Some(tree) = &tree {
+        random::init(tree);
+    }
+    let end = tree.and_then(memory_end).unwrap_or_default();
+    let end = end.clamp(DESCRIPTION, REACHABLE.end);
     RANGE.call_once(|| DESCRIPTION..end & !0xfff);
 }
 
@@ -55,20 +64,10 @@ pub(crate) fn description() -> Option<&'static str> {
         .filter(|text| !text.is_empty())
 }
 
-/// Returns where the machine's memory ends, as its device tree says; 0 when it does not say.
-fn memory_end() -> u64 {
-    // SAFETY: the memory is there and mapped; QEMU leaves a device tree, or zeroes, which the parser refuses.
-    let Ok(tree) = (unsafe { Fdt::from_raw(DEVICE_TREE) }) else {
-        return 0;
-    };
-    let Ok(memory) = tree.memory() else { return 0 };
-    let Ok(Some(mut parts)) = memory.reg() else {
-        return 0;
-    };
-    let first = parts.next().and_then(|part| {
-        let start: u64 = part.address().ok()?;
-        let len: u64 = part.size().ok()?;
-        Some(start.saturating_add(len))
-    });
-    first.unwrap_or(0)
+/// Returns where the machine's memory ends, if its device tree says so.
+fn memory_end(tree: Fdt<'_>) -> Option<u64> {
+    let part = tree.memory().ok()?.reg().ok()??.next()?;
+    let start: u64 = part.address().ok()?;
+    let len: u64 = part.size().ok()?;
+    Some(start.saturating_add(len))
 }

@@ -9,7 +9,7 @@ use super::{
     cache,
     config::{self, Guest, Linux},
     guest_tree::Description,
-    payload,
+    payload, random,
     stage2::PAGE,
     vm::Vm,
     vm_error::VmError,
@@ -59,6 +59,7 @@ fn load_linux(vm: &Vm, linux: &Linux) -> Result<FirstSteps, VmError> {
         memory: vm.memory().clone(),
         initrd: initrd_at..initrd_at + initrd_len,
         arguments: &linux.arguments,
+        seed: linux.seed.unwrap_or_else(random::number),
     };
     load_part(vm, "device tree", tree_at, &description.flatten())?;
     load_part(vm, "kernel", kernel_at, kernel)?;

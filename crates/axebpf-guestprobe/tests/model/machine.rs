@@ -48,6 +48,8 @@ pub(crate) struct Machine {
     /// How many vCPU steps there may be at each step of management.
     unrest: u64,
     capabilities: Capabilities,
+    /// Whether indirect branches have to find landing pads in guarded pages, of which the program has none.
+    pub(crate) has_branch_targets: AtomicBool,
     /// Whether vCPUs run on another thread than management.
     is_beside: AtomicBool,
     pub(crate) calls: Mutex<Calls>,
@@ -88,6 +90,7 @@ impl Model {
             random: Mutex::new(seed | 1),
             unrest,
             capabilities,
+            has_branch_targets: AtomicBool::new(false),
             is_beside: AtomicBool::new(false),
             calls: Mutex::default(),
         });
@@ -355,6 +358,10 @@ impl GuestMachine for Machine {
 
     fn vcpu_capabilities(&self) -> Capabilities {
         self.capabilities & Capabilities::VCPU
+    }
+
+    fn has_branch_targets(&self) -> bool {
+        self.has_branch_targets.load(Ordering::Relaxed)
     }
 
     fn write_guest(&self) -> Option<&dyn WriteGuest> {

@@ -8,6 +8,7 @@ mod assorted;
 mod faults;
 mod hidden;
 mod inspected;
+mod landing;
 mod lifecycle;
 mod machine;
 mod plain;

@@ -22,11 +22,7 @@ use axebpf_vm::{CallStack, Context, Program, RunEnv};
 use crate::GuestLinkInfo;
 #[cfg(feature = "hprobe")]
 use crate::ProbeType;
-use crate::{
-    Error, LinkCounts, LinkOptions, ProgramId, Target,
-    printk::{Printk, ProgramPrintk},
-    state::State,
-};
+use crate::{Error, LinkCounts, LinkOptions, Target, printk::ProgramPrintk, state::State};
 
 /// What runs a program at each hit of one link.
 pub(crate) struct Runner {
@@ -38,18 +34,10 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    pub(crate) fn new(
-        id: ProgramId,
-        program: &Arc<Program>,
-        printk: &Arc<Printk>,
-        cookie: u64,
-    ) -> Self {
+    pub(crate) fn new(program: &Arc<Program>, printk: ProgramPrintk, cookie: u64) -> Self {
         Self {
             program: Arc::clone(program),
-            printk: ProgramPrintk {
-                printk: Arc::clone(printk),
-                program: id,
-            },
+            printk,
             cookie,
             hits: AtomicU64::new(0),
             errors: AtomicU64::new(0),

@@ -112,8 +112,13 @@ mod link;
 mod lock;
 #[cfg(feature = "runtime")]
 mod map;
+#[cfg(all(feature = "runtime", feature = "symbols"))]
+#[cfg_attr(not(feature = "tracepoint-support"), allow(dead_code))]
+mod names;
 #[cfg(feature = "runtime")]
 mod object;
+#[cfg(feature = "runtime")]
+mod origin;
 #[cfg(feature = "runtime")]
 mod printk;
 #[cfg(feature = "precompiled-ebpf")]
@@ -162,6 +167,8 @@ pub use link::{LinkCounts, LinkInfo, LinkOptions};
 pub use map::MapInfo;
 #[cfg(feature = "runtime")]
 pub use object::{LoadOptions, ObjectInfo, ProgramInfo, Unload};
+#[cfg(feature = "runtime")]
+pub use origin::Origin;
 #[cfg(feature = "runtime")]
 pub use printk::PrintkLine;
 pub use probe_type::ProbeType;

@@ -2,6 +2,7 @@
 
 use alloc::{
     string::{String, ToString},
+    sync::Arc,
     vec::Vec,
 };
 
@@ -10,6 +11,7 @@ use axebpf_vm::AttachTarget;
 use crate::{
     Error, LinkId, ObjectId, ProgramId, Registry, Target,
     attachment::{Attachment, Runner},
+    printk::ProgramPrintk,
     state::State,
 };
 
@@ -24,7 +26,7 @@ pub struct LinkOptions<'a> {
     /// A number that the program can ask for, so that one program can serve several links.
     pub cookie: u64,
     /// How many calls of a function whose return is probed may be in flight at a time; those beyond
-    /// are missed. 256 unless given.
+    /// are missed. Unless given, 256 at functions of the hypervisor and 128 at those of a guest.
     pub maxactive: Option<u32>,
     /// How many functions a glob may mean; [`MAX_FUNCTIONS`](Self::MAX_FUNCTIONS) unless given.
     pub max_functions: Option<usize>,
@@ -194,9 +196,16 @@ impl Registry {
         options: &LinkOptions<'_>,
     ) -> Result<LinkId, Error> {
         let mut state = self.state.lock()?;
-        let loaded = state.program(program)?;
-        let runner = Runner::new(program, &loaded.program, &self.printk, options.cookie);
+        let origin = state.origin_of(target);
+        let code = Arc::clone(&state.program(program)?.program);
+        let printk = ProgramPrintk {
+            printk: Arc::clone(&self.printk),
+            program,
+            origin,
+        };
+        let runner = Runner::new(&code, printk, options.cookie);
         let attachment = Attachment::new(&state, runner, target, options)?;
+        state.note_program(&code, origin)?;
         let id = state.next_link();
         let link = Link {
             program,

@@ -1,10 +1,10 @@
 //! The maps of a registry.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{string::String, sync::Arc, vec, vec::Vec};
 
 use axebpf_maps::{Map, UpdateFlags};
 
-use crate::{Error, MapId, ObjectId, ProgramId, Registry, state::KnownMap};
+use crate::{Error, MapId, ObjectId, Origin, ProgramId, Registry, state::KnownMap};
 
 /// The longest name of an object or of a pin, in bytes.
 const NAME_LIMIT: usize = 64;
@@ -21,6 +21,8 @@ pub struct MapInfo {
     pub objects: Vec<ObjectId>,
     /// The name under which objects that are loaded later find it.
     pub pin: Option<String>,
+    /// Whose addresses can be in it: what the programs probed that had it so far. Empty if none was attached.
+    pub origins: Vec<Origin>,
 }
 
 impl Registry {
@@ -77,9 +79,13 @@ impl Registry {
     /// such slot, or may not be written.
     pub fn write_program(&self, map: MapId, index: u32, program: ProgramId) -> Result<(), Error> {
         // The lock keeps the array from going before it could be emptied of this program.
-        let state = self.state.lock()?;
+        let mut state = self.state.lock()?;
         let program = Arc::clone(&state.program(program)?.program);
-        state.map(map)?.map.write_program(index, program)?;
+        let array = state.map(map)?;
+        array.map.write_program(index, Arc::clone(&program) as _)?;
+        for origin in array.origins.clone() {
+            state.note_program(&program, origin)?;
+        }
         Ok(())
     }
 
@@ -97,9 +103,13 @@ impl Registry {
         inner: MapId,
         flags: UpdateFlags,
     ) -> Result<(), Error> {
-        let state = self.state.lock()?;
+        let mut state = self.state.lock()?;
         let inner = Arc::clone(&state.map(inner)?.map);
-        state.map(map)?.map.write_inner(key, inner, flags)?;
+        let outer = state.map(map)?;
+        outer.map.write_inner(key, Arc::clone(&inner), flags)?;
+        for origin in outer.origins.clone() {
+            state.note_maps(vec![Arc::clone(&inner)], origin)?;
+        }
         Ok(())
     }
 }
@@ -110,6 +120,7 @@ fn map_info(id: MapId, known: &KnownMap) -> MapInfo {
         map: Arc::clone(&known.map),
         objects: known.objects.clone(),
         pin: known.pin.clone(),
+        origins: known.origins.iter().copied().collect(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod types;
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, sync::Arc, vec::Vec};
 
 use axebpf_maps::Map;
 use axebpf_vm::{MapDefinition, ObjectFile, Pinning, Program};
@@ -261,6 +261,7 @@ fn enter(
             map: Arc::clone(map),
             objects: Vec::new(),
             pin,
+            origins: BTreeSet::new(),
         });
         known.objects.push(id);
         loaded.maps.push(map_id);

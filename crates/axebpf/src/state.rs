@@ -1,11 +1,16 @@
 //! What the management lock guards.
 
-use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
 
 use axebpf_maps::{Map, MapKind};
 use axebpf_vm::Program;
 
-use crate::{Error, LinkId, MapId, ObjectId, ProgramId, link::Link};
+use crate::{Error, LinkId, MapId, ObjectId, Origin, ProgramId, link::Link};
 
 /// The tables of a registry.
 #[derive(Default)]
@@ -52,6 +57,8 @@ pub(crate) struct KnownMap {
     pub(crate) objects: Vec<ObjectId>,
     /// The name under which later objects find it.
     pub(crate) pin: Option<String>,
+    /// Whose addresses can be in it: what the programs probed that had it so far.
+    pub(crate) origins: BTreeSet<Origin>,
 }
 
 impl State {

@@ -170,6 +170,7 @@ impl Registry {
     /// `slide` is by how far the kernel runs from where the file says. Without it, that is found out: the kernel may
     /// choose its place at random each time, while `/proc/kallsyms` says where it is. For that, the symbols that the
     /// kernel has of itself are looked for in the guest's memory, which takes long, and compared with those of the file.
+    /// A kernel that has none is where something of the length of its text, which the file says, is executed.
     /// If it does not run yet, that is done when it does, before anything is attached, and each time it is started anew.
     ///
     /// The symbols stay when the guest is started anew. Links are attached as long as they fit the kernel that runs.
@@ -209,6 +210,12 @@ impl Registry {
         let state = self.state.lock()?;
         let guest = state.guests.get(&vm).cloned();
         Ok(guest.ok_or(GuestError::NoGuest { vm })?)
+    }
+
+    /// Returns the symbols of a guest's kernel as far as they are known and say where it runs; `None` without a guest, too.
+    pub(crate) fn placed_symbols(&self, vm: VmId) -> Result<Option<Arc<KernelSymbols>>, Error> {
+        let guest = self.state.lock()?.guests.get(&vm).cloned();
+        Ok(guest.and_then(|guest| guest.placed_symbols()))
     }
 
     pub(crate) fn open_guests(&self) -> Result<Vec<Arc<Guest>>, Error> {

@@ -11,8 +11,11 @@ use axebpf_hit::HitGuard;
 use axebpf_platform::CpuId;
 use axebpf_vm::{AddressNames, PrintkFull, PrintkRecord, PrintkSink};
 
-use self::ring::{Cursor, RING_WORDS, Ring};
-use crate::{Error, ProgramId, Registry, lock::ManagementLock};
+use self::{
+    record::{Head, Message},
+    ring::{Cursor, RING_WORDS, Ring},
+};
+use crate::{Error, Origin, ProgramId, Registry, lock::ManagementLock};
 
 /// One line that a program printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct PrintkLine {
     pub cpu: CpuId,
     /// By which program, which may be unloaded by now.
     pub program: ProgramId,
+    /// Whose code it was attached to, and so whose its addresses are.
+    pub origin: Origin,
     /// The line, without its end.
     pub text: String,
 }
@@ -46,28 +51,28 @@ impl Printk {
         })
     }
 
-    /// Takes the oldest line of those that come next on each CPU.
-    fn next(&self, names: Option<&dyn AddressNames>) -> Result<Option<PrintkLine>, Error> {
+    /// Takes the oldest message of those that come next on each CPU.
+    fn next(&self) -> Result<Option<Message>, Error> {
         let mut cursors = self.cursors.lock()?;
-        let mut oldest: Option<(usize, Cursor, PrintkLine)> = None;
+        let mut oldest: Option<(usize, Cursor, Message)> = None;
         for (cpu, ring) in self.rings.iter().enumerate() {
             let mut cursor = cursors[cpu].clone();
             let Some(words) = ring.read(&mut cursor) else {
                 continue;
             };
-            let Some(line) = record::decode(CpuId::new(cpu as u32), &words, names) else {
+            let Some(message) = Message::decode(CpuId::new(cpu as u32), &words) else {
                 continue;
             };
             if oldest
                 .as_ref()
-                .is_none_or(|(_, _, found)| line.time_ns < found.time_ns)
+                .is_none_or(|(_, _, found)| message.time_ns < found.time_ns)
             {
-                oldest = Some((cpu, cursor, line));
+                oldest = Some((cpu, cursor, message));
             }
         }
-        Ok(oldest.map(|(cpu, cursor, line)| {
+        Ok(oldest.map(|(cpu, cursor, message)| {
             cursors[cpu] = cursor;
-            line
+            message
         }))
     }
 
@@ -86,17 +91,35 @@ impl Registry {
     ///
     /// [`Error::InHit`].
     pub fn next_printk(&self) -> Result<Option<PrintkLine>, Error> {
-        self.printk.next(None)
+        self.next_line(None)
     }
 
-    /// Takes the oldest line, as [`next_printk`](Self::next_printk), with names in the place of
-    /// `%ps`, `%pS` and `%pB`.
+    /// Takes the oldest line, as [`next_printk`](Self::next_printk), with names in the place of `%ps`, `%pS` and `%pB`.
+    ///
+    /// They are `names` where the program was attached to the hypervisor. Where it was attached to a guest, they are those
+    /// of the guest's kernel, which `next_printk` has too, as far as they are known when this is called.
     ///
     /// # Errors
     ///
     /// [`Error::InHit`].
     pub fn next_printk_with(&self, names: &dyn AddressNames) -> Result<Option<PrintkLine>, Error> {
-        self.printk.next(Some(names))
+        self.next_line(Some(names))
+    }
+
+    fn next_line(&self, names: Option<&dyn AddressNames>) -> Result<Option<PrintkLine>, Error> {
+        let Some(message) = self.printk.next()? else {
+            return Ok(None);
+        };
+        Ok(Some(match message.origin {
+            Origin::Hypervisor => message.line(names),
+            #[cfg(feature = "guest-kprobe")]
+            Origin::Guest(vm) => match self.placed_symbols(vm)? {
+                Some(symbols) => message.line(Some(&crate::names::Names(&*symbols))),
+                None => message.line(None),
+            },
+            #[cfg(not(feature = "guest-kprobe"))]
+            Origin::Guest(_) => message.line(None),
+        }))
     }
 
     /// Counts the lines that were overwritten before anybody took them, as far as lines after them
@@ -110,10 +133,11 @@ impl Registry {
     }
 }
 
-/// Where the messages of one program go.
+/// Where the messages of one link's program go.
 pub(crate) struct ProgramPrintk {
     pub(crate) printk: Arc<Printk>,
     pub(crate) program: ProgramId,
+    pub(crate) origin: Origin,
 }
 
 impl PrintkSink for ProgramPrintk {
@@ -124,7 +148,12 @@ impl PrintkSink for ProgramPrintk {
             .get(guard.cpu().index())
             .ok_or(PrintkFull)?;
         let time_ns = guard.platform().now_ns();
-        record::encode(ring, time_ns, self.program, &record);
+        let head = Head {
+            time_ns,
+            program: self.program,
+            origin: self.origin,
+        };
+        record::encode(ring, &head, &record);
         Ok(())
     }
 }

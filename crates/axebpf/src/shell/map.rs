@@ -195,7 +195,7 @@ fn lookup(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let entry = subject.map.read(&key)?.ok_or_else(missing)?;
     if subject.map.kind() == MapKind::StackTrace {
-        return stacks::show(session, &entry);
+        return stacks::show(session, &subject, &entry);
     }
     let shown = subject.show_entry(&entry);
     match subject

@@ -1,70 +1,57 @@
 //! Names for the addresses in what programs leave.
 
-use core::fmt;
+use alloc::{format, string::String, vec::Vec};
 
-use axebpf_symbols::{Location, SymbolTable};
-use axebpf_vm::{AddressForm, AddressNames};
+use super::Session;
+use crate::{
+    Origin,
+    names::{NameForm, PlaceNames},
+};
 
-/// The names that the symbols of the hypervisor give.
-#[cfg_attr(not(feature = "tracepoint-support"), allow(dead_code))]
-pub(crate) struct Names<'a>(pub(crate) &'a SymbolTable<'a>);
+/// Returns what the place at `address` is called, in an address space that is one of `origins`: any, if there is none.
+///
+/// Where several of them have another name for it, nobody knows which is meant, and all are returned with whose they are.
+pub(crate) fn name_of(
+    session: &Session<'_>,
+    origins: &[Origin],
+    address: u64,
+    form: NameForm,
+) -> Option<String> {
+    let mut found: Vec<(Origin, String)> = Vec::new();
+    let mut add = |origin: Origin, names: &dyn PlaceNames| {
+        let is_asked = origins.is_empty() || origins.contains(&origin);
+        if is_asked && let Some(name) = names.name(address, form) {
+            found.push((origin, name));
+        }
+    };
+    if let Some(symbols) = session.shell.symbols {
+        add(Origin::Hypervisor, symbols);
+    }
+    add_guests(session, &mut add);
+    let (_, first) = found.first()?;
+    if found.iter().all(|(_, name)| name == first) {
+        return Some(first.clone());
+    }
+    let named = found
+        .iter()
+        .map(|(origin, name)| format!("{origin}:{name}"));
+    let all = named.collect::<Vec<_>>().join(" or ");
+    Some(match form {
+        // It stands in the place of the address.
+        NameForm::Short => format!("{address:#x} ({all})"),
+        _ => all,
+    })
+}
 
-impl AddressNames for Names<'_> {
-    fn write_name(&self, address: u64, form: AddressForm, out: &mut dyn fmt::Write) -> fmt::Result {
-        let location = match form {
-            AddressForm::ReturnAddress => before(self.0, address),
-            _ => self.0.lookup_address(address),
-        };
-        match (location, form) {
-            (Some(location), AddressForm::Name) => write!(out, "{}", location.symbol),
-            (Some(location), _) => write!(out, "{location}"),
-            // As in Linux, what has no name is a number.
-            (None, _) => write!(out, "{address:#x}"),
+/// Hands the symbols of each guest to `add`, where they are known.
+#[cfg(feature = "guest-kprobe")]
+fn add_guests(session: &Session<'_>, add: &mut dyn FnMut(Origin, &dyn PlaceNames)) {
+    for guest in session.shell.registry.open_guests().unwrap_or_default() {
+        if let Some(symbols) = guest.placed_symbols() {
+            add(Origin::Guest(guest.vm), &*symbols);
         }
     }
 }
 
-/// Returns what the place at `address` is called: a function, and the distance from its start unless that is 0.
-pub(crate) fn name_of(session: &super::Session<'_>, address: u64) -> Option<alloc::string::String> {
-    let symbols = session.shell.symbols;
-    let Some(location) = symbols.and_then(|symbols| symbols.lookup_address(address)) else {
-        return guest_name(session, address);
-    };
-    Some(match location.offset {
-        0 => alloc::format!("{}", location.symbol),
-        offset => alloc::format!("{}+{offset:#x}", location.symbol),
-    })
-}
-
-/// Returns what a place in the kernel of a guest is called whose symbols are known.
-#[cfg(feature = "guest-kprobe")]
-pub(crate) fn guest_name(
-    session: &super::Session<'_>,
-    address: u64,
-) -> Option<alloc::string::String> {
-    let guests = session.shell.registry.open_guests().ok()?;
-    guests.iter().find_map(|guest| {
-        let symbols = guest.placed_symbols()?;
-        let location = symbols.lookup_address(address)?;
-        Some(match location.offset {
-            0 => alloc::format!("{}", location.symbol),
-            offset => alloc::format!("{}+{offset:#x}", location.symbol),
-        })
-    })
-}
-
 #[cfg(not(feature = "guest-kprobe"))]
-fn guest_name(_: &super::Session<'_>, _: u64) -> Option<alloc::string::String> {
-    None
-}
-
-/// Finds the function that goes on at `address` after a call.
-///
-/// The call may be the last instruction of the function, so that the address is in the next one.
-pub(crate) fn before<'t>(symbols: &SymbolTable<'t>, address: u64) -> Option<Location<'t>> {
-    let call = symbols.lookup_address(address.checked_sub(1)?)?;
-    Some(Location {
-        offset: call.offset + 1,
-        ..call
-    })
-}
+fn add_guests(_: &Session<'_>, _: &mut dyn FnMut(Origin, &dyn PlaceNames)) {}

@@ -24,7 +24,7 @@ pub(crate) const LINKED: u64 = 0xffff_8000_0800_0000;
 /// Bytes of a function.
 pub(crate) const FUNCTION: u64 = 0x40;
 /// Where functions are called from.
-const CALLER: u64 = 0xf000;
+pub(crate) const CALLER: u64 = 0xf000;
 /// It can be displaced.
 const NOP: u32 = 0xd503_201f;
 const RET: u32 = 0xd65f_03c0;
@@ -35,6 +35,7 @@ const EL1H: u64 = 5;
 const EL0: u64 = 0;
 
 pub(crate) struct Machine {
+    vm: VmId,
     memory: Mutex<Vec<u8>>,
     /// What the hypervisor offers.
     offers: Capabilities,
@@ -128,7 +129,7 @@ impl KickVcpus for Machine {
 
 impl GuestMachine for Machine {
     fn vm(&self) -> VmId {
-        VM
+        self.vm
     }
 
     fn vcpu_limit(&self) -> u32 {
@@ -158,6 +159,7 @@ impl GuestMachine for Machine {
 
 /// The vCPU, which has left the guest.
 struct Loaded {
+    vm: VmId,
     regs: PtRegs,
     system: HashMap<SystemRegister, u64>,
 }
@@ -165,7 +167,7 @@ struct Loaded {
 impl VcpuRegisters for Loaded {
     fn name(&self) -> Vcpu {
         let vcpu = VcpuId::new(0);
-        Vcpu { vm: VM, vcpu }
+        Vcpu { vm: self.vm, vcpu }
     }
 
     fn regs(&self) -> PtRegs {
@@ -197,8 +199,9 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(vm: VmId) -> Self {
         let machine = Arc::new(Machine {
+            vm,
             memory: Mutex::new(vec![0; SIZE]),
             stop: Mutex::default(),
             offers: Capabilities::TRAP_BRK | Capabilities::SWITCH_VIEW,
@@ -209,7 +212,7 @@ impl Guest {
         Self {
             machine,
             probes,
-            vcpu: Loaded { regs, system },
+            vcpu: Loaded { vm, regs, system },
             base: 0,
         }
     }

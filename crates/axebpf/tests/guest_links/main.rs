@@ -4,6 +4,7 @@
 mod kernel;
 mod lifecycle;
 mod machine;
+mod names;
 mod placement;
 mod shell;
 mod types;
@@ -32,7 +33,7 @@ impl Bench {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let root = Axebpf::new(&MOCK).unwrap();
-        let guest = Guest::new();
+        let guest = Guest::new(VM);
         let memory = GuestPhys::new(RAM)..GuestPhys::new(RAM + 0x20_0000);
         root.open_guest(GuestSetup::new(guest.probes.clone(), memory))
             .unwrap();

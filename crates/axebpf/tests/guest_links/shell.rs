@@ -19,7 +19,7 @@ impl Io for Console {
 }
 
 /// Runs a line and returns what it wrote.
-fn run(bench: &Bench, line: &str) -> String {
+pub(crate) fn run(bench: &Bench, line: &str) -> String {
     let mut console = Console(String::new());
     let outcome = Shell::new(&bench.root, &NoObjects).run_line(&mut console, line);
     assert_eq!(outcome, Outcome::Done, "{line}: {}", console.0);

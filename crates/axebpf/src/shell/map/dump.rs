@@ -14,6 +14,8 @@ use super::{
     keyless, records, slots, stacks,
     subject::{Subject, has_own_form},
 };
+#[cfg(feature = "symbols")]
+use crate::names::NameForm;
 use crate::shell::{
     CommandResult, Session,
     args::Args,
@@ -90,7 +92,7 @@ fn rows(
     key: &[u8],
     entry: &[u8],
 ) -> Result<Vec<Vec<String>>, Complaint> {
-    let names = |address| name_of(session, address);
+    let names = |address| name_of(session, subject, address);
     let mut row = vec![subject.key.show_named(key, &names)];
     if slots::are_in(&subject.map) {
         // What was removed meanwhile is not there.
@@ -99,7 +101,7 @@ fn rows(
         return Ok(vec![row]);
     }
     if subject.map.kind() == MapKind::StackTrace {
-        return Ok(stacks::rows(session, subject.key.show(key), entry));
+        return Ok(stacks::rows(session, subject, key, entry));
     }
     if subject.map.kind().is_per_cpu() {
         let sum = subject.sum(entry);
@@ -113,18 +115,18 @@ fn rows(
 }
 
 #[cfg(feature = "symbols")]
-fn name_of(session: &Session<'_>, address: u64) -> Option<String> {
-    crate::shell::names::name_of(session, address)
+fn name_of(session: &Session<'_>, subject: &Subject, address: u64) -> Option<String> {
+    crate::shell::names::name_of(session, &subject.origins, address, NameForm::Short)
 }
 
 #[cfg(not(feature = "symbols"))]
-fn name_of(_: &Session<'_>, _: u64) -> Option<String> {
+fn name_of(_: &Session<'_>, _: &Subject, _: u64) -> Option<String> {
     None
 }
 
 fn new_table(session: &Session<'_>, subject: &Subject) -> Table {
     match subject.map.kind() {
-        MapKind::StackTrace => return stacks::new_table(session),
+        MapKind::StackTrace => return stacks::new_table(session, subject),
         MapKind::ProgArray => {
             return Table::new(&[("INDEX", Align::Right), ("PROGRAM", Align::Left)]);
         }

@@ -6,7 +6,7 @@ use axebpf_maps::{Map, MapKind};
 
 use super::{records, slots};
 use crate::{
-    MapId,
+    MapId, Origin,
     shell::{Session, args::Args, complaint::Complaint, find, layout::Layout},
 };
 
@@ -16,6 +16,9 @@ pub(super) struct Subject {
     pub(super) map: Arc<Map>,
     pub(super) key: Layout,
     pub(super) value: Layout,
+    /// Whose addresses can be in it.
+    #[cfg_attr(not(feature = "symbols"), expect(dead_code))]
+    pub(super) origins: Vec<Origin>,
 }
 
 impl Subject {
@@ -24,7 +27,7 @@ impl Subject {
         let (key, value) = (args.option("--key")?, args.option("--value")?);
         let name = args.need("the map")?;
         let info = find::map(session.shell.registry, name)?;
-        let (id, map) = (info.id, info.map);
+        let (id, map, origins) = (info.id, info.map, info.origins);
         let spec = map.spec();
         // Records have any length, so their layout is chosen for each; programs, maps and stacks are
         // no numbers.
@@ -34,6 +37,7 @@ impl Subject {
             key: Layout::choose(key, spec.key_size as usize)?,
             value: Layout::choose(value, spec.value_size as usize)?,
             map,
+            origins,
         })
     }
 

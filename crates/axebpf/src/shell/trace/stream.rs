@@ -8,7 +8,7 @@ use axebpf_tp::{RECORDER, Reader};
 #[cfg(feature = "runtime")]
 use crate::PrintkLine;
 #[cfg(all(feature = "runtime", feature = "symbols"))]
-use crate::shell::names::Names;
+use crate::names::Names;
 use crate::shell::{
     CommandResult, Session,
     args::Args,

@@ -53,7 +53,8 @@ most that it may mean (256). FILTER is over the fields of a tracepoint (`trace
 format` shows them): reason == 36 && vcpu_id == 1; or over the registers of a
 probe: x0 to x30, sp, pc, pstate, arg0 to arg7 at an entry, ret and duration_ns
 at a return, vm_id, vcpu_id, cpu. --cookie gives the program a number that it
-can ask for; --maxactive is how many calls may wait for their return (256).
+can ask for; --maxactive is how many calls may wait for their return (256, and
+128 at guests).
     kprobe:vm1:NAME, kprobe:vm1:NAME+OFFSET, kprobe:vm1:0xADDRESS
     kretprobe:vm1:NAME, kprobe:vm1:'GLOB'
     kprobe:vm1:MODULE:NAME, where the kernel itself is vmlinux

@@ -1,12 +1,12 @@
 //! Waiting, being armed, and waiting again.
 
 use axebpf::probe::kprobe::{GuestStage, ProbeMode};
-use axebpf::{Error, GuestError, LinkOptions};
+use axebpf::{Axebpf, Error, GuestError, LinkId, LinkOptions};
 
 use std::sync::mpsc::channel;
 use std::thread;
 
-use axebpf::platform::mock::set_mock_cpu_id;
+use axebpf::platform::mock::{MockPlatform, set_mock_cpu_id};
 use axebpf::symbols::Slide;
 
 use crate::Bench;
@@ -205,11 +205,7 @@ fn a_text_of_symbols_from_before_the_slide_is_refused() {
 
 #[test]
 fn filters_and_programs_know_the_call_at_its_return() {
-    let mut bench = Bench::new();
-    bench.boot(0);
-    write_symbols(&bench.guest.machine, LINKED);
-    bench.guest.start_kernel();
-    bench.guest.start_programs();
+    let mut bench = running();
     let options = LinkOptions::default().with_filter("x0 == 3");
     let entered = bench.try_attach(bench.entered, "kprobe:vm1:work_2", &options);
     let filter = "arg0 == 3 && ret == 3 && duration_ns == 0";
@@ -229,13 +225,8 @@ fn filters_and_programs_know_the_call_at_its_return() {
     assert!(matches!(error, Err(Error::Filter(_))), "{error:?}");
 }
 
-#[test]
-fn management_goes_on_while_a_guest_is_searched() {
-    let mut bench = Bench::new();
-    bench.boot(0);
-    write_symbols(&bench.guest.machine, LINKED);
-    bench.guest.start_kernel();
-    bench.guest.start_programs();
+/// Attaches to a function on another thread, and does `meanwhile` while the guest's memory is searched for it.
+fn attach_while(bench: &Bench, meanwhile: impl FnOnce(&Axebpf<MockPlatform>)) -> LinkId {
     let (reached, is_reached) = channel();
     let (tell, go_on) = channel();
     bench.guest.machine.stop_reader(Stop { reached, go_on });
@@ -247,44 +238,46 @@ fn management_goes_on_while_a_guest_is_searched() {
             root.attach_to(entered, &target, &LinkOptions::default())
         });
         is_reached.recv().unwrap();
+        meanwhile(root);
+        tell.send(()).unwrap();
+        attaching.join().unwrap().unwrap()
+    })
+}
+
+/// Returns a guest that runs programs, and whose symbols nobody has looked for.
+fn running() -> Bench {
+    let mut bench = Bench::new();
+    bench.boot(0);
+    write_symbols(&bench.guest.machine, LINKED);
+    bench.guest.start_kernel();
+    bench.guest.start_programs();
+    bench
+}
+
+#[test]
+fn management_goes_on_while_a_guest_is_searched() {
+    let bench = running();
+    let link = attach_while(&bench, |root| {
         // Where the search holds the lock, this does not return.
         let links = root.links().unwrap();
         assert!(links[0].guest.as_ref().unwrap().waiting.is_some());
         assert_eq!(root.maps().unwrap().len(), 1);
         let other = root.attach_to(
-            entered,
+            bench.entered,
             &"kprobe:vm1:0xffff800008000080".parse().unwrap(),
             &LinkOptions::default(),
         );
         root.detach(other.unwrap()).unwrap();
-        tell.send(()).unwrap();
-        let link = attaching.join().unwrap().unwrap();
-        assert_eq!(root.link(link).unwrap().guest.unwrap().waiting, None);
     });
+    assert_eq!(bench.waits_for(link), None);
 }
 
 #[test]
 fn a_link_that_goes_while_it_is_armed_leaves_nothing() {
-    let mut bench = Bench::new();
-    bench.boot(0);
-    write_symbols(&bench.guest.machine, LINKED);
-    bench.guest.start_kernel();
-    bench.guest.start_programs();
-    let (reached, is_reached) = channel();
-    let (tell, go_on) = channel();
-    bench.guest.machine.stop_reader(Stop { reached, go_on });
-    let (root, entered) = (&bench.root, bench.entered);
-    thread::scope(|scope| {
-        let attaching = scope.spawn(move || {
-            set_mock_cpu_id(2);
-            let target = "kprobe:vm1:work_3".parse().unwrap();
-            root.attach_to(entered, &target, &LinkOptions::default())
-        });
-        is_reached.recv().unwrap();
+    let bench = running();
+    attach_while(&bench, |root| {
         root.detach(root.links().unwrap()[0].id).unwrap();
-        tell.send(()).unwrap();
-        attaching.join().unwrap().unwrap();
     });
-    assert!(root.links().unwrap().is_empty());
+    assert!(bench.root.links().unwrap().is_empty());
     assert!(bench.guest.probes.links().is_empty());
 }

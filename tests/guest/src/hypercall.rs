@@ -1,5 +1,7 @@
 //! The hypercalls of the testbed: SMCCC fast calls in the vendor-specific hypervisor range.
 
+use core::fmt;
+
 use smccc::hvc64;
 
 const REPORT: u32 = 0xc600_0001;
@@ -30,6 +32,10 @@ pub(crate) struct TranslationTally {
     pub(crate) outside: u64,
     /// Those on which walker and processor disagree.
     pub(crate) wrong: u64,
+    /// Those that programs could read, if their range were not closed to them.
+    pub(crate) closed: u64,
+    /// Addresses that were not checked, because what becomes of them is the processor's to say.
+    pub(crate) undecided: u64,
 }
 
 impl TranslationTally {
@@ -39,6 +45,18 @@ impl TranslationTally {
         self.mapped += other.mapped;
         self.outside += other.outside;
         self.wrong += other.wrong;
+        self.closed += other.closed;
+        self.undecided += other.undecided;
+    }
+}
+
+impl fmt::Display for TranslationTally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} checked, {} mapped, {} outside, {} closed, {} wrong, {} undecided",
+            self.checked, self.mapped, self.outside, self.closed, self.wrong, self.undecided
+        )
     }
 }
 
@@ -50,6 +68,8 @@ pub(crate) fn check_translation(at: u64, count: u64) -> TranslationTally {
         mapped: results[2],
         outside: results[3],
         wrong: results[4],
+        closed: results[5],
+        undecided: results[6],
     }
 }
 

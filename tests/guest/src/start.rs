@@ -24,7 +24,8 @@ initial_pagetable!(
     {
         let mut map = [0; 512];
         map[0] = VALID | ACCESSED | EXECUTE_NEVER;
-        map[1] = 0x4000_0000 | VALID | NORMAL_MEMORY | INNER_SHAREABLE | ACCESSED;
+        // Programs, of which there are none, may not execute what the kernel does.
+        map[1] = 0x4000_0000 | VALID | NORMAL_MEMORY | INNER_SHAREABLE | ACCESSED | EXECUTE_NEVER;
         InitialPagetable(map)
     },
     DEFAULT_MAIR

@@ -27,7 +27,7 @@ fn check(cpu: &str) -> Result<()> {
         .split(|c: char| !c.is_ascii_digit())
         .filter_map(|number| number.parse().ok())
         .collect();
-    let [checked, mapped, _, wrong] = numbers[..] else {
+    let [checked, mapped, _, wrong, _] = numbers[..] else {
         anyhow::bail!("{said}");
     };
     assert!(checked >= EACH && mapped > checked / 10, "{said}");

@@ -5,6 +5,7 @@
 //! choose granules, sizes and features. The hypervisor puts them into the processor for as long as it asks.
 
 mod features;
+mod kinds;
 mod plan;
 mod tables;
 
@@ -14,12 +15,13 @@ use crate::{
     random::Random,
 };
 use features::Features;
-use plan::Plan;
+use kinds::Kinds;
+use plan::{Plan, Range};
 
 /// How many translation regimes are tried.
 const PLANS: u64 = 96;
-/// How many addresses in each.
-const ADDRESSES: usize = 1024;
+/// How many addresses in each range of each.
+const ADDRESSES: usize = 512;
 /// Where the requests are, behind all tables.
 const REQUEST: u64 = 0x40f0_0000;
 
@@ -36,30 +38,33 @@ struct Request {
 /// Tries all regimes, says what came of it, and switches the virtual machine off.
 pub(crate) fn run() -> ! {
     let features = Features::read();
-    println!("translation: {features:?}");
-    let mut all = TranslationTally::default();
+    println!("translation: features: {features:?}");
+    let mut kinds = Kinds::default();
     for number in 0..PLANS {
         let mut random = Random::new(number + 1);
         let plan = Plan::new(number, &features, &mut random);
-        let tally = check(&plan, &mut random);
-        if number % 8 == 0 || tally.wrong != 0 {
-            println!(
-                "translation: {number}: {plan:?}: {} of {} mapped, {} with tables outside, {} wrong",
-                tally.mapped, tally.checked, tally.outside, tally.wrong
-            );
+        let bases = tables::build(&plan, &mut random);
+        let mut both = TranslationTally::default();
+        for range in &plan.ranges {
+            let tally = check(&plan, range, bases, &mut random);
+            kinds.add(&plan, range, &tally);
+            both.add(&tally);
         }
-        all.add(&tally);
+        if number % 8 == 0 || both.wrong != 0 {
+            println!("translation: {number}: {plan:?}: {both}");
+        }
     }
-    println!(
-        "translation: all: {} checked, {} mapped, {} outside, {} wrong",
-        all.checked, all.mapped, all.outside, all.wrong
-    );
+    kinds.tell();
     crate::start::switch_off()
 }
 
-/// Builds the tables of `plan` and has the hypervisor check addresses of both ranges.
-fn check(plan: &Plan, random: &mut Random) -> TranslationTally {
-    let [ttbr0, ttbr1] = tables::build(plan, random);
+/// Has the hypervisor check addresses of `range`, one of `plan`, whose tables are at `bases`.
+fn check(
+    plan: &Plan,
+    range: &Range,
+    [ttbr0, ttbr1]: [u64; 2],
+    random: &mut Random,
+) -> TranslationTally {
     let request = REQUEST as *mut Request;
     // SAFETY: the memory from `REQUEST` on belongs to the guest, is mapped, and is used by nothing else.
     let request = unsafe { &mut *request };
@@ -68,7 +73,7 @@ fn check(plan: &Plan, random: &mut Random) -> TranslationTally {
     request.tcr = plan.tcr();
     request.sctlr = plan.sctlr();
     for address in &mut request.addresses {
-        *address = plan.address(random);
+        *address = range.address(random);
     }
     hypercall::check_translation(REQUEST, ADDRESSES as u64)
 }

@@ -14,7 +14,8 @@ pub(crate) enum Granule {
 }
 
 impl Granule {
-    const ALL: [Self; 3] = [Self::K4, Self::K16, Self::K64];
+    /// All there are, in the order of their numbers.
+    pub(crate) const ALL: [Self; 3] = [Self::K4, Self::K16, Self::K64];
 
     /// Returns the number of bits of an offset into a page.
     pub(crate) fn bits(self) -> u32 {
@@ -71,8 +72,9 @@ pub(crate) struct Plan {
     pub(crate) large: u64,
     /// Whether tables are big-endian.
     pub(crate) big_endian: u64,
+    /// Whether there is translation at all.
+    pub(crate) enabled: u64,
     sets_access_flag: u64,
-    enabled: u64,
     write_xn: u64,
 }
 
@@ -142,29 +144,6 @@ impl Plan {
         const OTHERWISE: u64 = 0x30d0_198c;
         OTHERWISE | self.enabled | self.write_xn << 19 | self.big_endian << 25
     }
-
-    /// Returns an address to be checked.
-    pub(crate) fn address(&self, random: &mut Random) -> u64 {
-        let range = &self.ranges[random.below(2) as usize];
-        let above = !(u64::MAX >> range.size);
-        let offset = random.next() & !above;
-        let mut address = match range.half {
-            Half::Lower => offset,
-            Half::Upper => offset | above,
-        };
-        if random.once_in(2) == 1 {
-            // All of the top byte: it is ignored or makes the address one of no range.
-            let is_ignored = range.ignores_top == 1;
-            if is_ignored || random.once_in(16) == 1 {
-                address = address & u64::MAX >> 8 | random.next() << 56;
-            }
-        }
-        if random.once_in(24) == 1 {
-            let bit = u64::from(64 - range.size) + random.below(u64::from(range.size));
-            address ^= 1 << bit;
-        }
-        address
-    }
 }
 
 impl Range {
@@ -199,6 +178,36 @@ impl Range {
             closed: random.once_in(4) * u64::from(features.closed_ranges),
             flat: random.once_in(4) * u64::from(features.flat_attributes),
         }
+    }
+
+    /// Returns an address to be checked.
+    pub(crate) fn address(&self, random: &mut Random) -> u64 {
+        let above = !(u64::MAX >> self.size);
+        let offset = random.next() & !above;
+        let mut address = match self.half {
+            Half::Lower => offset,
+            Half::Upper => offset | above,
+        };
+        if random.once_in(2) == 1 {
+            // All of the top byte: it is ignored or makes the address one of no range.
+            let is_ignored = self.ignores_top == 1;
+            if is_ignored || random.once_in(16) == 1 {
+                address = address & u64::MAX >> 8 | random.next() << 56;
+            }
+        }
+        if random.once_in(24) == 1 {
+            let bit = u64::from(64 - self.size) + random.below(u64::from(self.size));
+            address ^= 1 << bit;
+        }
+        address
+    }
+
+    /// Returns the level of the first table (ARM ARM D8.2).
+    pub(crate) fn first_level(&self) -> i64 {
+        const LAST: i64 = 3;
+        let level_bits = self.granule.bits() - 3;
+        let translated = 64 - self.size - self.granule.bits();
+        LAST - i64::from((translated - 1) / level_bits)
     }
 
     /// Returns the number of bits of an address that are translated by the first table.

@@ -74,13 +74,21 @@ fn note(vm: &Vm, vcpu: &Vcpu, code: u64) {
     println!("vm {} vcpu {}: the guest {text}", vm.id(), vcpu.id());
 }
 
-/// Compares the walker with the processor, and returns what came of it: in x1 to x4 how many addresses were checked, how
-/// many are mapped, for how many the tables lie outside of memory, and on how many the two disagree.
+/// Compares the walker with the processor, and returns what came of it: in x1 to x6 how many addresses were checked, how
+/// many of them are mapped, for how many the tables lie outside of memory, on how many the two disagree, how many
+/// programs could read if their range were not closed, and how many were not checked.
 fn check_translation(vm: &Vm, vcpu: &Vcpu, at: u64, count: u64) -> u64 {
     let Some(tally) = translation_check::request(vm, vcpu, at, count) else {
         return INVALID_PARAMETERS;
     };
-    let results = [tally.checked, tally.mapped, tally.outside, tally.wrong];
+    let results = [
+        tally.checked,
+        tally.mapped,
+        tally.outside,
+        tally.wrong,
+        tally.closed,
+        tally.undecided,
+    ];
     for (register, result) in (1..).zip(results) {
         vcpu.set_register(register, result);
     }

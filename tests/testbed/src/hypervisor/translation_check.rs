@@ -23,7 +23,7 @@ const TRIES: u32 = 5;
 /// What came of some checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Addresses that were checked.
+    /// Addresses about which walker and processor were compared, for reads and writes of the kernel and of programs.
     pub(crate) checked: u64,
     /// Those that are mapped.
     pub(crate) mapped: u64,
@@ -31,6 +31,10 @@ pub(crate) struct Tally {
     pub(crate) outside: u64,
     /// Those on which walker and processor disagree.
     pub(crate) wrong: u64,
+    /// Those that programs could read, if `FEAT_E0PD` did not keep them out.
+    pub(crate) closed: u64,
+    /// Addresses that were not checked: what becomes of them is the processor's to say.
+    pub(crate) undecided: u64,
 }
 
 impl Tally {
@@ -40,6 +44,13 @@ impl Tally {
         self.mapped += other.mapped;
         self.outside += other.outside;
         self.wrong += other.wrong;
+        self.closed += other.closed;
+        self.undecided += other.undecided;
+    }
+
+    /// Returns how many addresses it is about.
+    pub(crate) fn asked(&self) -> u64 {
+        self.checked + self.undecided
     }
 }
 
@@ -148,33 +159,58 @@ fn check_one(
     let mut last = None;
     for _ in 0..TRIES {
         let found = walk(vm, stage1, address).map_err(|fault| fault.problem);
-        last = disagreement(oracle, stage1, address, found);
-        if last.is_none() {
-            tally.mapped += u64::from(found.is_ok());
-            tally.outside += u64::from(matches!(found, Err(WalkProblem::Table { .. })));
-            break;
+        match compare(oracle, stage1, address, found) {
+            Comparison::Same => {
+                tally.checked += 1;
+                tally.mapped += u64::from(found.is_ok());
+                tally.outside += u64::from(matches!(found, Err(WalkProblem::Table { .. })));
+                tally.closed += u64::from(is_closed_page(vm, stage1, address));
+                return None;
+            }
+            Comparison::Undecided => {
+                tally.undecided += 1;
+                return None;
+            }
+            Comparison::Different(disagreement) => last = Some(disagreement),
         }
     }
     tally.checked += 1;
     last
 }
 
-fn disagreement(
+/// What comes of comparing walker and processor at an address.
+enum Comparison {
+    /// They agree on all attempts.
+    Same,
+    /// They do not agree on this one.
+    Different(Disagreement),
+    /// They agree where the architecture says what has to be.
+    Undecided,
+}
+
+fn compare(
     oracle: &Oracle,
     stage1: &Stage1,
     address: u64,
     found: Result<Translation, WalkProblem>,
-) -> Option<Disagreement> {
-    Attempt::ALL.into_iter().find_map(|attempt| {
-        let expected = expected(stage1, address, attempt, found)?;
+) -> Comparison {
+    let mut comparison = Comparison::Same;
+    for attempt in Attempt::ALL {
+        let Some(expected) = expected(stage1, address, attempt, found) else {
+            comparison = Comparison::Undecided;
+            continue;
+        };
         let processor = oracle.ask(attempt, address);
-        (processor != expected).then_some(Disagreement {
-            walker: found,
-            attempt,
-            expected,
-            processor,
-        })
-    })
+        if processor != expected {
+            return Comparison::Different(Disagreement {
+                walker: found,
+                attempt,
+                expected,
+                processor,
+            });
+        }
+    }
+    comparison
 }
 
 /// Returns what the processor should say where the walker says `found`; nothing where the architecture leaves it to
@@ -189,13 +225,13 @@ fn expected(
     const ACCESS_FLAG: u8 = 0b00_1000;
     const PERMISSION: u8 = 0b00_1100;
     const UNSUPPORTED: u8 = 0xff;
-    if attempt.is_user() && is_closed_to_programs(stage1, address) {
-        return Some(Answer::Fault(TRANSLATION));
-    }
+    let is_closed = attempt.is_user() && is_closed_to_programs(stage1, address);
     let status = match found {
+        // The walker has to know by itself what is closed.
         Ok(found) if is_allowed(attempt, &found) => {
             return Some(Answer::Page(found.at.get() & !0xfff));
         }
+        _ if is_closed => TRANSLATION,
         Ok(found) => on_level(PERMISSION, found.level),
         Err(WalkProblem::OutOfRange | WalkProblem::Disabled) => TRANSLATION,
         Err(
@@ -224,11 +260,22 @@ fn is_allowed(attempt: Attempt, found: &Translation) -> bool {
     }
 }
 
-/// Tells whether `FEAT_E0PD` keeps programs out of the range of `address`.
+/// Tells whether `FEAT_E0PD` keeps programs out of the range of `address`, with a fault as if nothing were mapped there.
 fn is_closed_to_programs(stage1: &Stage1, address: u64) -> bool {
     const E0PD0: u32 = 55;
     let is_enabled = stage1.sctlr & 1 != 0;
     is_enabled && stage1.tcr >> (E0PD0 + (address >> 55 & 1) as u32) & 1 != 0
+}
+
+/// Tells whether `FEAT_E0PD` is all that keeps programs from reading what is at `address`.
+fn is_closed_page(vm: &Vm, stage1: &Stage1, address: u64) -> bool {
+    const CLOSED: u64 = 3 << 55;
+    let open = Stage1 {
+        tcr: stage1.tcr & !CLOSED,
+        ..*stage1
+    };
+    is_closed_to_programs(stage1, address)
+        && walk(vm, &open, address).is_ok_and(|found| found.rights.user_read())
 }
 
 /// Returns the status of a fault on `level`, of the kind that has `kind` on level 0 (ARM ARM D24.2.40).

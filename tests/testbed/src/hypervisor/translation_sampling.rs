@@ -28,6 +28,8 @@ static TALLY: Lock<Tally> = Lock::new(Tally {
     mapped: 0,
     outside: 0,
     wrong: 0,
+    closed: 0,
+    undecided: 0,
 });
 
 /// Checks `count` addresses at the next exits of the vCPUs of `vm`, and says what came of it.
@@ -42,8 +44,8 @@ pub(crate) fn run(vm: &Vm, count: u64) {
     WANTED.store(0, Ordering::Release);
     let tally = *TALLY.lock();
     println!(
-        "{} checked, {} mapped, {} outside, {} wrong",
-        tally.checked, tally.mapped, tally.outside, tally.wrong
+        "{} checked, {} mapped, {} outside, {} wrong; {} undecided",
+        tally.checked, tally.mapped, tally.outside, tally.wrong, tally.undecided
     );
 }
 
@@ -62,7 +64,7 @@ pub(crate) fn at_exit(vm: &Vm, vcpu: &Vcpu) {
     let mut tally = Tally::default();
     translation_check::check(vm, vcpu, &stage1, &addresses, &mut tally);
     TALLY.lock().add(&tally);
-    let after = left.saturating_sub(tally.checked);
+    let after = left.saturating_sub(tally.asked());
     // Another vCPU may have counted at the same time; then some more are checked than were asked for.
     let _ = WANTED.compare_exchange(left, after, Ordering::AcqRel, Ordering::Relaxed);
 }

@@ -91,7 +91,11 @@ unsafe fn read_guest<const NUMBER: usize, T: Copy>(from: *const T) -> Result<T, 
     // SAFETY: In eBPF, a call through a constant is a call of the helper with that number; the ones that the caller names
     // take these three arguments and return a number.
     let read: Read = unsafe { core::mem::transmute(NUMBER) };
-    match read(value.as_mut_ptr().cast(), size_of::<T>() as u32, from.cast()) {
+    match read(
+        value.as_mut_ptr().cast(),
+        size_of::<T>() as u32,
+        from.cast(),
+    ) {
         // SAFETY: The helper has written all of the value's bytes, of which every pattern is one (the caller's promise).
         0 => Ok(unsafe { value.assume_init() }),
         error => Err(error),

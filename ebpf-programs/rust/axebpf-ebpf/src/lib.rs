@@ -21,7 +21,8 @@ mod helpers;
 
 pub use events::{EventHeader, shell, vmm};
 pub use helpers::{
-    EXIT_IRQ, call_time_ns, current_vcpu_id, current_vm_id, exit_reason, read_guest_kernel, read_guest_user,
+    EXIT_IRQ, call_time_ns, current_vcpu_id, current_vm_id, exit_reason, read_guest_kernel,
+    read_guest_user,
 };
 
 use aya_ebpf::{EbpfContext, programs::TracePointContext};

@@ -78,6 +78,7 @@
 mod arithmetic;
 mod branch;
 mod class;
+mod effect;
 mod floating_point;
 mod immediate;
 mod insn;

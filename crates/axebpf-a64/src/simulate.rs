@@ -114,11 +114,7 @@ pub fn simulate(
     memory: &mut impl Memory,
     targets: BranchTargets,
 ) -> Result<(), SimulateError> {
-    let pad = match insn {
-        Insn::Bti(pad) => pad,
-        _ => LandingPad::None,
-    };
-    land(pad, regs, targets)?;
+    land(insn.landing_pad(), regs, targets)?;
     let next = regs.pc.wrapping_add(4);
     let target = branch_target(insn, regs);
     if target.is_none() {
@@ -132,21 +128,14 @@ pub fn simulate(
     Ok(())
 }
 
-/// Checks that an instruction with this `pad` may follow the branch that came here (ARM ARM,
-/// `BTypeCompatible_BTI`).
+/// Checks that an instruction with this `pad` may follow the branch that came here.
 pub(crate) fn land(
     pad: LandingPad,
     regs: &PtRegs,
     targets: BranchTargets,
 ) -> Result<(), SimulateError> {
     let btype = regs.btype();
-    let accepts = match btype {
-        0 => true,
-        1 => pad != LandingPad::None,
-        2 => matches!(pad, LandingPad::Call | LandingPad::Both),
-        _ => matches!(pad, LandingPad::Jump | LandingPad::Both),
-    };
-    if accepts || targets != BranchTargets::Guarded {
+    if pad.accepts(btype) || targets != BranchTargets::Guarded {
         Ok(())
     } else {
         Err(SimulateError::BranchTarget { btype })

@@ -1,5 +1,7 @@
 //! What a handler can find out about the guest.
 
+use core::cell::OnceCell;
+
 use axebpf_a64::PtRegs;
 use axebpf_platform::GuestVirt;
 
@@ -9,35 +11,44 @@ use crate::{GuestMemory, Stage1, WalkFault};
 
 /// The guest at a hit: its memory as the vCPU translates it, and which of its tasks runs.
 ///
-/// Nothing here allocates, waits, or trusts the guest.
-#[derive(Clone, Copy)]
+/// Nothing here allocates, waits, or trusts the guest. What is not asked for costs nothing.
 pub struct GuestContext<'a> {
     machine: &'a dyn GuestMachine,
-    stage1: Stage1,
-    task: GuestVirt,
+    vcpu: &'a dyn GuestVcpu,
+    stage1: OnceCell<Stage1>,
 }
 
 impl<'a> GuestContext<'a> {
-    /// Takes what `vcpu` has now.
-    pub(crate) fn of(machine: &'a dyn GuestMachine, vcpu: &dyn GuestVcpu) -> Self {
+    /// Takes a vCPU that has left the guest.
+    pub(crate) fn of(machine: &'a dyn GuestMachine, vcpu: &'a dyn GuestVcpu) -> Self {
         Self {
             machine,
-            stage1: stage1_of(vcpu),
-            task: GuestVirt::new(vcpu.system_register(SystemRegister::SpEl0)),
+            vcpu,
+            stage1: OnceCell::new(),
         }
+    }
+
+    /// Returns the virtual machine.
+    pub(crate) fn machine(&self) -> &'a dyn GuestMachine {
+        self.machine
+    }
+
+    /// Returns what `MAIR_EL1` says of the kinds of memory.
+    pub(crate) fn memory_kinds(&self) -> u64 {
+        self.vcpu.system_register(SystemRegister::MairEl1)
     }
 
     /// Returns how the vCPU translates addresses.
     #[must_use]
     pub fn stage1(&self) -> &Stage1 {
-        &self.stage1
+        self.stage1.get_or_init(|| self.vcpu.stage1())
     }
 
     /// Returns where the guest's current task is: `SP_EL0`, in which an arm64 Linux keeps it while its kernel runs.
     /// The first few instructions of each entry to the kernel have something else there.
     #[must_use]
     pub fn task(&self) -> GuestVirt {
-        self.task
+        GuestVirt::new(self.vcpu.system_register(SystemRegister::SpEl0))
     }
 
     /// Copies `bytes.len()` bytes from the guest's virtual address `at`, of its kernel or of the program that runs.
@@ -48,7 +59,7 @@ impl<'a> GuestContext<'a> {
     /// [`WalkFault`] for the first page that is not mapped or not there. `bytes` is then all zeroes.
     pub fn read(&self, at: GuestVirt, bytes: &mut [u8]) -> Result<(), WalkFault> {
         let memory: &dyn GuestMemory = self.machine;
-        self.stage1.read(memory, at, bytes)
+        self.stage1().read(memory, at, bytes)
     }
 
     /// Reads the 32 bits at the guest's virtual address `at` as a number of its kernel, in the byte order of
@@ -60,7 +71,7 @@ impl<'a> GuestContext<'a> {
     pub fn read_u32(&self, at: GuestVirt) -> Result<u32, WalkFault> {
         let mut bytes = [0; 4];
         self.read(at, &mut bytes)?;
-        Ok(if self.stage1.is_big_endian() {
+        Ok(if self.stage1().is_big_endian() {
             u32::from_be_bytes(bytes)
         } else {
             u32::from_le_bytes(bytes)
@@ -90,7 +101,7 @@ impl<'a> GuestContext<'a> {
         let is_kernel = is_kernel(regs.pstate);
         while goes_on {
             let mut record = [0; 16];
-            let is_own = frame >> 55 & 1 == u64::from(is_kernel) || !self.stage1.is_enabled();
+            let is_own = frame >> 55 & 1 == u64::from(is_kernel) || !self.stage1().is_enabled();
             if !is_own
                 || !frame.is_multiple_of(8)
                 || self.read(GuestVirt::new(frame), &mut record).is_err()
@@ -100,7 +111,7 @@ impl<'a> GuestContext<'a> {
             let [next, caller] = [0, 8].map(|at: usize| {
                 let mut word = [0; 8];
                 word.copy_from_slice(&record[at..at + 8]);
-                if self.stage1.is_big_endian() {
+                if self.stage1().is_big_endian() {
                     u64::from_be_bytes(word)
                 } else {
                     u64::from_le_bytes(word)
@@ -117,7 +128,7 @@ impl<'a> GuestContext<'a> {
 
     /// Returns a return address without its authentication code.
     fn plain(&self, address: u64) -> u64 {
-        self.stage1
+        self.stage1()
             .without_authentication(GuestVirt::new(address))
             .get()
     }
@@ -135,18 +146,8 @@ pub enum StackStart {
 impl core::fmt::Debug for GuestContext<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("GuestContext")
-            .field("stage1", &self.stage1)
-            .field("task", &self.task)
+            .field("stage1", self.stage1())
+            .field("task", &self.task())
             .finish_non_exhaustive()
-    }
-}
-
-/// Returns how `vcpu` translates addresses.
-pub(crate) fn stage1_of(vcpu: &dyn GuestVcpu) -> Stage1 {
-    Stage1 {
-        ttbr0: vcpu.system_register(SystemRegister::Ttbr0El1),
-        ttbr1: vcpu.system_register(SystemRegister::Ttbr1El1),
-        tcr: vcpu.system_register(SystemRegister::TcrEl1),
-        sctlr: vcpu.system_register(SystemRegister::SctlrEl1),
     }
 }

@@ -61,6 +61,12 @@ pub enum GuestProbeError {
         /// The instruction.
         word: u32,
     },
+    /// The guest's programs may execute it, too, where an `HVC` is undefined.
+    #[error("programs of the guest may execute {at}, too, where an HVC is undefined")]
+    ExecutableByPrograms {
+        /// The place.
+        at: GuestVirt,
+    },
     /// The place is between a load exclusive and its store, which a trap would make fail for ever.
     #[error(
         "{word:#010x} at {at} lies within a sequence of exclusives, which no probe can interrupt"

@@ -39,10 +39,16 @@ pub struct GuestProbeHit<'a> {
     pub regs: &'a PtRegs,
     /// The guest's memory, and which of its tasks runs.
     pub guest: &'a GuestContext<'a>,
-    /// When, in nanoseconds of the platform's clock.
-    pub time_ns: u64,
     /// What the entry has left, for the return of a function.
     pub entered: Option<Entered>,
+}
+
+impl GuestProbeHit<'_> {
+    /// Returns the time, in nanoseconds of the platform's clock.
+    #[must_use]
+    pub fn now_ns(&self) -> u64 {
+        self.guard.platform().now_ns()
+    }
 }
 
 impl fmt::Debug for GuestProbeHit<'_> {
@@ -51,7 +57,6 @@ impl fmt::Debug for GuestProbeHit<'_> {
             .field("probe", self.probe)
             .field("vcpu", &self.vcpu)
             .field("regs", self.regs)
-            .field("time_ns", &self.time_ns)
             .field("entered", &self.entered)
             .finish_non_exhaustive()
     }

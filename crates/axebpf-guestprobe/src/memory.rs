@@ -14,6 +14,17 @@ pub trait GuestMemory {
     ///
     /// [`GuestMemoryFault`] if there is no memory.
     fn read_guest(&self, at: GuestPhys, bytes: &mut [u8]) -> Result<(), GuestMemoryFault>;
+
+    /// Returns the 8 bytes at `at`, a multiple of 8, which [`read_guest`](Self::read_guest) copies, too. Called for each
+    /// level of every walk.
+    ///
+    /// # Errors
+    ///
+    /// [`GuestMemoryFault`] if there is no memory.
+    fn read_descriptor(&self, at: GuestPhys) -> Result<[u8; 8], GuestMemoryFault> {
+        let mut bytes = [0; 8];
+        self.read_guest(at, &mut bytes).map(|()| bytes)
+    }
 }
 
 /// A guest-physical address at which there is no memory.

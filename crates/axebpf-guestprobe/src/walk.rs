@@ -152,8 +152,7 @@ impl Stage1 {
         memory: &(impl GuestMemory + ?Sized),
         at: u64,
     ) -> Result<u64, GuestMemoryFault> {
-        let mut bytes = [0; 8];
-        memory.read_guest(GuestPhys::new(at), &mut bytes)?;
+        let bytes = memory.read_descriptor(GuestPhys::new(at))?;
         Ok(if self.is_big_endian() {
             u64::from_be_bytes(bytes)
         } else {

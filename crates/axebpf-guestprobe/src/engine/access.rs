@@ -10,11 +10,9 @@ use spin::Mutex;
 
 use super::page::{PAGE_SIZE, page_of};
 use super::point::Armed;
-use crate::context::stage1_of;
 use crate::deliver::Exception;
 use crate::descriptor::Attributes;
-use crate::integration::{GuestMachine, GuestVcpu, SystemRegister};
-use crate::{Access, Stage1, Translation, WalkProblem};
+use crate::{Access, GuestContext, Stage1, Translation, WalkProblem};
 
 /// `PSTATE.PAN`.
 const PAN: u64 = 1 << 22;
@@ -41,10 +39,7 @@ const TAGGED: u64 = 0xf0;
 
 /// Access with the rights of the guest's kernel.
 pub(super) struct KernelMemory<'a> {
-    machine: &'a dyn GuestMachine,
-    stage1: Stage1,
-    /// `MAIR_EL1`.
-    mair: u64,
+    guest: &'a GuestContext<'a>,
     pstate: u64,
     /// Pages that the guest must not write behind the probes' back.
     armed: &'a Armed,
@@ -78,23 +73,24 @@ struct Piece {
 }
 
 impl<'a> KernelMemory<'a> {
-    /// Takes what `vcpu` has now, with the processor state `pstate`.
+    /// Takes what a guest has now, with the processor state `pstate`.
     pub(super) fn of(
-        machine: &'a dyn GuestMachine,
-        vcpu: &dyn GuestVcpu,
+        guest: &'a GuestContext<'a>,
         pstate: u64,
         armed: &'a Armed,
         text: &'a Mutex<()>,
     ) -> Self {
         Self {
-            machine,
-            stage1: stage1_of(vcpu),
-            mair: vcpu.system_register(SystemRegister::MairEl1),
+            guest,
             pstate,
             armed,
             text,
             obstacle: None,
         }
+    }
+
+    fn stage1(&self) -> &Stage1 {
+        self.guest.stage1()
     }
 
     /// Translates an address at which the guest's own access is a plain one: it reads or writes its memory, through
@@ -103,15 +99,15 @@ impl<'a> KernelMemory<'a> {
     /// Reading a page with probes is that, because what is read is what the guest has there. What is written has to be
     /// noticed, also where a page is just about to get probes.
     fn plain(&self, addr: u64, direction: Direction) -> Result<Translation, Obstacle> {
-        if self.stage1.sctlr & (M | C | EE) != M | C {
+        if self.stage1().sctlr & (M | C | EE) != M | C {
             return Err(Obstacle::NotPlain);
         }
         let found = self
-            .stage1
-            .translate(self.machine, GuestVirt::new(addr), Access::Data)
+            .stage1()
+            .translate(self.guest.machine(), GuestVirt::new(addr), Access::Data)
             .map_err(|fault| obstacle_of(addr, direction, fault.problem))?;
         let is_denied = direction == Direction::Write && !found.rights.privileged_write();
-        let may_be_dirtied = found.attributes.is_dirty_managed() && self.stage1.tcr & HD != 0;
+        let may_be_dirtied = found.attributes.is_dirty_managed() && self.stage1().tcr & HD != 0;
         let is_guarded = self.pstate & PAN != 0 && found.rights.user_read();
         if is_denied && !may_be_dirtied || is_guarded {
             return Err(fault(addr, direction, on_level(PERMISSION, found.level)));
@@ -133,7 +129,7 @@ impl<'a> KernelMemory<'a> {
     /// not know, and go to memory that is cached as this code caches it.
     fn is_plain_page(&self, page: Attributes) -> bool {
         let is_of_programs =
-            page.names_user() || self.stage1.sctlr & EPAN != 0 && page.names_user_execute();
+            page.names_user() || self.stage1().sctlr & EPAN != 0 && page.names_user_execute();
         let is_guarded = self.pstate & PAN != 0 && is_of_programs;
         page.is_accessed() && !is_guarded && self.is_write_back(page.memory_type())
     }
@@ -141,11 +137,11 @@ impl<'a> KernelMemory<'a> {
     /// Tells whether byte `index` of `MAIR_EL1` describes memory that is cached as this code caches it, and whose tags
     /// are not checked.
     fn is_write_back(&self, index: u32) -> bool {
-        let kind = self.mair >> (8 * index) & 0xff;
+        let kind = self.guest.memory_kinds() >> (8 * index) & 0xff;
         // Write-back, transient or not, with at least one kind of allocation.
         let caches = |half: u64| half & 0b0100 != 0 && half & 0b0011 != 0;
-        let checks_tags = self.stage1.sctlr & TCF != 0 && self.pstate & TCO == 0;
-        let has_tags = kind == TAGGED || self.stage1.tcr & MTX != 0;
+        let checks_tags = self.stage1().sctlr & TCF != 0 && self.pstate & TCO == 0;
+        let has_tags = kind == TAGGED || self.stage1().tcr & MTX != 0;
         (kind == TAGGED || caches(kind >> 4) && caches(kind & 0xf)) && !(checks_tags && has_tags)
     }
 
@@ -176,7 +172,8 @@ impl<'a> KernelMemory<'a> {
         let mut done = 0;
         for Piece { at, len } in pieces.into_iter().filter(|piece| piece.len > 0) {
             // Where there is no memory now, there may be some when the guest's own access comes to EL2.
-            self.machine
+            self.guest
+                .machine()
                 .read_guest(at, &mut bytes[done..done + len])
                 .map_err(|_| Obstacle::NotPlain)?;
             done += len;
@@ -185,7 +182,11 @@ impl<'a> KernelMemory<'a> {
     }
 
     fn try_write(&self, addr: u64, bytes: &[u8]) -> Result<(), Obstacle> {
-        let machine = self.machine.write_guest().ok_or(Obstacle::NotPlain)?;
+        let machine = self
+            .guest
+            .machine()
+            .write_guest()
+            .ok_or(Obstacle::NotPlain)?;
         let pieces = self.pieces(addr, bytes.len(), Direction::Write)?;
         if pieces[1].len > 0 {
             // That the second page is not there has to be noticed before anything is written.
@@ -215,7 +216,7 @@ impl<'a> KernelMemory<'a> {
             far: None,
         };
         match (error, self.obstacle) {
-            (SimulateError::StackAlignment { .. }, _) if self.stage1.sctlr & SA != 0 => {
+            (SimulateError::StackAlignment { .. }, _) if self.stage1().sctlr & SA != 0 => {
                 Some(exception(SP_ALIGNMENT, 0))
             }
             (SimulateError::BranchTarget { btype }, _) => {

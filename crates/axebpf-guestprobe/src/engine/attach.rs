@@ -10,7 +10,7 @@ use axebpf_platform::GuestVirt;
 use super::guest::ProbedGuest;
 use super::page::{Page, page_of};
 use super::place::Place;
-use super::point::{Counters, GuestCounts, GuestLinkId, Link, Point, Subscribed};
+use super::point::{Counters, Decoded, GuestCounts, GuestLinkId, Link, Point, Subscribed};
 use super::state::State;
 use crate::{GuestProbe, GuestProbeError, GuestProbeHandler, ProbeMode, Stage1};
 
@@ -102,6 +102,7 @@ impl ProbedGuest {
         let point = Arc::new(Point::new(place.at, place.phys, page, place.word));
         let subscribed = Subscribed {
             point: point.clone(),
+            decoded: Decoded::of(place.word),
             is_return_site: link.is_none(),
             links: link.into_iter().collect(),
         };
@@ -109,7 +110,6 @@ impl ProbedGuest {
         state.armed.points.insert(place.at, Arc::new(subscribed));
         state.armed.places.insert(place.phys, place.at);
         // First what a trap looks for, then the trap.
-        self.active.store(true, Ordering::Release);
         let result = self.publish(state).and_then(|()| {
             let _lock = self.text.lock();
             self.text_of().arm(&point, place.word)
@@ -132,7 +132,8 @@ impl ProbedGuest {
             }
             return Ok(page.clone());
         }
-        self.active.store(true, Ordering::Release);
+        self.extent.add(at);
+        self.attention.activate();
         // A fault in the page must find it. Whoever faults before it can finds the lock taken, and tries again.
         let lock = self.text.lock();
         // Before there are traps, so that no vCPU enters the guest in whose own debugging they would end.
@@ -142,6 +143,7 @@ impl ProbedGuest {
         let page = Arc::new(prepared.inspect_err(|_| {
             self.brk_pages
                 .fetch_sub(of_brk(place.mode), Ordering::AcqRel);
+            self.drain_if_unused(state);
         })?);
         state.armed.pages.insert(at, page.clone());
         let published = self.publish(state);
@@ -167,8 +169,16 @@ impl ProbedGuest {
         } else {
             self.brk_pages
                 .fetch_sub(of_brk(page.mode), Ordering::AcqRel);
+            self.drain_if_unused(state);
         }
         result
+    }
+
+    /// Lets exits be as cheap as before once no vCPU can come from a page that was not the guest's alone.
+    fn drain_if_unused(&self, state: &State) {
+        if state.armed.pages.is_empty() {
+            self.attention.drain();
+        }
     }
 
     /// Makes hits see what management knows. When it returns, none sees anything older.

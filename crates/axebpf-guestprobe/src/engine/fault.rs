@@ -1,14 +1,15 @@
 //! Faults of stage 2.
 
-use axebpf_a64::PtRegs;
-use axebpf_platform::{GuestPhys, GuestVirt};
 use core::sync::atomic::Ordering;
 
+use axebpf_hit::HitGuard;
+use axebpf_platform::GuestPhys;
+
 use super::guest::ProbedGuest;
-use super::page::{Page, page_of};
+use super::hit::Hit;
+use super::page::{PAGE_SIZE, Page, page_of};
 use super::point::{Armed, Point, count};
 use super::slot::{Purpose, Slot, Step};
-use crate::context::stage1_of;
 use crate::deliver::is_kernel;
 use crate::displace;
 use crate::integration::{Abort, AccessKind, GuestVcpu, Outcome, View};
@@ -18,38 +19,32 @@ impl ProbedGuest {
     /// Handles a stage-2 fault.
     pub(super) fn abort(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, abort: Abort) -> Outcome {
         let Ok(guard) = axebpf_hit::enter() else {
-            count(&self.statistics.errors);
+            return self.without_guard();
+        };
+        let Some(armed) = self.armed.load(&guard) else {
+            return self.retry_if_changed(slot);
+        };
+        let Some(at) = self.place_of_abort(vcpu, abort) else {
+            // The guest has changed its tables since. It finds that out itself when it tries again.
+            count(&self.statistics.lost);
             return Outcome::Handled;
         };
-        let nothing = Armed::default();
-        let armed = self.armed.load(&guard).unwrap_or(&nothing);
-        let regs = vcpu.regs();
-        let page = if armed.pages.is_empty() {
-            None
-        } else {
-            let Some(at) = self.page_of_abort(vcpu, abort, &regs) else {
-                // The guest has changed its tables since. It finds that out itself when it tries again.
-                count(&self.statistics.retried);
-                return Outcome::Handled;
-            };
-            armed.page(at)
-        };
+        let page = armed.page(page_of(at));
         let is_of_window = page.is_some_and(|page| page.mode == ProbeMode::Stage2Fault);
-        let is_fetch = abort.kind == AccessKind::Fetch && !abort.on_walk;
-        if is_fetch && slot.view == View::Window && !is_of_window {
+        if abort.is_fetch() && slot.view == View::Window && !is_of_window {
             // The guest has left the pages that are executable there, perhaps for one with points of another mode.
             let view = self.home(slot);
             slot.set_view(vcpu, view);
             return Outcome::Handled;
         }
-        let outcome = page.and_then(|page| self.page_fault(vcpu, slot, abort, &regs, armed, page));
-        // The hit is over before the trap begins one of its own.
-        drop(guard);
-        match outcome {
-            Some(outcome) => outcome,
-            None if is_fetch => self.fetch_fault(vcpu, slot, &regs),
-            None => self.retry_if_changed(slot),
+        let Some(page) = page else {
+            return self.retry_if_changed(slot);
+        };
+        if abort.is_fetch() && is_of_window {
+            return self.fetched(vcpu, slot, &guard, Fetched { armed, page, at });
         }
+        self.page_fault(vcpu, slot, abort, armed, page)
+            .unwrap_or_else(|| self.retry_if_changed(slot))
     }
 
     /// Takes a fault as that of a mapping that is no more, if mappings have changed since the vCPU entered the guest.
@@ -63,22 +58,23 @@ impl ProbedGuest {
         }
     }
 
-    /// Returns the page in which a fault happened.
-    fn page_of_abort(
-        &self,
-        vcpu: &dyn GuestVcpu,
-        abort: Abort,
-        regs: &PtRegs,
-    ) -> Option<GuestPhys> {
+    /// Returns where a fault happened: the instruction that was fetched, or the page.
+    fn place_of_abort(&self, vcpu: &dyn GuestVcpu, abort: Abort) -> Option<GuestPhys> {
         if let Some(page) = abort.page {
-            return Some(page);
+            let offset = if abort.is_fetch() {
+                vcpu.pc() % PAGE_SIZE
+            } else {
+                0
+            };
+            return Some(GuestPhys::new(page.get() | offset));
         }
-        let (at, access) = match abort.kind {
-            AccessKind::Fetch => (GuestVirt::new(regs.pc), Access::Fetch),
-            AccessKind::Read | AccessKind::Write => (abort.virt?, Access::Data),
-        };
-        let found = stage1_of(vcpu).translate(&*self.machine, at, access).ok()?;
-        Some(page_of(found.at))
+        if abort.kind == AccessKind::Fetch {
+            return self.place_of_pc(vcpu);
+        }
+        let found = vcpu
+            .stage1()
+            .translate(&*self.machine, abort.virt?, Access::Data);
+        found.ok().map(|found| found.at)
     }
 
     /// Handles a fault in a page with points, if it is one of what is done to the page.
@@ -87,7 +83,6 @@ impl ProbedGuest {
         vcpu: &mut dyn GuestVcpu,
         slot: &mut Slot,
         abort: Abort,
-        regs: &PtRegs,
         armed: &Armed,
         page: &Page,
     ) -> Option<Outcome> {
@@ -102,15 +97,9 @@ impl ProbedGuest {
             AccessKind::Fetch if page.is_open() && (is_hidden || slot.view == View::Original) => {
                 Some(self.close(armed, page))
             }
-            AccessKind::Read if page.is_closed() => {
-                Some(self.read_hidden(vcpu, slot, regs, armed, page))
-            }
+            AccessKind::Read if page.is_closed() => Some(self.read_hidden(vcpu, slot, armed, page)),
             AccessKind::Write if page.is_closed() => {
-                let outcome = self.open(page);
-                if is_hidden {
-                    self.step_if_in(vcpu, slot, regs, page);
-                }
-                Some(outcome)
+                Some(self.write_closed(vcpu, slot, armed, page))
             }
             _ => None,
         }
@@ -121,7 +110,6 @@ impl ProbedGuest {
         &self,
         vcpu: &mut dyn GuestVcpu,
         slot: &mut Slot,
-        regs: &PtRegs,
         armed: &Armed,
         page: &Page,
     ) -> Outcome {
@@ -130,39 +118,47 @@ impl ProbedGuest {
             return self.retry_if_changed(slot);
         }
         let is_exclusive = self
-            .word_at(vcpu, regs, armed)
+            .word_at(vcpu, armed)
             .is_some_and(displace::is_exclusive);
         if is_exclusive {
             return self.open(page);
         }
         count(&self.statistics.reads);
-        slot.begin(
-            vcpu,
-            Step {
-                at: regs.pc,
-                purpose: Purpose::Access,
-            },
-        );
+        let (at, purpose) = (vcpu.pc(), Purpose::Access);
+        slot.begin(vcpu, Step { at, purpose });
         Outcome::Handled
     }
 
-    /// Steps an instruction that writes the page in which it is itself: it could not be fetched otherwise.
-    fn step_if_in(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, regs: &PtRegs, page: &Page) {
-        let own = stage1_of(vcpu)
-            .translate(&*self.machine, GuestVirt::new(regs.pc), Access::Fetch)
-            .ok();
-        if slot.step.is_none()
-            && slot.view != View::Original
-            && own.is_some_and(|found| page_of(found.at) == page.at)
-        {
-            let purpose = Purpose::Access;
-            slot.begin(
-                vcpu,
-                Step {
-                    at: regs.pc,
-                    purpose,
-                },
-            );
+    /// Lets the guest write a page that is executed without being written.
+    fn write_closed(
+        &self,
+        vcpu: &mut dyn GuestVcpu,
+        slot: &mut Slot,
+        armed: &Armed,
+        page: &Page,
+    ) -> Outcome {
+        let own = self.place_of_pc(vcpu).filter(|&at| page_of(at) == page.at);
+        let Some(own) = own else {
+            return self.open(page);
+        };
+        match (page.is_hidden(), slot.step) {
+            (true, None) if slot.view != View::Original => {
+                let outcome = self.open(page);
+                // It could not be fetched otherwise.
+                let (at, purpose) = (vcpu.pc(), Purpose::Access);
+                slot.begin(vcpu, Step { at, purpose });
+                outcome
+            }
+            (false, Some(step)) => {
+                // What is executed without the trap cannot be written at the same time.
+                let view = self.home(slot);
+                slot.end(vcpu, step, view);
+                if let Some(subscribed) = armed.point_at(own) {
+                    self.withdraw(vcpu, slot, &subscribed.point);
+                }
+                Outcome::Handled
+            }
+            _ => self.open(page),
         }
     }
 
@@ -203,46 +199,58 @@ impl ProbedGuest {
         Outcome::NotOurs
     }
 
-    /// Handles a fetch from a page that is not executable.
-    fn fetch_fault(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, regs: &PtRegs) -> Outcome {
-        let fetched = {
-            let Ok(guard) = axebpf_hit::enter() else {
-                count(&self.statistics.errors);
-                return Outcome::Handled;
-            };
-            self.armed
-                .load(&guard)
-                .map_or(Fetched::Elsewhere, |armed| self.fetched(vcpu, regs, armed))
-        };
-        match fetched {
-            Fetched::Point => self.trap(vcpu, slot, regs, ProbeMode::Stage2Fault),
-            Fetched::Beside => {
-                slot.set_view(vcpu, View::Window);
-                Outcome::Handled
+    /// Handles a fetch from a page that is not executable because of its points.
+    fn fetched(
+        &self,
+        vcpu: &mut dyn GuestVcpu,
+        slot: &mut Slot,
+        guard: &HitGuard,
+        fetched: Fetched<'_>,
+    ) -> Outcome {
+        let Fetched { armed, page, at } = fetched;
+        let point = armed
+            .point_at(at)
+            .filter(|known| is_kernel(vcpu.pstate()) && known.point.is_armed());
+        match point.filter(|known| self.is_current(&known.point)) {
+            Some(subscribed) => {
+                let hit = Hit {
+                    guard,
+                    armed,
+                    subscribed,
+                };
+                self.fire(vcpu, slot, hit);
+                self.stay(vcpu, slot, armed, &subscribed.point);
             }
-            Fetched::Elsewhere => self.retry_if_changed(slot),
+            None => self.open_window(vcpu, slot, page),
+        }
+        Outcome::Handled
+    }
+
+    /// Lets a vCPU that has executed the instruction of `point` go on in the same page, if points of that page are not
+    /// seen from within it.
+    pub(super) fn stay(
+        &self,
+        vcpu: &mut dyn GuestVcpu,
+        slot: &mut Slot,
+        armed: &Armed,
+        point: &Point,
+    ) {
+        let offset = vcpu.pc().wrapping_sub(point.at.get() & !(PAGE_SIZE - 1));
+        let next = GuestPhys::new(point.page.at.get() + offset % PAGE_SIZE);
+        if point.page.mode == ProbeMode::Stage2Fault
+            && slot.view == View::Main
+            && offset < PAGE_SIZE
+            && armed.point_at(next).is_none()
+        {
+            self.open_window(vcpu, slot, &point.page);
         }
     }
 
-    /// Returns what a vCPU has tried to fetch, and counts it if it is an instruction behind which points are not seen.
-    fn fetched(&self, vcpu: &dyn GuestVcpu, regs: &PtRegs, armed: &Armed) -> Fetched {
-        let at = GuestVirt::new(regs.pc);
-        let Ok(found) = stage1_of(vcpu).translate(&*self.machine, at, Access::Fetch) else {
-            return Fetched::Elsewhere;
-        };
-        let page = armed.page(page_of(found.at));
-        let Some(page) = page.filter(|page| page.mode == ProbeMode::Stage2Fault) else {
-            return Fetched::Elsewhere;
-        };
-        let point = armed
-            .point_at(found.at)
-            .filter(|known| is_kernel(regs.pstate) && known.point.is_armed());
-        if point.is_some_and(|known| self.is_current(&known.point)) {
-            return Fetched::Point;
-        }
+    /// Lets a vCPU execute `page` without seeing its points.
+    pub(super) fn open_window(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, page: &Page) {
         count(&page.windows);
         count(&self.statistics.windows);
-        Fetched::Beside
+        slot.set_view(vcpu, View::Window);
     }
 
     /// Takes note of what the guest has put at `point`, which it can without anybody noticing, and tells whether that
@@ -261,9 +269,8 @@ impl ProbedGuest {
 }
 
 /// What a vCPU has tried to fetch.
-enum Fetched {
-    Point,
-    /// Another instruction of a page that is not executable because of a point.
-    Beside,
-    Elsewhere,
+struct Fetched<'a> {
+    armed: &'a Armed,
+    page: &'a Page,
+    at: GuestPhys,
 }

@@ -2,11 +2,12 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use axebpf_hit::Snapshot;
 use spin::Mutex;
 
+use super::attention::{Attention, Extent};
 use super::calls::Calls;
 use super::point::Armed;
 use super::sites::Sites;
@@ -15,7 +16,6 @@ use super::stage::{GuestStage, Stage};
 use super::state::State;
 use super::text::Text;
 use crate::Stage1;
-use crate::context::stage1_of;
 use crate::deliver::{is_kernel, is_user};
 use crate::integration::{Capabilities, GuestMachine, GuestVcpu, SystemRegister};
 
@@ -48,8 +48,10 @@ pub struct ProbedGuest {
     pub(super) statistics: Statistics,
     /// The management lock.
     pub(super) state: Mutex<State>,
-    /// Whether there ever was a point.
-    pub(super) active: AtomicBool,
+    /// Whether exits and entries matter.
+    pub(super) attention: Attention,
+    /// Where faults may be because of pages with points.
+    pub(super) extent: Extent,
     /// How a vCPU translated addresses when it last entered the guest's kernel.
     observed: Mutex<Option<Stage1>>,
     stage: Stage,
@@ -73,10 +75,14 @@ pub struct GuestStatistics {
     pub windows: u64,
     /// Faults that a change of the mapping under the vCPU had caused.
     pub retried: u64,
+    /// Exits at which the guest's tables did not say where the vCPU was, or what it accessed. It tried again.
+    pub lost: u64,
+    /// Traps with the immediate of probes that were the guest's own.
+    pub foreign: u64,
     /// How often a vCPU went on without probes because the guest debugged itself.
     pub suspended: u64,
-    /// Points whose instruction was put back because it could, the way things were, neither be simulated nor stepped.
-    /// Without steps alone.
+    /// Points whose instruction was put back because it could, the way things were, neither be simulated nor stepped:
+    /// where there are no steps, or because it stores into the page that it is in, whose trap is in plain sight.
     pub withdrawn: u64,
     /// What failed in an exit, where nobody could be told: most of it changes of mappings or text.
     pub errors: u64,
@@ -92,6 +98,8 @@ pub(super) struct Statistics {
     pub(super) closed: AtomicU64,
     pub(super) windows: AtomicU64,
     pub(super) retried: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) foreign: AtomicU64,
     pub(super) suspended: AtomicU64,
     pub(super) withdrawn: AtomicU64,
     pub(super) errors: AtomicU64,
@@ -103,7 +111,7 @@ impl ProbedGuest {
     pub fn new(machine: Arc<dyn GuestMachine>) -> Self {
         let capabilities = Capabilities::of(&*machine);
         let slots = (0..machine.vcpu_limit())
-            .map(|_| Mutex::new(Slot::new()))
+            .map(|_| Mutex::new(Slot::new(0)))
             .collect();
         Self {
             machine,
@@ -118,7 +126,8 @@ impl ProbedGuest {
             suspended_now: AtomicU32::new(0),
             statistics: Statistics::default(),
             state: Mutex::new(State::default()),
-            active: AtomicBool::new(false),
+            attention: Attention::new(),
+            extent: Extent::empty(),
             observed: Mutex::new(None),
             stage: Stage::default(),
         }
@@ -140,10 +149,14 @@ impl ProbedGuest {
     /// not happened with translation enabled since the guest was started, which [`disarm_all`](Self::disarm_all)
     /// says.
     ///
+    /// Once programs run in the guest ([`GuestStage::User`]), vCPUs take note of it only when they next enter the kernel
+    /// after somebody has asked.
+    ///
     /// Linux with page table isolation uses other tables for a few instructions at each kernel entry; if an address is
     /// not mapped that should be, ask again later.
     #[must_use]
     pub fn stage1(&self) -> Option<Stage1> {
+        self.attention.observe();
         // Without a platform there are no hits that could want the lock.
         let _guard = axebpf_hit::enter().ok();
         *self.observed.lock()
@@ -168,14 +181,12 @@ impl ProbedGuest {
             closed: read(&counters.closed),
             windows: read(&counters.windows),
             retried: read(&counters.retried),
+            lost: read(&counters.lost),
+            foreign: read(&counters.foreign),
             suspended: read(&counters.suspended),
             withdrawn: read(&counters.withdrawn),
             errors: read(&counters.errors),
         }
-    }
-
-    pub(super) fn is_active(&self) -> bool {
-        self.active.load(Ordering::Acquire)
     }
 
     /// Returns what changes text. The caller holds the text lock.
@@ -192,9 +203,13 @@ impl ProbedGuest {
     pub(super) fn observe(&self, vcpu: &dyn GuestVcpu) {
         let (pstate, stage) = (vcpu.pstate(), self.stage.get());
         if is_kernel(pstate) {
-            let stage1 = stage1_of(vcpu);
+            let stage1 = vcpu.stage1();
             if !stage1.is_enabled() {
                 return;
+            }
+            if stage == GuestStage::User {
+                // It stays like that.
+                self.attention.has_observed();
             }
             // Whoever has the lock sees something as recent.
             if let Some(mut observed) = self.observed.try_lock() {
@@ -204,7 +219,7 @@ impl ProbedGuest {
             if stage == GuestStage::Off && vectors() >> 63 != 0 {
                 self.stage.advance(stage);
             }
-        } else if stage == GuestStage::Kernel && is_user(pstate) && stage1_of(vcpu).is_enabled() {
+        } else if stage == GuestStage::Kernel && is_user(pstate) && vcpu.stage1().is_enabled() {
             self.stage.advance(stage);
         }
     }
@@ -212,6 +227,7 @@ impl ProbedGuest {
     /// Forgets what vCPUs have shown of a system that is started anew.
     pub(super) fn forget_system(&self) {
         self.stage.reset();
+        self.attention.observe();
         // Without a platform there are no hits that could want the lock.
         let _guard = axebpf_hit::enter().ok();
         *self.observed.lock() = None;

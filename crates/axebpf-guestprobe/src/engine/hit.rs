@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use axebpf_a64::{BranchTargets, Insn, PtRegs, simulate};
 use axebpf_hit::HitGuard;
-use axebpf_platform::GuestVirt;
+use axebpf_platform::{GuestVirt, Vcpu};
 
 use super::access::KernelMemory;
 use super::calls::{Call, Pending};
@@ -13,9 +13,8 @@ use super::page::trap_word;
 use super::point::{Armed, GuestLinkId, Link, Subscribed, count};
 use super::sites::Site;
 use super::slot::{Purpose, Slot, Step};
-use crate::context::stage1_of;
 use crate::deliver::{self, Exception};
-use crate::displace::{self, Way};
+use crate::displace::Way;
 use crate::integration::{GuestVcpu, Outcome};
 use crate::{Access, Entered, GuestContext, GuestProbeHit, ProbeMode};
 
@@ -23,109 +22,132 @@ use crate::{Access, Entered, GuestContext, GuestProbeHit, ProbeMode};
 /// function. What the guest may do at the same time on another vCPU does not make it more.
 const LINKS_AT_ONCE: usize = 256;
 
+/// What a hit needs of what is published.
+#[derive(Clone, Copy)]
+pub(super) struct Hit<'a> {
+    pub(super) guard: &'a HitGuard,
+    pub(super) armed: &'a Armed,
+    pub(super) subscribed: &'a Subscribed,
+}
+
+/// What has become of a displaced instruction.
+enum Fate {
+    /// It has been executed, on the registers of the hit.
+    Simulated(Insn),
+    /// The guest has to execute it itself; or it ends in this exception, if it is known to.
+    Left(Option<Exception>),
+    /// It was replaced while the vCPU was on its way here, by one that cannot be displaced.
+    Replaced,
+}
+
 impl ProbedGuest {
-    /// Handles a trap of `vcpu` on an instruction of ours. `regs` are its registers, at the instruction.
+    /// Handles a trap of `vcpu`, which is at an instruction with our immediate.
     pub(super) fn trap(
         &self,
         vcpu: &mut dyn GuestVcpu,
         slot: &mut Slot,
-        regs: &PtRegs,
         mode: ProbeMode,
     ) -> Outcome {
-        // Nothing that is in a hit enters a guest, so the guard is there to be had. If it is not, trying again is
-        // the only thing that loses nothing.
         let Ok(guard) = axebpf_hit::enter() else {
-            count(&self.statistics.errors);
-            vcpu.set_regs(regs);
-            return Outcome::Handled;
+            return self.without_guard();
         };
         let Some(armed) = self.armed.load(&guard) else {
-            return self.stale(vcpu, regs, &Armed::default(), mode);
+            return self.stale(vcpu, &Armed::default(), mode);
         };
-        let found = self.find(vcpu, regs, armed);
+        let found = self.find(vcpu, armed);
         match found.filter(|subscribed| subscribed.point.traps_by(mode)) {
             Some(subscribed) => {
-                self.fire(vcpu, slot, regs, armed, subscribed, &guard);
+                let hit = Hit {
+                    guard: &guard,
+                    armed,
+                    subscribed,
+                };
+                self.fire(vcpu, slot, hit);
                 Outcome::Handled
             }
-            None => self.stale(vcpu, regs, armed, mode),
+            None => self.stale(vcpu, armed, mode),
         }
     }
 
-    /// Finds the point at which a vCPU is, by its virtual address or, for an alias, by where that leads.
-    fn find<'a>(
-        &self,
-        vcpu: &dyn GuestVcpu,
-        regs: &PtRegs,
-        armed: &'a Armed,
-    ) -> Option<&'a Subscribed> {
-        let at = GuestVirt::new(regs.pc);
-        armed.point(at).or_else(|| {
-            let found = stage1_of(vcpu)
-                .translate(&*self.machine, at, Access::Fetch)
-                .ok()?;
-            armed.point_at(found.at)
-        })
-    }
-
-    /// Handles a trap where there is no point: one that was detached in the meantime, or one that the guest made.
-    pub(super) fn stale(
-        &self,
-        vcpu: &mut dyn GuestVcpu,
-        regs: &PtRegs,
-        armed: &Armed,
-        mode: ProbeMode,
-    ) -> Outcome {
-        let is_trap = mode != ProbeMode::Stage2Fault;
-        if is_trap && self.word_at(vcpu, regs, armed) == Some(trap_word(mode)) {
+    /// Says what becomes of an exit that cannot become a hit.
+    pub(super) fn without_guard(&self) -> Outcome {
+        if axebpf_hit::platform().is_none() {
+            // No probe was ever attached.
             return Outcome::NotOurs;
         }
-        count(&self.statistics.stale);
-        vcpu.set_regs(regs);
+        // Nothing that is in a hit enters a guest, so the guard is there to be had. If it is not, trying again is the
+        // only thing that loses nothing.
+        count(&self.statistics.errors);
         Outcome::Handled
     }
 
-    /// Calls the handlers and executes the displaced instruction.
-    fn fire(
-        &self,
-        vcpu: &mut dyn GuestVcpu,
-        slot: &mut Slot,
-        regs: &PtRegs,
-        armed: &Armed,
-        subscribed: &Subscribed,
-        guard: &HitGuard,
-    ) {
+    /// Finds the point at which a vCPU is, by its virtual address or, for an alias, by where that leads.
+    fn find<'a>(&self, vcpu: &dyn GuestVcpu, armed: &'a Armed) -> Option<&'a Subscribed> {
+        armed
+            .point(GuestVirt::new(vcpu.pc()))
+            .or_else(|| armed.point_at(self.place_of_pc(vcpu)?))
+    }
+
+    /// Handles a trap where there is no point: one that was detached in the meantime, or one that the guest made.
+    pub(super) fn stale(&self, vcpu: &dyn GuestVcpu, armed: &Armed, mode: ProbeMode) -> Outcome {
+        if self.word_at(vcpu, armed) == Some(trap_word(mode)) {
+            count(&self.statistics.foreign);
+            return Outcome::NotOurs;
+        }
+        count(&self.statistics.stale);
+        Outcome::Handled
+    }
+
+    /// Calls the handlers and executes the displaced instruction, at which `vcpu` is.
+    pub(super) fn fire(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, hit: Hit<'_>) {
+        let mut regs = vcpu.regs();
         let guest = GuestContext::of(&*self.machine, vcpu);
-        let time_ns = guard.platform().now_ns();
-        let hit = |link: &Link, entered: Option<Entered>| {
+        self.call_handlers(vcpu.name(), &guest, &regs, hit);
+        match self.execute(&guest, &mut regs, hit) {
+            Fate::Simulated(insn) => {
+                retire(hit.subscribed, hit.subscribed.last_link());
+                // If the guest steps itself, it has done so.
+                regs.pstate &= !deliver::SS;
+                if insn.only_branches() {
+                    vcpu.resume_at(regs.pc, regs.pstate);
+                } else {
+                    vcpu.set_regs(&regs);
+                }
+            }
+            Fate::Left(exception) => self.leave(vcpu, slot, hit.subscribed, exception),
+            // It finds what is there now.
+            Fate::Replaced => {}
+        }
+    }
+
+    fn call_handlers(&self, vcpu: Vcpu, guest: &GuestContext<'_>, regs: &PtRegs, hit: Hit<'_>) {
+        let call = |link: &Link, entered: Option<Entered>| {
             link.handler.hit(&GuestProbeHit {
-                guard,
+                guard: hit.guard,
                 probe: &link.probe,
-                vcpu: vcpu.name(),
+                vcpu,
                 regs,
-                guest: &guest,
-                time_ns,
+                guest,
                 entered,
             });
         };
-        if subscribed.is_return_site {
+        if hit.subscribed.is_return_site {
             let returning = Call {
-                site: subscribed.point.at,
+                site: hit.subscribed.point.at,
                 sp: regs.sp,
                 task: guest.task().get(),
             };
-            self.returned(armed, returning)
-                .for_each(|(link, entered)| hit(link, Some(entered)));
+            self.returned(hit.armed, returning)
+                .for_each(|(link, entered)| call(link, Some(entered)));
         }
-        for link in &subscribed.links {
+        for link in &hit.subscribed.links {
             if link.is_return() {
-                self.called(&guest, regs, armed, link, time_ns);
+                self.called(guest, regs, hit, link);
             } else {
                 count(&link.counters.hits);
-                hit(link, None);
+                call(link, None);
             }
         }
-        self.execute(vcpu, slot, regs, armed, subscribed);
     }
 
     /// Counts a return, and returns the links that wait for it, with what its entry has left for each.
@@ -144,17 +166,11 @@ impl ProbedGuest {
     }
 
     /// Remembers a call of a function whose returns are wanted.
-    fn called(
-        &self,
-        guest: &GuestContext<'_>,
-        regs: &PtRegs,
-        armed: &Armed,
-        link: &Link,
-        time_ns: u64,
-    ) {
+    fn called(&self, guest: &GuestContext<'_>, regs: &PtRegs, hit: Hit<'_>, link: &Link) {
         let stage1 = guest.stage1();
         let site = stage1.without_authentication(GuestVirt::new(regs.return_address()));
-        let is_armed = armed
+        let is_armed = hit
+            .armed
             .point(site)
             .is_some_and(|subscribed| subscribed.is_return_site);
         if is_armed {
@@ -165,12 +181,13 @@ impl ProbedGuest {
             };
             let mut arguments = [0; 8];
             arguments.copy_from_slice(&regs.regs[..8]);
+            let time_ns = hit.guard.platform().now_ns();
             let new = Pending {
                 link: link.id,
                 call,
                 entered: Entered { time_ns, arguments },
             };
-            return self.calls.note(new, |link| armed.missed(link));
+            return self.calls.note(new, |link| hit.armed.missed(link));
         }
         count(&link.counters.missed);
         if let Ok(found) = stage1.translate(&*self.machine, site, Access::Fetch)
@@ -184,33 +201,32 @@ impl ProbedGuest {
         }
     }
 
-    /// Executes the displaced instruction, or has the vCPU do so.
-    fn execute(
+    /// Executes the displaced instruction on `regs` and the guest's memory, if that is possible.
+    fn execute(&self, guest: &GuestContext<'_>, regs: &mut PtRegs, hit: Hit<'_>) -> Fate {
+        let insn = match hit.subscribed.way() {
+            // Nothing is executed in this state: the guest takes its exception itself.
+            Ok(_) if regs.pstate & deliver::IL != 0 => return Fate::Left(None),
+            Ok(Way::Simulate(insn)) => insn,
+            Ok(Way::Step) => return Fate::Left(None),
+            Err(_) => return Fate::Replaced,
+        };
+        let mut memory = KernelMemory::of(guest, regs.pstate, hit.armed, &self.text);
+        let targets = self.branch_targets(guest, regs, insn);
+        match simulate(insn, regs, &mut memory, targets) {
+            Ok(()) => Fate::Simulated(insn),
+            Err(error) => Fate::Left(memory.exception_of(&error)),
+        }
+    }
+
+    /// Has a vCPU execute the displaced instruction at which it is, or take the exception in which that ends.
+    fn leave(
         &self,
         vcpu: &mut dyn GuestVcpu,
         slot: &mut Slot,
-        regs: &PtRegs,
-        armed: &Armed,
         subscribed: &Subscribed,
+        exception: Option<Exception>,
     ) {
         let point = &*subscribed.point;
-        let exception = match displace::way(point.word()) {
-            // Nothing is executed in this state: the guest takes its exception itself.
-            Ok(_) if regs.pstate & deliver::IL != 0 => None,
-            Ok(Way::Simulate(insn)) => match self.simulate(vcpu, regs, armed, insn) {
-                Ok(mut next) => {
-                    retire(subscribed, subscribed.last_link());
-                    // If the guest steps itself, it has done so.
-                    next.pstate &= !deliver::SS;
-                    return vcpu.set_regs(&next);
-                }
-                Err(exception) => exception,
-            },
-            Ok(Way::Step) => None,
-            // It was replaced while this vCPU was on its way here; it finds what is there now.
-            Err(_) => return vcpu.set_regs(regs),
-        };
-        vcpu.set_regs(regs);
         if slot.debugs || self.capabilities.can_step(point.page.mode) {
             // The guest takes its faults itself.
             if slot.debugs {
@@ -223,7 +239,7 @@ impl ProbedGuest {
                 last: subscribed.last_link(),
                 word: point.word(),
             };
-            let at = regs.pc;
+            let at = vcpu.pc();
             slot.begin(vcpu, Step { at, purpose });
         } else if let Some(exception) = exception {
             deliver::take(vcpu, exception);
@@ -232,32 +248,17 @@ impl ProbedGuest {
         }
     }
 
-    /// Simulates `insn` and returns the registers after it, or the exception that it ends in if that is known.
-    fn simulate(
-        &self,
-        vcpu: &dyn GuestVcpu,
-        regs: &PtRegs,
-        armed: &Armed,
-        insn: Insn,
-    ) -> Result<PtRegs, Option<Exception>> {
-        let mut next = *regs;
-        let mut memory = KernelMemory::of(&*self.machine, vcpu, regs.pstate, armed, &self.text);
-        let targets = self.branch_targets(vcpu, regs, insn);
-        simulate(insn, &mut next, &mut memory, targets)
-            .map(|()| next)
-            .map_err(|error| memory.exception_of(&error))
-    }
-
-    /// Returns what indirect branches have to find where `insn` is. The page matters only to them.
-    fn branch_targets(&self, vcpu: &dyn GuestVcpu, regs: &PtRegs, insn: Insn) -> BranchTargets {
+    /// Returns what indirect branches have to find where `insn` is. The page is looked up only where that matters.
+    fn branch_targets(&self, guest: &GuestContext<'_>, regs: &PtRegs, insn: Insn) -> BranchTargets {
         if !self.machine.has_branch_targets() {
             return BranchTargets::Unimplemented;
         }
-        if regs.btype() == 0 && !matches!(insn, Insn::BranchReg { .. }) {
+        if !insn.depends_on_guard(regs.btype()) {
             return BranchTargets::Unguarded;
         }
         let at = GuestVirt::new(regs.pc);
-        match stage1_of(vcpu).translate(&*self.machine, at, Access::Fetch) {
+        let stage1 = guest.stage1();
+        match stage1.translate(&*self.machine, at, Access::Fetch) {
             Ok(found) if found.rights.is_guarded() => BranchTargets::Guarded,
             _ => BranchTargets::Unguarded,
         }

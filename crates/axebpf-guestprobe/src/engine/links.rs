@@ -8,7 +8,7 @@ use axebpf_a64::Refusal;
 use super::guest::ProbedGuest;
 use super::page::{Page, trap_word};
 use super::point::{GuestCounts, GuestLinkId, Point};
-use crate::{GuestProbeError, ProbeMode, displace};
+use crate::{GuestProbeError, ProbeMode};
 
 /// Whether a link sees anything at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,9 @@ pub enum LinkState {
     /// The guest is writing the page of the instruction, or has put an instruction there that cannot be displaced. It
     /// is armed again as soon as the guest executes something from the page and this is over.
     ///
-    /// Or the instruction is what it was, and the guest has executed it in a way that could not be simulated, such as
-    /// a store to memory that is not cached, where the hypervisor has no steps: it was put back
+    /// Or the instruction is what it was, and the guest has executed it in a way that could neither be simulated nor
+    /// stepped: as a store to memory that is not cached, where the hypervisor has no steps, or into the page that it
+    /// is in, where traps are in plain sight. It was put back
     /// ([`GuestStatistics::withdrawn`](crate::GuestStatistics)), and nothing is seen until it is attached anew.
     Suspended {
         /// The instruction that is there, as far as it is known.
@@ -70,10 +71,10 @@ impl ProbedGuest {
                 self.seen_at(&subscribed.point.page)
             }
             Some(subscribed) => {
-                let word = subscribed.point.word();
+                let point = &subscribed.point;
                 LinkState::Suspended {
-                    word,
-                    why: displace::way(word).err(),
+                    word: point.word(),
+                    why: self.text_of().refusal(point),
                 }
             }
             None => LinkState::Suspended { word: 0, why: None },

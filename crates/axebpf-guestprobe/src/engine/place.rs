@@ -13,7 +13,7 @@ use crate::displace::{self, Way, is_landing_pad};
 use crate::{Access, GuestProbe, GuestProbeError, ProbeMode, Stage1};
 
 /// How far before and behind a place exclusives are looked for, in instructions.
-const REACH: u64 = 64;
+pub(super) const REACH: u64 = 64;
 
 /// An instruction that is to trap.
 #[derive(Clone, Copy)]
@@ -52,6 +52,10 @@ impl ProbedGuest {
         let found = stage1.translate(&*self.machine, at, Access::Fetch)?;
         if !found.rights.privileged_execute() {
             return Err(GuestProbeError::NotExecutable { at });
+        }
+        // Where nothing is translated, there are no programs yet.
+        if mode == ProbeMode::Hvc && stage1.is_enabled() && found.rights.user_execute() {
+            return Err(GuestProbeError::ExecutableByPrograms { at });
         }
         let word = match state.armed.point(at) {
             // Where the guest's own memory is patched, the trap would be read.

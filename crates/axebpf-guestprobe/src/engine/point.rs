@@ -5,10 +5,12 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use axebpf_a64::Refusal;
 use axebpf_platform::{GuestPhys, GuestVirt};
 
 use super::page::{PAGE_SIZE, Page};
 use super::sorted::Sorted;
+use crate::displace::{self, Way};
 use crate::{GuestProbe, GuestProbeHandler, ProbeKind, ProbeMode};
 
 /// Names one attachment of a handler. Numbers are not used again.
@@ -128,10 +130,26 @@ impl Point {
     }
 }
 
+/// An instruction, and how it is executed.
+#[derive(Clone, Copy)]
+pub(super) struct Decoded {
+    word: u32,
+    way: Result<Way, Refusal>,
+}
+
+impl Decoded {
+    pub(super) fn of(word: u32) -> Self {
+        let way = displace::way(word);
+        Self { word, way }
+    }
+}
+
 /// A point with its links: what a hit needs.
 #[derive(Clone)]
 pub(super) struct Subscribed {
     pub(super) point: Arc<Point>,
+    /// The instruction that was displaced first, so that hits need not find out how it is executed.
+    pub(super) decoded: Decoded,
     /// Those that want to know of the instruction itself, and of calls of the function that starts here.
     pub(super) links: Vec<Arc<Link>>,
     /// Whether calls may return to here.
@@ -139,6 +157,15 @@ pub(super) struct Subscribed {
 }
 
 impl Subscribed {
+    /// Returns how the displaced instruction can be executed.
+    pub(super) fn way(&self) -> Result<Way, Refusal> {
+        match self.point.word() {
+            word if word == self.decoded.word => self.decoded.way,
+            // The guest has replaced it.
+            word => displace::way(word),
+        }
+    }
+
     /// Returns the youngest of the links.
     pub(super) fn last_link(&self) -> Option<GuestLinkId> {
         self.links.iter().map(|link| link.id).max()

@@ -53,12 +53,13 @@ pub(super) struct Slot {
     is_alone: bool,
     /// Whether the vCPU runs without probes, because the guest debugs itself.
     pub(super) is_suspended: bool,
-    /// How often mappings had been changed when the vCPU entered the guest.
+    /// How often mappings had been changed when the vCPU entered the guest, or was reset.
     pub(super) changes_at_entry: u64,
 }
 
 impl Slot {
-    pub(super) const fn new() -> Self {
+    /// Returns that of a vCPU that is reset when mappings have been changed `changes` times.
+    pub(super) const fn new(changes: u64) -> Self {
         Self {
             view: View::Main,
             step: None,
@@ -66,8 +67,14 @@ impl Slot {
             debugs: false,
             is_alone: false,
             is_suspended: false,
-            changes_at_entry: 0,
+            changes_at_entry: changes,
         }
+    }
+
+    /// Tells whether the vCPU has entered the guest, or was reset, since mappings have been changed for the last of
+    /// `changes` times, and then ran as if there had never been a point.
+    pub(super) fn is_home_since(&self, changes: u64) -> bool {
+        self.changes_at_entry == changes && self.view == View::Main && self.step.is_none()
     }
 
     /// Makes the vCPU run in `view`.
@@ -146,10 +153,9 @@ fn wants_quiet(pstate: u64, purpose: Purpose) -> bool {
 
 /// Tells whether the vCPU is at one of its vectors, for an exception from the stepped instruction.
 fn was_interrupted(vcpu: &dyn GuestVcpu, step: Step) -> bool {
-    let regs = vcpu.regs();
     let vectors = vcpu.system_register(SystemRegister::VbarEl1) & !0x7ff;
-    let into = regs.pc.wrapping_sub(vectors);
-    is_kernel(regs.pstate)
+    let into = vcpu.pc().wrapping_sub(vectors);
+    is_kernel(vcpu.pstate())
         && into < 0x800
         && into.is_multiple_of(0x80)
         && vcpu.system_register(SystemRegister::ElrEl1) == step.at

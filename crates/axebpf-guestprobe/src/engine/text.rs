@@ -6,7 +6,6 @@ use axebpf_platform::GuestPhys;
 
 use super::page::{PAGE_SIZE, Page, trap_word};
 use super::point::Point;
-use crate::displace;
 use crate::integration::{Backing, Capabilities, GuestMachine, PageAccess, Stage2Error, View};
 use crate::{GuestMemoryFault, GuestProbeError, ProbeMode};
 
@@ -46,7 +45,7 @@ impl Text<'_> {
     }
 
     /// Returns the guest's own word at byte `offset` of `page`.
-    fn guest_word(&self, page: &Page, offset: u32) -> Result<u32, GuestMemoryFault> {
+    pub(super) fn guest_word(&self, page: &Page, offset: u32) -> Result<u32, GuestMemoryFault> {
         let mut bytes = [0; 4];
         let at = GuestPhys::new(page.at.get() + u64::from(offset));
         self.machine.read_guest(at, &mut bytes)?;
@@ -199,7 +198,7 @@ impl Text<'_> {
     }
 
     /// Stores `word` at `point`, where it is executed.
-    fn store(&self, point: &Point, word: u32) -> Result<(), GuestMemoryFault> {
+    pub(super) fn store(&self, point: &Point, word: u32) -> Result<(), GuestMemoryFault> {
         let page = &*point.page;
         match (page.mode, page.shadow) {
             (ProbeMode::HiddenBrk, Some(shadow)) => {
@@ -294,27 +293,6 @@ impl Text<'_> {
         page.set_open(false);
         self.map_original(page)?;
         self.show(page)?;
-        Ok(())
-    }
-
-    /// Arms `point` in a hidden page that is being closed, if what the guest has put there can be displaced. In a
-    /// patched one, puts what its trap displaces into the shadow, if the trap is still there.
-    fn rearm(&self, point: &Point) -> Result<(), GuestProbeError> {
-        let word = self.guest_word(&point.page, point.offset())?;
-        if !point.page.is_hidden() {
-            let shadows = self.machine.shadow_pages().zip(point.page.shadow);
-            if let Some((shadows, shadow)) = shadows.filter(|_| word == trap_word(point.page.mode))
-            {
-                shadows.write_shadow(shadow, point.offset(), point.word());
-            }
-            return Ok(());
-        }
-        point.set_armed(false);
-        point.set_word(word);
-        if displace::way(word).is_ok() {
-            self.store(point, trap_word(point.page.mode))?;
-            point.set_armed(true);
-        }
         Ok(())
     }
 }

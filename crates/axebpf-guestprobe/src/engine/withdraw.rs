@@ -4,7 +4,7 @@ use super::guest::ProbedGuest;
 use super::point::{Point, count};
 use super::slot::Slot;
 use crate::ProbeMode;
-use crate::integration::{GuestVcpu, View};
+use crate::integration::GuestVcpu;
 
 impl ProbedGuest {
     /// Lets a vCPU that is at `point` execute the instruction there by itself, without a step.
@@ -13,9 +13,7 @@ impl ProbedGuest {
     /// [`LinkState`](crate::LinkState) says. Otherwise the vCPU executes the page for as long as it stays there.
     pub(super) fn withdraw(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, point: &Point) {
         if point.page.mode == ProbeMode::Stage2Fault {
-            count(&point.page.windows);
-            count(&self.statistics.windows);
-            return slot.set_view(vcpu, View::Window);
+            return self.open_window(vcpu, slot, &point.page);
         }
         // Whoever does not get the lock comes here again.
         let Some(_lock) = self.text.try_lock() else {

@@ -69,6 +69,13 @@ pub struct Abort {
     pub on_walk: bool,
 }
 
+impl Abort {
+    /// Tells whether the guest has fetched an instruction, rather than its processor a table on the way to one.
+    pub(crate) fn is_fetch(&self) -> bool {
+        self.kind == AccessKind::Fetch && !self.on_walk
+    }
+}
+
 // Exception classes (ARM ARM D24.2.40).
 const HVC: u64 = 0x16;
 const INSTRUCTION_ABORT: u64 = 0x20;
@@ -77,11 +84,34 @@ const STEP: u64 = 0x32;
 const BRK: u64 = 0x3c;
 
 impl Syndrome {
+    /// Tells whether it is a `BRK` or an `HVC` with this immediate.
+    #[inline]
+    pub(crate) fn is_trap(&self, immediate: u16) -> bool {
+        matches!(self.class(), BRK | HVC) && self.esr as u16 == immediate
+    }
+
+    /// Tells whether it may be the end of a step, or because of what stage 2 allows: for data in pages for which
+    /// `is_changed` is true.
+    #[inline]
+    pub(crate) fn concerns_pages(&self, is_changed: impl FnOnce(GuestPhys) -> bool) -> bool {
+        match self.class() {
+            STEP | INSTRUCTION_ABORT => true,
+            DATA_ABORT => self.page().is_none_or(is_changed),
+            _ => false,
+        }
+    }
+
+    /// Returns the exception class.
+    #[inline]
+    fn class(&self) -> u64 {
+        self.esr >> 26 & 0x3f
+    }
+
     /// Returns the exit if probes can have caused it.
     #[must_use]
     pub fn exit(&self) -> Option<GuestExit> {
         let immediate = self.esr as u16;
-        match self.esr >> 26 & 0x3f {
+        match self.class() {
             BRK => Some(GuestExit::Brk { immediate }),
             HVC => Some(GuestExit::Hvc { immediate }),
             STEP => Some(GuestExit::Step),
@@ -107,13 +137,19 @@ impl Syndrome {
         self.esr >> n & 1 != 0
     }
 
-    fn abort(&self, kind: AccessKind) -> Abort {
+    /// Returns the guest-physical page of an abort, where the processor promises it.
+    #[inline]
+    fn page(&self) -> Option<GuestPhys> {
         const PERMISSION: u64 = 0b0011;
-        let on_walk = self.bit(7);
         let is_permission = self.esr >> 2 & 0xf == PERMISSION;
-        // Only where the processor promises it; `FIPA` starts at bit 4 and lacks the low 12 bits.
-        let page = (!is_permission || on_walk)
-            .then(|| GuestPhys::new((self.hpfar >> 4 & 0xff_ffff_ffff) << 12));
+        // `FIPA` starts at bit 4 and lacks the low 12 bits.
+        (!is_permission || self.bit(7))
+            .then(|| GuestPhys::new((self.hpfar >> 4 & 0xff_ffff_ffff) << 12))
+    }
+
+    fn abort(&self, kind: AccessKind) -> Abort {
+        let on_walk = self.bit(7);
+        let page = self.page();
         let virt = (!self.bit(10)).then(|| GuestVirt::new(self.far));
         Abort {
             kind,

@@ -3,7 +3,7 @@
 use axebpf_a64::PtRegs;
 use axebpf_platform::Vcpu;
 
-use crate::View;
+use crate::{Stage1, View};
 
 /// A system register of EL1 or EL0, as the guest has it.
 ///
@@ -53,6 +53,26 @@ pub trait VcpuRegisters {
     /// Returns its processor state, which [`regs`](Self::regs) has too. Called for every entry.
     fn pstate(&self) -> u64 {
         self.regs().pstate
+    }
+
+    /// Makes the guest go on at `pc` with the processor state `pstate`, and with all other registers as they are.
+    ///
+    /// `pstate` is of the exception level and the stack pointer that the vCPU is at. Called for every hit on an
+    /// instruction that does no more than this, such as `NOP`, `BTI` and branches.
+    fn resume_at(&mut self, pc: u64, pstate: u64) {
+        let regs = self.regs();
+        self.set_regs(&PtRegs { pc, pstate, ..regs });
+    }
+
+    /// Returns how the vCPU translates addresses, which [`system_register`](Self::system_register) says, too. Called for
+    /// every hit.
+    fn stage1(&self) -> Stage1 {
+        Stage1 {
+            ttbr0: self.system_register(SystemRegister::Ttbr0El1),
+            ttbr1: self.system_register(SystemRegister::Ttbr1El1),
+            tcr: self.system_register(SystemRegister::TcrEl1),
+            sctlr: self.system_register(SystemRegister::SctlrEl1),
+        }
     }
 
     /// Returns the value of `register`.

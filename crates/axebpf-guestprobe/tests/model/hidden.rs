@@ -9,11 +9,11 @@ use crate::program::*;
 use crate::vcpu::VECTORS;
 
 /// Where the second program is.
-const OTHER: u64 = 0x5000;
+pub(crate) const OTHER: u64 = 0x5000;
 /// Where it has what it stores.
 const TARGET: u64 = 0x8800;
 
-fn place(model: &Model, at: u64, words: &[u32]) {
+pub(crate) fn place(model: &Model, at: u64, words: &[u32]) {
     for (index, word) in words.iter().enumerate() {
         let at = at + 4 * index as u64;
         model.machine.store(at, &word.to_le_bytes());
@@ -21,7 +21,7 @@ fn place(model: &Model, at: u64, words: &[u32]) {
 }
 
 /// Makes vCPU `id` run `words` with x1 the address of the text, and returns when all vCPUs have halted.
-fn run_other(model: &Model, id: usize, text: u64, words: &[u32]) {
+pub(crate) fn run_other(model: &Model, id: usize, text: u64, words: &[u32]) {
     place(model, OTHER, words);
     {
         let mut vcpu = model.vcpu(id);
@@ -32,7 +32,7 @@ fn run_other(model: &Model, id: usize, text: u64, words: &[u32]) {
     model.run();
 }
 
-const HALT: u32 = 0xd400_0002;
+pub(crate) const HALT: u32 = 0xd400_0002;
 
 #[test]
 fn the_guest_reads_its_own_text() {

@@ -20,3 +20,5 @@ mod tables;
 mod tlb;
 mod trust;
 mod vcpu;
+mod windows;
+mod withdrawing;

@@ -1,5 +1,6 @@
 //! A vCPU: registers, and an interpreter of what the guest programs consist of.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use axebpf_a64::{BranchTargets, Execution, Memory, MemoryFault, PtRegs, classify, simulate};
@@ -35,6 +36,8 @@ pub(crate) struct ModelVcpu {
     /// Exceptions that were delivered to the guest: syndrome and address.
     pub(crate) delivered: Vec<(u64, u64)>,
     pub(crate) exits: u64,
+    /// How often it was asked which vCPU it is, which is asked first of all.
+    pub(crate) asked: Cell<u64>,
     /// The instruction at which the guest was left.
     left_at: u64,
     /// An exit that is still to be handled.
@@ -72,6 +75,7 @@ impl ModelVcpu {
             interrupts: 0,
             delivered: Vec::new(),
             exits: 0,
+            asked: Cell::new(0),
             left_at: 0,
             pending: None,
         }
@@ -346,6 +350,7 @@ struct Parts<'a> {
 
 impl VcpuRegisters for Parts<'_> {
     fn name(&self) -> Vcpu {
+        self.vcpu.asked.update(|asked| asked + 1);
         Vcpu {
             vm: VM,
             vcpu: VcpuId::new(self.vcpu.id),

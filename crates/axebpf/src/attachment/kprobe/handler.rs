@@ -32,7 +32,7 @@ pub(super) struct Handler {
 impl GuestProbeHandler for Handler {
     fn hit(&self, hit: &GuestProbeHit<'_>) {
         let call = hit.entered.map(|entered| Call {
-            duration_ns: hit.time_ns.saturating_sub(entered.time_ns),
+            duration_ns: hit.now_ns().saturating_sub(entered.time_ns),
             arguments: entered.arguments,
         });
         if let Some(filter) = &self.filter {

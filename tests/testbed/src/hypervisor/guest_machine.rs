@@ -1,7 +1,6 @@
 //! What probes on a guest ask of its VM, answered by this hypervisor.
 
 use alloc::{sync::Arc, vec::Vec};
-use core::arch::asm;
 
 use axebpf::platform::{GuestPhys, VmId};
 use axebpf::probe::kprobe::{
@@ -11,7 +10,9 @@ use axebpf::probe::kprobe::{
 };
 
 use super::{
-    cache, heap, id_registers,
+    cache,
+    guest_bytes::{load, read_volatile, write_instruction, write_volatile},
+    heap, id_registers,
     stage2::{Content, PAGE, Rights, Stage2, Stage2Error, View},
     sysreg,
     vcpu::Vcpu,
@@ -58,6 +59,17 @@ impl GuestMemory for ProbedMachine {
             // SAFETY: the range lies in one page of the guest's memory, which stays as long as this runs.
             unsafe { read_volatile(from, &mut bytes[part]) }
         })
+    }
+
+    fn read_descriptor(&self, at: GuestPhys) -> Result<[u8; 8], GuestMemoryFault> {
+        let offset = at.get() % PAGE & !7;
+        self.stage2
+            // SAFETY: the page is one of the guest's memory, which stays as long as this runs, and the offset is
+            // aligned and within.
+            .with_page(at, |page| {
+                unsafe { load::<u64>(page + offset) }.to_le_bytes()
+            })
+            .map_err(|_| GuestMemoryFault { at })
     }
 }
 
@@ -222,133 +234,5 @@ fn error_of(error: Stage2Error) -> ProbeStage2Error {
         Stage2Error::NotMapped { at } | Stage2Error::Busy { at } => {
             ProbeStage2Error::NoMemory { page: at }
         }
-    }
-}
-
-/// Returns how many bytes can be accessed at once at `at`, of which `left` are wanted.
-fn unit(at: u64, left: usize) -> usize {
-    [8, 4, 2, 1]
-        .into_iter()
-        .find(|&size| at.is_multiple_of(size as u64) && size <= left)
-        .unwrap_or(1)
-}
-
-/// Copies from memory that a guest may be writing, each aligned group of up to 8 bytes at once.
-///
-/// # Safety
-///
-/// The memory is mapped, and stays so.
-unsafe fn read_volatile(from: u64, bytes: &mut [u8]) {
-    let mut done = 0;
-    while done < bytes.len() {
-        let at = from + done as u64;
-        let size = unit(at, bytes.len() - done);
-        let load = match size {
-            8 => load::<u64>,
-            4 => load::<u32>,
-            2 => load::<u16>,
-            _ => load::<u8>,
-        };
-        // SAFETY: the address is aligned for the size, and the caller says that the memory is there.
-        let value: u64 = unsafe { load(at) };
-        bytes[done..done + size].copy_from_slice(&value.to_le_bytes()[..size]);
-        done += size;
-    }
-}
-
-/// Copies to memory that a guest may be reading, each aligned group of up to 8 bytes at once; and 16 aligned bytes as
-/// the processor does it.
-///
-/// # Safety
-///
-/// The memory is mapped and stays so, and nothing of EL2 relies on what is in it.
-unsafe fn write_volatile(to: u64, bytes: &[u8]) {
-    if to.is_multiple_of(16)
-        && let Ok(pair) = bytes.try_into()
-    {
-        // SAFETY: the address is aligned, and the caller says that the memory is there and nobody's.
-        return unsafe { store_pair(to, u128::from_le_bytes(pair)) };
-    }
-    let mut done = 0;
-    while done < bytes.len() {
-        let at = to + done as u64;
-        let size = unit(at, bytes.len() - done);
-        let store = match size {
-            8 => store::<8>,
-            4 => store::<4>,
-            2 => store::<2>,
-            _ => store::<1>,
-        };
-        let mut word = [0; 8];
-        word[..size].copy_from_slice(&bytes[done..done + size]);
-        // SAFETY: the address is aligned for the size, and the caller says that the memory is there and nobody's.
-        unsafe { store(at, u64::from_le_bytes(word)) };
-        done += size;
-    }
-}
-
-/// Writes 16 bytes by the instruction with which a guest does, so at once where it has `FEAT_LSE2` (ARM ARM B2.2.1).
-///
-/// # Safety
-///
-/// There is memory at `at`, a multiple of 16, and nothing of EL2 relies on what is in it.
-unsafe fn store_pair(at: u64, value: u128) {
-    // SAFETY: the caller says that the memory is there, and that it may be written.
-    unsafe {
-        asm!(
-            "stp {low}, {high}, [{at}]",
-            low = in(reg) value as u64,
-            high = in(reg) (value >> 64) as u64,
-            at = in(reg) at,
-            options(nostack, preserves_flags)
-        )
-    }
-}
-
-/// Reads a `T` at once.
-///
-/// # Safety
-///
-/// There is memory at `at`, which is aligned for a `T`.
-unsafe fn load<T: Copy + Into<u64>>(at: u64) -> u64 {
-    // SAFETY: the caller says so, and any bytes make a `T`, which is an unsigned number.
-    unsafe { (at as *const T).read_volatile() }.into()
-}
-
-/// Writes the low `SIZE` bytes of `value` at once.
-///
-/// # Safety
-///
-/// There is memory at `at`, which is aligned for so many bytes, and nothing of EL2 relies on what is in it.
-unsafe fn store<const SIZE: usize>(at: u64, value: u64) {
-    match SIZE {
-        // SAFETY: the caller says so.
-        8 => unsafe { (at as *mut u64).write_volatile(value) },
-        // SAFETY: as above.
-        4 => unsafe { (at as *mut u32).write_volatile(value as u32) },
-        // SAFETY: as above.
-        2 => unsafe { (at as *mut u16).write_volatile(value as u16) },
-        // SAFETY: as above.
-        _ => unsafe { (at as *mut u8).write_volatile(value as u8) },
-    }
-}
-
-/// Stores an instruction of a guest and makes it visible to the fetches of all CPUs, also to those of a vCPU with its
-/// caches off (ARM ARM B2.7.4.2).
-fn write_instruction(to: u64, word: u32) {
-    // SAFETY: `to` is aligned and in a page of the guest's or in a shadow of one, which stays as long as this runs.
-    // Stores and cache maintenance are the sequence that the architecture asks for.
-    unsafe {
-        asm!(
-            "str {word:w}, [{to}]",
-            "dc cvac, {to}",
-            "dsb ish",
-            "ic ialluis",
-            "dsb ish",
-            "isb",
-            word = in(reg) word,
-            to = in(reg) to,
-            options(nostack, preserves_flags)
-        )
     }
 }

@@ -6,7 +6,7 @@ use aarch64_cpu::registers::{
 };
 use axebpf::platform::Vcpu as VcpuName;
 use axebpf::probe::kprobe::{
-    GuestDebug, GuestVcpu, HoldInterrupts, PtRegs, SingleStep, SwitchView, SystemRegister,
+    GuestDebug, GuestVcpu, HoldInterrupts, PtRegs, SingleStep, Stage1, SwitchView, SystemRegister,
     VcpuRegisters, View as ProbeView,
 };
 
@@ -55,6 +55,21 @@ impl VcpuRegisters for LoadedVcpu<'_> {
 
     fn pstate(&self) -> u64 {
         self.0.pstate()
+    }
+
+    fn resume_at(&mut self, pc: u64, pstate: u64) {
+        let registers = self.0.registers();
+        registers.pc = pc;
+        registers.pstate = pstate;
+    }
+
+    fn stage1(&self) -> Stage1 {
+        Stage1 {
+            ttbr0: TTBR0_EL1.get(),
+            ttbr1: TTBR1_EL1.get(),
+            tcr: TCR_EL1.get(),
+            sctlr: SCTLR_EL1.get(),
+        }
     }
 
     fn system_register(&self, register: SystemRegister) -> u64 {

@@ -15,6 +15,7 @@ mod exception;
 mod exec_pool;
 mod exit;
 mod gic;
+mod guest_bytes;
 mod guest_console;
 mod guest_machine;
 mod guest_probes;

@@ -82,6 +82,39 @@ pub(crate) fn counts(machine: &mut Machine, link: u64) -> Result<Counts> {
     })
 }
 
+/// Returns what `vm probes` says of the state of link `link`.
+pub(crate) fn state(machine: &mut Machine, link: u64) -> Result<String> {
+    let table = machine.command("vm probes 1")?;
+    let link = link.to_string();
+    let row = table
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(&link));
+    let words = row.with_context(|| format!("no link {link} in\n{table}"))?;
+    let words: Vec<&str> = words.split_whitespace().skip(4).collect();
+    Ok(words.join(" "))
+}
+
+/// Returns runs, missed hits and errors of program link `id`.
+pub(crate) fn link_counts(machine: &mut Machine, id: &str) -> Result<[u64; 3]> {
+    let list = machine.command("link list")?;
+    let mut rows = list
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|words| words.first() == Some(&id));
+    let row = row.with_context(|| format!("no link {id} in\n{list}"))?;
+    Ok([row[2].parse()?, row[3].parse()?, row[4].parse()?])
+}
+
+/// Returns where the guest's kernel has `name`.
+pub(crate) fn kernel_address(machine: &mut Machine, name: &str) -> Result<u64> {
+    let said = machine.command(&format!("gsym 1 {name}"))?;
+    let found = said
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("0x"));
+    let digits = found.with_context(|| said.clone())?;
+    Ok(u64::from_str_radix(digits, 16)?)
+}
+
 /// Returns the statistic `name` of the probes on the guest.
 pub(crate) fn statistic(machine: &mut Machine, name: &str) -> Result<u64> {
     let said = machine.command("vm probes 1")?;
@@ -105,6 +138,12 @@ pub(crate) fn wait_until_off(machine: &mut Machine) -> Result<()> {
         }
     }
     anyhow::bail!("the VM does not stop")
+}
+
+/// Ends the guest, and waits until it is off.
+pub(crate) fn end(machine: &mut Machine) -> Result<()> {
+    machine.command("vm shutdown 1")?;
+    wait_until_off(machine)
 }
 
 /// Loads the module that counts its own calls, and returns where its functions are, by name.

@@ -3,25 +3,16 @@
 use anyhow::{Context, Result, bail, ensure};
 use axebpf_e2e::{Machine, upload, upload_by};
 
-use crate::{PATIENCE, check_no_complaint, in_guest, machine, shell};
+use crate::{
+    PATIENCE, check_no_complaint,
+    guest::{KILLS, end, kernel_address, link_counts as counts},
+    in_guest, machine, shell,
+};
 
-/// How often the workload calls `kill`.
-const KILLS: u64 = 2000;
 /// A CPU with an instruction for random numbers, from which the kernel takes where it runs.
 const RANDOM: &str = "max,pauth-impdef=on";
 /// Compares what it reads of the current task by the types of the guest's kernel with what the helpers say.
 const TASK: &[u8] = include_bytes!("../../../../crates/axebpf/tests/objects/guest_task.bpf.o");
-
-/// Returns runs, missed hits and errors of link `id`.
-fn counts(machine: &mut Machine, id: &str) -> Result<[u64; 3]> {
-    let list = machine.command("link list")?;
-    let mut rows = list
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let row = rows.find(|words| words.first() == Some(&id));
-    let row = row.with_context(|| format!("no link {id} in\n{list}"))?;
-    Ok([row[2].parse()?, row[3].parse()?, row[4].parse()?])
-}
 
 /// Waits until no link waits but those that wait for `reason`.
 fn wait_until_armed(machine: &mut Machine, reason: &str) -> Result<()> {
@@ -40,24 +31,6 @@ fn wait_until_armed(machine: &mut Machine, reason: &str) -> Result<()> {
 fn boot(machine: &mut Machine) -> Result<String> {
     machine.send_line("vm boot 1")?;
     machine.expect("built-in shell (ash)", PATIENCE)
-}
-
-/// Ends the guest, and waits until it is off.
-fn end(machine: &mut Machine) -> Result<()> {
-    machine.command("vm shutdown 1")?;
-    for _ in 0..200 {
-        if machine.command("vm list")?.contains("stopped") {
-            return Ok(());
-        }
-    }
-    bail!("the VM does not stop")
-}
-
-/// Returns where the guest's kernel has `name`.
-fn address_of(machine: &mut Machine, name: &str) -> Result<String> {
-    let said = machine.command(&format!("gsym 1 {name}"))?;
-    let found = said.split_whitespace().find(|word| word.starts_with("0x"));
-    Ok(found.with_context(|| said.clone())?.to_owned())
 }
 
 #[test]
@@ -90,7 +63,7 @@ fn links_follow_a_kernel_that_starts_elsewhere_each_time() -> Result<()> {
         );
         let [pipes, ..] = counts(&mut machine, "3")?;
         assert_ne!(pipes, 0);
-        places.push(address_of(&mut machine, "__arm64_sys_kill")?);
+        places.push(kernel_address(&mut machine, "__arm64_sys_kill")?);
         end(&mut machine)?;
     }
     // Two of three places may be the same by chance, but not all.
@@ -209,10 +182,9 @@ fn call_chains_are_those_of_the_guest() -> Result<()> {
 fn symbols_come_over_the_console_too() -> Result<()> {
     let mut machine = shell("cortex-a72", 2, 2)?;
     machine.command("prog load func_count")?;
-    let kill = address_of(&mut machine, "__arm64_sys_kill")?;
-    let kill = kill.trim_start_matches("0x");
+    let kill = kernel_address(&mut machine, "__arm64_sys_kill")?;
     // Names that the kernel does not have: somebody has to say where they are.
-    let text = format!("{kill} T kill\n{kill} t deadly\t[weapons]\n");
+    let text = format!("{kill:016x} T kill\n{kill:016x} t deadly\t[weapons]\n");
     let command = "vm syms 1 --upload --slide 0";
     let said = upload_by(&mut machine, command, text.as_bytes(), |_| {})?;
     ensure!(
@@ -220,7 +192,7 @@ fn symbols_come_over_the_console_too() -> Result<()> {
         "{said}"
     );
     machine.command("link attach func_count kprobe:vm1:weapons:deadly")?;
-    let linked = u64::from_str_radix(kill, 16)? - 0x4000_0000;
+    let linked = kill - 0x4000_0000;
     let map = format!("{linked:016x} T kill\n");
     let said = upload_by(&mut machine, "vm syms 1 --upload", map.as_bytes(), |_| {})?;
     ensure!(said.contains("where the kernel of VM 1 runs"), "{said}");

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use axebpf_e2e::{Machine, Pattern};
 
-use crate::{RESULTS, check_no_complaint, guest_lines, in_guest, shell};
+use crate::{guest::check_workload, in_guest, shell};
 
 /// Types `command` and checks that one of the lines that it shows is like `expected`.
 fn check(machine: &mut Machine, command: &str, expected: &str) -> Result<()> {
@@ -13,14 +13,6 @@ fn check(machine: &mut Machine, command: &str, expected: &str) -> Result<()> {
         said.lines().any(|line| pattern.matches(line)),
         "`{command}` showed no line like `{expected}`:\n{said}"
     );
-    Ok(())
-}
-
-/// Runs the workload in the guest, which calls `kill` 2000 times, and checks what it says.
-fn check_workload(machine: &mut Machine) -> Result<()> {
-    let said = in_guest(machine, "/init work")?;
-    assert_eq!(guest_lines(&said, "workload: "), RESULTS, "{said}");
-    check_no_complaint(&said);
     Ok(())
 }
 

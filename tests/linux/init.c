@@ -4,6 +4,7 @@
  * The kernel's command line says how often (`rounds=N`, 1 by default) and what comes then (`then=off`, which is the default,
  * `then=shell` or `then=repeat`): the kernel hands words that it does not know itself to this program, as its environment.
  */
+#include "breakpoint.h"
 #include "debug.h"
 #include "kernel.h"
 #include "text.h"
@@ -150,8 +151,8 @@ _Noreturn void start(u64 *stack)
 	char **environment = arguments + count + 1;
 
 	/*
-	 * `/init child N` is for the workload; `/init work`, `/init debug` and `/init text ADDRESS` are for whoever is at the
-	 * shell.
+	 * `/init child N` is for the workload; `/init work`, `/init debug`, `/init text ADDRESS` and `/init break ADDRESS` are
+	 * for whoever is at the shell.
 	 */
 	if (count == 3 && arguments[1][0] == 'c')
 		leave(run_child(number(arguments[2])));
@@ -161,6 +162,8 @@ _Noreturn void start(u64 *stack)
 		leave(run_debugger());
 	if (count == 3 && arguments[1][0] == 't')
 		leave(show_text(arguments[2]));
+	if (count == 3 && arguments[1][0] == 'b')
+		leave(run_breakpoint(arguments[2]));
 	const char *then = setting(environment, "then", "off");
 	u64 rounds = number(setting(environment, "rounds", "1"));
 	int failed = 0;

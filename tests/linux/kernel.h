@@ -29,6 +29,7 @@ enum call {
 	SYS_clone = 220,
 	SYS_execve = 221,
 	SYS_mmap = 222,
+	SYS_perf_event_open = 241,
 	SYS_wait4 = 260,
 	SYS_renameat2 = 276,
 };

@@ -19,7 +19,7 @@ struct segment {
 	u64 offset, address, physical, file_len, len, alignment;
 };
 
-static u64 hexadecimal(const char *text)
+u64 hexadecimal(const char *text)
 {
 	u64 value = 0;
 

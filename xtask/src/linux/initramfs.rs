@@ -14,7 +14,7 @@ use crate::{
     workspace,
 };
 
-const SOURCES: [&str; 4] = ["init.c", "workload.c", "debug.c", "text.c"];
+const SOURCES: [&str; 5] = ["init.c", "workload.c", "debug.c", "breakpoint.c", "text.c"];
 
 /// The names under which busybox is there.
 const APPLETS: [&str; 29] = [

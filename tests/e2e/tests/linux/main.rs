@@ -5,6 +5,7 @@
 
 mod complaints;
 mod counts;
+mod debugging;
 mod displaced;
 mod guest;
 mod life;

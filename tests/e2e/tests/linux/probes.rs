@@ -2,8 +2,8 @@
 
 use crate::{
     PATIENCE, check_no_complaint,
-    guest::{Counts, attach, check_workload, counts},
-    guest_lines, in_guest, shell,
+    guest::{attach, check_workload, link_counts},
+    shell,
 };
 use anyhow::{Context as _, Result};
 
@@ -36,38 +36,6 @@ fn programs_at_all_functions_of_a_kind_change_no_result() -> Result<()> {
     machine.shut_down()
 }
 
-/// What the guest's debugger says in each run.
-const DEBUGGED: [&str; 5] = [
-    "debugger: steps 800 ok",
-    "debugger: breakpoint instruction 1 ok",
-    "debugger: hardware breakpoint 1 ok",
-    "debugger: watchpoint 1 ok",
-    "debugger: exit code 42 ok",
-];
-
-#[test]
-#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
-fn the_guest_debugs_its_own_processes() -> Result<()> {
-    let mut machine = shell("cortex-a72", 2, 2)?;
-    let said = in_guest(&mut machine, "/init debug")?;
-    assert_eq!(guest_lines(&said, "debugger: "), DEBUGGED, "{said}");
-    let calls = attach(&mut machine, "__arm64_sys_ptrace")?;
-    for probe in [
-        "schedule brk",
-        "handle_mm_fault hvc",
-        "vfs_write stage2-fault",
-    ] {
-        attach(&mut machine, probe)?;
-    }
-    for round in 1..=2 {
-        let said = in_guest(&mut machine, "/init debug")?;
-        assert_eq!(guest_lines(&said, "debugger: "), DEBUGGED, "{said}");
-        check_no_complaint(&said);
-        assert_eq!(counts(&mut machine, calls)?, Counts::all_of(round * 2442));
-    }
-    machine.shut_down()
-}
-
 #[test]
 #[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
 fn a_vm_is_destroyed_with_probes_on_it() -> Result<()> {
@@ -75,13 +43,29 @@ fn a_vm_is_destroyed_with_probes_on_it() -> Result<()> {
     for probe in ["schedule", "vfs_read brk", "ret:kernel_clone hvc"] {
         attach(&mut machine, probe)?;
     }
+    machine.command("prog load func_count")?;
+    for target in [
+        "kprobe:vm1:handle_mm_fault",
+        "kretprobe:vm1:vfs_read --mode brk",
+        "kprobe:vm1:do_sys* --mode auto",
+    ] {
+        let said = machine.command(&format!("link attach func_count {target}"))?;
+        check_no_complaint(&said);
+    }
+    check_workload(&mut machine)?;
+    let [runs, _, errors] = link_counts(&mut machine, "1")?;
+    assert!(runs > 0 && errors == 0, "{runs} runs, {errors} errors");
     machine.command("vm shutdown 1")?;
     let said = machine.command("vm destroy 1")?;
     check_no_complaint(&said);
+    let said = machine.command("link list")?;
+    assert!(said.contains("nothing is attached"), "{said}");
     machine.command("vm create linux vcpus 1")?;
     machine.send_line("vm boot 2")?;
     machine.expect("vm2: init: workload passed", PATIENCE)?;
     let said = machine.command("vm probes 2")?;
     assert!(!said.contains("Armed"), "{said}");
+    machine.command("link attach func_count kprobe:vm2:vfs_read")?;
+    machine.command("prog unload func_count --force")?;
     machine.shut_down()
 }

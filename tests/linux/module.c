@@ -1,8 +1,8 @@
 /*
  * A module for the guest's kernel: it counts what it does itself, and complains when it is asked to.
  *
- * `/proc/axebpf` takes `run N`, which calls each of the functions below N times, `warn` and `bug`; it tells how often each
- * function was called. There are no headers of the kernel: what has to be known of it is in `module_facts.h`, which
+ * `/proc/axebpf` takes `run N`, which calls each of the functions below N times, `nest N`, which has one call itself that deep,
+ * `warn` and `bug`; it tells how often each function was called by `run`. There are no headers of the kernel: what has to be known of it is in `module_facts.h`, which
  * `cargo xtask linux` writes from one of the modules that come with the kernel.
  */
 #include "module_facts.h"
@@ -48,6 +48,23 @@ __asm__("	.pushsection .text\n"
 	COUNTED("12", "checksum", "crc32x w9, w0, x0", "nop")
 	"	.balign 4096\n"
 	"	.popsection\n");
+
+/* Calls itself as often as its argument says, and returns how often that was. */
+__asm__("	.pushsection .text\n"
+	"	.global counted_nest\n"
+	"	.type counted_nest, %function\n"
+	"counted_nest:\n"
+	"	stp x29, x30, [sp, #-16]!\n"
+	"	mov x29, sp\n"
+	"	cbz x0, 1f\n"
+	"	sub x0, x0, #1\n"
+	"	bl counted_nest\n"
+	"	add x0, x0, #1\n"
+	"1:	ldp x29, x30, [sp], #16\n"
+	"	ret\n"
+	"	.size counted_nest, . - counted_nest\n"
+	"	.popsection\n");
+extern u64 counted_nest(u64 depth);
 
 #define FUNCTIONS(X) \
 	X(nothing) X(push) X(branch) X(literal) X(move) X(task) X(flags) X(barrier) X(mask) X(translate) X(sign) X(checksum)
@@ -123,6 +140,8 @@ static s64 on_write(void *file, const void *from, u64 count, s64 *at)
 		return len;
 	if (text[0] == 'r')
 		run(number(text + 4));
+	else if (text[0] == 'n' && counted_nest(number(text + 5)) != number(text + 5))
+		__atomic_fetch_add(&wrong, 1, __ATOMIC_RELAXED);
 	else if (text[0] == 'w')
 		warn_on_request();
 	else if (text[0] == 'b')

@@ -4,6 +4,7 @@
 //! Needs the files that `cargo xtask linux --prepare` makes; `cargo xtask test` makes them and runs these tests.
 
 mod complaints;
+mod counters;
 mod counts;
 mod debugging;
 mod displaced;
@@ -15,6 +16,7 @@ mod placement;
 mod probes;
 mod programs;
 mod random;
+mod returns;
 mod tracing;
 mod translation;
 

@@ -33,9 +33,17 @@
 //! the hypervisor has what they need.
 //!
 //! In hidden pages, load-exclusive loops that read the page in which they are themselves do not end; no compiler
-//! makes them. With `BRK` or `HVC` in plain sight, a vCPU does not get past an instruction that has to be stepped and
-//! stores into the page in which it is itself, until the probe is detached. An `HVC` in a page that the guest's programs
-//! execute too is undefined there, and the program is told so.
+//! makes them. Where an instruction that has to be stepped stores into the page in which it is itself, a trap in plain
+//! sight gives way: the instruction is put back, and the link is suspended. While the guest debugs itself, such a store
+//! does not end in a page with probes of those modes until they are detached.
+//!
+//! # What it costs when it is not in use
+//!
+//! As long as nobody has attached anything, and again once every vCPU has entered the guest after the last detach, an
+//! exit costs a load and a comparison, and so does an entry, once programs run in the guest. Before that, entries take
+//! note of how the guest translates addresses. With probes, exits cost more only where they can be because of one:
+//! traps with another immediate, and faults on data at guest-physical addresses more than 1 GiB away from any
+//! probe, devices most of all, are told from them by the syndrome.
 //!
 //! # Examples
 //!

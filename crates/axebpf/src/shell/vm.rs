@@ -1,15 +1,15 @@
 //! `vm`: the guests that are open to probes.
 
 use alloc::{
-    borrow::Cow,
     string::{String, ToString},
+    sync::Arc,
     vec,
 };
 use core::fmt::Write;
 
 use axebpf_guestprobe::GuestStage;
 use axebpf_platform::VmId;
-use axebpf_symbols::Slide;
+use axebpf_symbols::{KernelSymbols, Slide};
 
 use super::{
     CommandResult, Session,
@@ -19,7 +19,7 @@ use super::{
     table::{Align, Table},
     upload,
 };
-use crate::{GuestError, SymbolOrigin};
+use crate::{GuestError, GuestInfo, SymbolOrigin};
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -85,34 +85,69 @@ fn syms(session: &mut Session<'_>, mut args: Args<'_>) -> CommandResult {
     let uploaded = args.flag("--upload");
     let slide = args.option("--slide")?.map(slide).transpose()?;
     let vm = number(args.need("the VM")?)?;
-    let from = args.maybe()?;
+    let from = match (uploaded, args.maybe()?) {
+        (true, _) => Source::Upload(slide),
+        (false, Some("auto")) => Source::Memory,
+        (false, Some(name)) => Source::File(name, slide),
+        (false, None) => Source::Anywhere,
+    };
     args.end()?;
+    let platform = session.shell.registry.platform();
+    let start = platform.now_ns();
+    let symbols = take(session, vm, &from)?;
+    let took = platform.now_ns().saturating_sub(start) / 1_000_000;
+    report(session, vm, &symbols, took)
+}
+
+/// Where symbols are taken from; from a file, with how far they are moved if somebody says it.
+enum Source<'a> {
+    /// What is known, or else the guest's memory.
+    Anywhere,
+    Memory,
+    File(&'a str, Option<Slide>),
+    Upload(Option<Slide>),
+}
+
+/// Takes the symbols of a guest.
+fn take(
+    session: &mut Session<'_>,
+    vm: VmId,
+    from: &Source<'_>,
+) -> Result<Arc<KernelSymbols>, Complaint> {
     let registry = session.shell.registry;
     // A VM that is not there is complained of before anything is taken.
-    let known = registry.guests()?.into_iter().find(|guest| guest.vm == vm);
-    let platform = registry.platform();
-    let start = platform.now_ns();
-    let symbols = match (uploaded, from) {
-        _ if known.is_none() => registry.guest_symbols(vm)?,
-        (true, _) => {
-            let file = upload::receive(session.io, platform, upload::MAX_SYMBOLS)?;
-            registry.set_guest_symbols(vm, &file, slide)?
+    info(session, vm)?;
+    Ok(match from {
+        Source::Anywhere => registry.guest_symbols(vm)?,
+        Source::Memory => registry.find_guest_symbols(vm)?,
+        Source::File(name, slide) => {
+            let file = session.shell.source.read(name);
+            let file = file.map_err(|error| Complaint::new(error.to_string()))?;
+            registry.set_guest_symbols(vm, &file, *slide)?
         }
-        (false, None) => registry.guest_symbols(vm)?,
-        (false, Some("auto")) => registry.find_guest_symbols(vm)?,
-        (false, Some(name)) => {
-            let file: Cow<'_, [u8]> = session
-                .shell
-                .source
-                .read(name)
-                .map_err(|error| Complaint::new(error.to_string()))?;
-            registry.set_guest_symbols(vm, &file, slide)?
+        Source::Upload(slide) => {
+            let file = upload::receive(session.io, registry.platform(), upload::MAX_SYMBOLS)?;
+            registry.set_guest_symbols(vm, &file, *slide)?
         }
-    };
-    let took = platform.now_ns().saturating_sub(start) / 1_000_000;
-    let guest = registry.guests()?.into_iter().find(|guest| guest.vm == vm);
+    })
+}
+
+/// Returns what there is to know of a guest.
+fn info(session: &Session<'_>, vm: VmId) -> Result<GuestInfo, Complaint> {
+    let guests = session.shell.registry.guests()?;
+    let guest = guests.into_iter().find(|guest| guest.vm == vm);
     let guest = guest.ok_or(GuestError::NoGuest { vm });
-    let guest = guest.map_err(crate::Error::from)?;
+    Ok(guest.map_err(crate::Error::from)?)
+}
+
+/// Says what symbols were taken, in how many milliseconds.
+fn report(
+    session: &mut Session<'_>,
+    vm: VmId,
+    symbols: &KernelSymbols,
+    took: u64,
+) -> CommandResult {
+    let guest = info(session, vm)?;
     let tasks = if guest.knows_tasks {
         "its tasks are known"
     } else {

@@ -5,11 +5,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 
 use axebpf_maps::{Map, MapError, MapKind, MapSpec, UpdateFlags};
 
-use super::{MapDefinition, ObjectFile, ProgramDefinition};
+use super::{LoadOptions, MapDefinition, ObjectFile, ProgramDefinition};
 use crate::bound_map::{BoundMap, next_generation};
 use crate::check::Checks;
 use crate::check_error::CheckError;
@@ -17,80 +16,6 @@ use crate::engine::EngineKind;
 use crate::insn::{self, Insn};
 use crate::load_error::LoadError;
 use crate::program::{Parts, Program};
-
-/// Finds an existing map to be used in place of a new one.
-pub type ReuseMap<'o> = dyn Fn(&MapDefinition) -> Option<Arc<Map>> + 'o;
-
-/// Chooses the programs to be loaded.
-pub type SelectProgram<'o> = dyn Fn(&ProgramDefinition) -> bool + 'o;
-
-/// How to load an object.
-#[derive(Clone, Copy, Default)]
-pub struct LoadOptions<'o> {
-    cpus: Option<u32>,
-    reuse: Option<&'o ReuseMap<'o>>,
-    select: Option<&'o SelectProgram<'o>>,
-    engine: EngineKind,
-}
-
-impl<'o> LoadOptions<'o> {
-    /// Makes options that load for all CPUs of the installed platform, with new maps only.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            cpus: None,
-            reuse: None,
-            select: None,
-            engine: EngineKind::Interp,
-        }
-    }
-
-    /// Returns the options with the number of CPUs that per-CPU maps are made for.
-    #[must_use]
-    pub const fn with_cpus(mut self, cpus: u32) -> Self {
-        self.cpus = Some(cpus);
-        self
-    }
-
-    /// Returns the options with a function that is asked for an existing map before one is made, such as for
-    /// maps that are [pinned by name](super::Pinning::ByName) or that the user names.
-    #[must_use]
-    pub const fn with_reuse(mut self, reuse: &'o ReuseMap<'o>) -> Self {
-        self.reuse = Some(reuse);
-        self
-    }
-
-    /// Returns the options with a function that chooses the programs to be loaded. Without one, all are that are not
-    /// [optional](ProgramDefinition::is_optional).
-    #[must_use]
-    pub const fn with_programs(mut self, select: &'o SelectProgram<'o>) -> Self {
-        self.select = Some(select);
-        self
-    }
-
-    fn selects(&self, program: &ProgramDefinition) -> bool {
-        self.select
-            .map_or(!program.is_optional(), |select| select(program))
-    }
-
-    /// Returns the options with the engine that runs the programs.
-    #[must_use]
-    pub const fn with_engine(mut self, engine: EngineKind) -> Self {
-        self.engine = engine;
-        self
-    }
-}
-
-impl fmt::Debug for LoadOptions<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoadOptions")
-            .field("cpus", &self.cpus)
-            .field("reuse", &self.reuse.is_some())
-            .field("select", &self.select.is_some())
-            .field("engine", &self.engine)
-            .finish()
-    }
-}
 
 /// A loaded object: its programs and the maps that it defines.
 #[derive(Debug)]

@@ -2,10 +2,12 @@
 
 mod definition;
 mod load;
+mod options;
 
 pub(crate) use definition::CodePlace;
 pub use definition::{MapDefinition, Pinning, ProgramDefinition};
-pub use load::{LoadOptions, Object, ReuseMap, SelectProgram};
+pub use load::Object;
+pub use options::{LoadOptions, ReuseMap, SelectProgram};
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -16,7 +16,7 @@ pub(crate) const VM: VmId = VmId::new(1);
 pub(crate) const RAM: u64 = 0x4000_0000;
 const SIZE: usize = 2 << 20;
 /// Where its kernel's text is in memory.
-const TEXT: u64 = RAM + 0x1_0000;
+pub(crate) const TEXT: u64 = RAM + 0x1_0000;
 /// Where its tables are, each of a page.
 const TABLES: u64 = RAM + 0x10_0000;
 /// Where the kernel was linked.
@@ -242,6 +242,15 @@ impl Guest {
         ];
         self.vcpu.system.extend(system);
         self.enter(EL1H);
+    }
+
+    /// The kernel is entered with this in `SP_EL0`, and with the same tables for the lower half as for the upper one.
+    pub(crate) fn set_task(&mut self, sp_el0: u64) {
+        let system = [
+            (SystemRegister::SpEl0, sp_el0),
+            (SystemRegister::Ttbr0El1, TABLES),
+        ];
+        self.vcpu.system.extend(system);
     }
 
     /// The kernel has a program.

@@ -7,6 +7,7 @@ mod machine;
 mod names;
 mod placement;
 mod shell;
+mod tasks;
 mod types;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

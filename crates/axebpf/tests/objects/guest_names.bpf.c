@@ -1,4 +1,4 @@
-/* Leaves addresses of a guest: its call chain, the address of the probed function, and its name. */
+/* Leaves what is a guest's: its call chain, the address of the probed function, its name, and who calls it. */
 #include "axebpf.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -26,14 +26,32 @@ struct {
 	__uint(value_size, 4);
 } next SEC(".maps");
 
+/* Where the task is, its number, and the start of its name. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 3);
+	__type(key, __u32);
+	__type(value, __u64);
+} caller SEC(".maps");
+
+static void keep(__u32 at, __u64 value)
+{
+	bpf_map_update_elem(&caller, &at, &value, BPF_ANY);
+}
+
 SEC("kprobe")
 int leaves(struct user_pt_regs *regs)
 {
 	__u64 place = PT_REGS_IP(regs), once = 1;
+	char name[16] __attribute__((aligned(8))) = "";
 
 	bpf_get_stackid(regs, &chains, 0);
 	bpf_map_update_elem(&places, &place, &once, BPF_ANY);
 	bpf_printk("at %ps", place);
+	bpf_get_current_comm(name, sizeof(name));
+	keep(0, bpf_get_current_task());
+	keep(1, bpf_get_current_pid_tgid());
+	keep(2, *(__u64 *)name);
 	return 0;
 }
 

@@ -106,6 +106,9 @@ fn programs_read_tasks_by_the_types_of_the_guests_kernel() -> Result<()> {
     assert_eq!(value("0"), Some("3"), "{dump}");
     assert_ne!(value("1").unwrap_or("0"), "3", "{dump}");
     assert_eq!(value("2"), Some(shell.to_string().as_str()), "{dump}");
+    // What the task executes was read by the helper of each half, and by none of the other one's.
+    assert_eq!(value("3"), Some("3"), "{dump}");
+    assert_eq!(value("4").unwrap_or("0"), "0", "{dump}");
     machine.shut_down()
 }
 

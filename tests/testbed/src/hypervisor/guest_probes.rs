@@ -5,14 +5,14 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 use axebpf::{
     platform::GuestVirt,
     probe::kprobe::{
-        GuestLinkId, GuestProbe, GuestProbeError, GuestProbeHandler, GuestProbeHit, ProbeKind,
-        ProbeMode, ProbedGuest,
+        Access, GuestLinkId, GuestProbe, GuestProbeError, GuestProbeHandler, GuestProbeHit,
+        ProbeKind, ProbeMode, ProbedGuest, Stage1,
     },
     symbols::KernelSymbols,
 };
 use thiserror::Error;
 
-use super::{console::println, tracing, vm::Vm};
+use super::{console::println, sched, tracing, vm::Vm};
 
 /// What is wrong with a command.
 #[derive(Debug, Error)]
@@ -69,6 +69,27 @@ pub(super) fn symbols(vm: &Vm) -> Result<Arc<KernelSymbols>, ProbeCommandError> 
     Ok(axebpf.guest_symbols(vm.id())?)
 }
 
+/// Returns how the kernel of the guest of `vm` translates addresses, `at` among them.
+///
+/// A Linux kernel with page table isolation has other tables at the edges to its programs, which map hardly anything. A
+/// vCPU may have been seen just there: look again, a few times.
+pub(super) fn stage1(vm: &Vm, at: GuestVirt) -> Result<Stage1, ProbeCommandError> {
+    const TRIES: u32 = 25;
+    const PAUSE_NS: u64 = 4_000_000;
+    let probes = vm.probes();
+    let seen = || probes.stage1().ok_or(ProbeCommandError::NoKernel);
+    let mut stage1 = seen()?;
+    for _ in 0..TRIES {
+        let found = stage1.translate(&**probes.machine(), at, Access::Fetch);
+        if found.is_ok() {
+            break;
+        }
+        sched::sleep(PAUSE_NS);
+        stage1 = seen()?;
+    }
+    Ok(stage1)
+}
+
 /// Attaches a probe at `place`, a symbol or an address, in `mode`.
 pub(crate) fn attach(vm: &Vm, place: &str, mode: Option<&str>) -> Result<(), ProbeCommandError> {
     let (place, kind) = match place.strip_prefix("ret:") {
@@ -78,7 +99,7 @@ pub(crate) fn attach(vm: &Vm, place: &str, mode: Option<&str>) -> Result<(), Pro
     let probes = vm.probes();
     let mode = mode_of(probes, mode.unwrap_or("auto"))?;
     let at = address_of(vm, place)?;
-    let stage1 = probes.stage1().ok_or(ProbeCommandError::NoKernel)?;
+    let stage1 = stage1(vm, at)?;
     let probe = GuestProbe::new(vm.id(), at, kind, mode)?;
     let link = probes.attach(&stage1, &probe, Arc::new(Count))?;
     println!("link {}: {place} at {at}, {mode}", link.get());

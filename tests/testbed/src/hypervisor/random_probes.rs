@@ -10,7 +10,7 @@ use axebpf::{
 
 use super::{
     console::println,
-    guest_probes::{Count, ProbeCommandError, mode_of, symbols},
+    guest_probes::{Count, ProbeCommandError, mode_of, stage1, symbols},
     vm::Vm,
 };
 
@@ -24,9 +24,11 @@ pub(crate) fn attach(
 ) -> Result<(), ProbeCommandError> {
     let probes = vm.probes();
     let mode = mode_of(probes, mode.unwrap_or("auto"))?;
-    let stage1 = probes.stage1().ok_or(ProbeCommandError::NoKernel)?;
     let symbols = symbols(vm)?;
     let mut functions = functions(&symbols);
+    // It is not gone after the kernel has started.
+    let lasting = symbols.lookup_name("schedule").map(|found| found.address());
+    let stage1 = stage1(vm, GuestVirt::new(lasting.unwrap_or_default()))?;
     let chosen = choose(&mut functions, count, seed);
     let mut refused: BTreeMap<&'static str, Vec<GuestVirt>> = BTreeMap::new();
     for &at in chosen {

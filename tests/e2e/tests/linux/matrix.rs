@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use axebpf_e2e::Machine;
 
 use crate::{
-    RESULTS, check_no_complaint,
+    PATIENCE, RESULTS, check_no_complaint,
     guest::{
         Counts, KILLS, MODES, answer, attach, check_workload, counts, detach_all, wait_until_off,
     },
@@ -19,6 +19,7 @@ fn check(cpu: &str, vcpus: u32) -> Result<()> {
         check_mode(&mut machine, cpu, mode).context(mode)?;
     }
     check_coming_and_going(&mut machine).context("coming and going")?;
+    check_pauses(&mut machine, cpu).context("pauses")?;
     check_workload(&mut machine).context("without probes again")?;
     machine.send_line("vm type 1 poweroff -f")?;
     wait_until_off(&mut machine)?;
@@ -43,14 +44,18 @@ fn busy(mode: &str) -> &'static [&'static str] {
     }
 }
 
+/// Returns where in a function a probe goes. With branch targets, the entry can be a landing pad, which `HVC` cannot
+/// replace.
+fn entry(cpu: &str, mode: &str) -> &'static str {
+    match mode {
+        "hvc" if cpu.starts_with("max") => "+4",
+        _ => "",
+    }
+}
+
 /// One system call is counted exactly, and what is busy is probed beside it.
 fn check_mode(machine: &mut Machine, cpu: &str, mode: &str) -> Result<()> {
-    // With branch targets, an entry can be a landing pad, which `HVC` cannot replace.
-    let offset = if mode == "hvc" && cpu.starts_with("max") {
-        "+4"
-    } else {
-        ""
-    };
+    let offset = entry(cpu, mode);
     let kill = attach(machine, &format!("__arm64_sys_kill{offset} {mode}"))?;
     let mut others = Vec::new();
     for place in busy(mode) {
@@ -66,8 +71,7 @@ fn check_mode(machine: &mut Machine, cpu: &str, mode: &str) -> Result<()> {
 }
 
 fn check_coming_and_going(machine: &mut Machine) -> Result<()> {
-    machine.send_line("vm type 1 /init work; echo ended-$?")?;
-    let mut said = String::new();
+    let mut said = answer(machine, "vm type 1 /init work; echo ended-$?")?;
     for _ in 0..2000 {
         for mode in MODES {
             for place in busy(mode) {
@@ -83,6 +87,50 @@ fn check_coming_and_going(machine: &mut Machine) -> Result<()> {
     assert_eq!(guest_lines(&said, "workload: "), RESULTS, "{said}");
     check_no_complaint(&said);
     Ok(())
+}
+
+/// The VM is paused again and again while its workload runs, with probes in all modes: nothing happens meanwhile, and
+/// nothing is lost.
+fn check_pauses(machine: &mut Machine, cpu: &str) -> Result<()> {
+    const PAUSES: u32 = 20;
+    let mut links = vec![attach(machine, "__arm64_sys_kill hidden-brk")?];
+    for (place, mode) in [
+        ("schedule", "brk"),
+        ("handle_mm_fault", "hvc"),
+        ("vfs_write", "stage2-fault"),
+    ] {
+        let offset = entry(cpu, mode);
+        links.push(attach(machine, &format!("{place}{offset} {mode}"))?);
+    }
+    let mut said = answer(machine, "vm type 1 /init work; echo ended-$?")?;
+    let mut pauses = 0;
+    while pauses < PAUSES && !said.contains("vm1: ended-") {
+        said += &answer(machine, "vm pause 1")?;
+        let before = answer(machine, "vm probes 1")?;
+        let list = answer(machine, "vm list")?;
+        assert!(list.contains(" paused "), "{list}");
+        let after = answer(machine, "vm probes 1")?;
+        assert_eq!(before, after);
+        said += &before;
+        said += &answer(machine, "vm resume 1")?;
+        pauses += 1;
+        // Some of the workload, between two pauses.
+        for _ in 0..4 {
+            said += &answer(machine, "vm list")?;
+        }
+    }
+    if !said.contains("vm1: ended-") {
+        said += &machine.expect("vm1: ended-0\n", PATIENCE)?;
+    }
+    assert_eq!(guest_lines(&said, "workload: "), RESULTS, "{said}");
+    check_no_complaint(&said);
+    assert_eq!(counts(machine, links[0])?, Counts::all_of(KILLS));
+    for link in links {
+        let counted = counts(machine, link)?;
+        assert_ne!(counted.hits, 0);
+        assert_eq!(counted.missed, 0);
+    }
+    detach_all(machine)
 }
 
 #[test]

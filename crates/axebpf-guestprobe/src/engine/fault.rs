@@ -18,6 +18,17 @@ use crate::{Access, ProbeMode};
 impl ProbedGuest {
     /// Handles a stage-2 fault.
     pub(super) fn abort(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, abort: Abort) -> Outcome {
+        // Asked before anything is looked at: what is published while this runs may be seen too late, and the change that
+        // it is about be over when nothing else explains the fault.
+        let was_changing = self.has_changed(slot);
+        match self.explain(vcpu, slot, abort) {
+            Outcome::NotOurs if was_changing => self.retried(),
+            outcome => outcome,
+        }
+    }
+
+    /// Does about a stage-2 fault what is to be done if it is one of what is done to pages.
+    fn explain(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, abort: Abort) -> Outcome {
         let Ok(guard) = axebpf_hit::enter() else {
             return self.without_guard();
         };
@@ -49,13 +60,22 @@ impl ProbedGuest {
 
     /// Takes a fault as that of a mapping that is no more, if mappings have changed since the vCPU entered the guest.
     fn retry_if_changed(&self, slot: &Slot) -> Outcome {
-        let is_changing = self.text.is_locked();
-        if is_changing || self.changes.load(Ordering::Acquire) != slot.changes_at_entry {
-            count(&self.statistics.retried);
-            Outcome::Handled
+        if self.has_changed(slot) {
+            self.retried()
         } else {
             Outcome::NotOurs
         }
+    }
+
+    /// Tells whether mappings have changed since the vCPU entered the guest, or are being changed.
+    fn has_changed(&self, slot: &Slot) -> bool {
+        self.text.is_locked() || self.changes.load(Ordering::Acquire) != slot.changes_at_entry
+    }
+
+    /// Has the guest do again what has faulted.
+    fn retried(&self) -> Outcome {
+        count(&self.statistics.retried);
+        Outcome::Handled
     }
 
     /// Returns where a fault happened: the instruction that was fetched, or the page.

@@ -89,8 +89,23 @@ fn check_coming_and_going(machine: &mut Machine) -> Result<()> {
     Ok(())
 }
 
-/// The VM is paused again and again while its workload runs, with probes in all modes: nothing happens meanwhile, and
-/// nothing is lost.
+/// Pauses the VM and lets it go on, and returns what was said; meanwhile nothing happens to what is counted.
+fn pause_once(machine: &mut Machine) -> Result<String> {
+    let mut said = answer(machine, "vm pause 1")?;
+    let before = answer(machine, "vm probes 1")?;
+    let list = answer(machine, "vm list")?;
+    assert!(list.contains(" paused "), "{list}");
+    assert_eq!(before, answer(machine, "vm probes 1")?);
+    said += &before;
+    said += &answer(machine, "vm resume 1")?;
+    // Some of the workload, before the next pause.
+    for _ in 0..4 {
+        said += &answer(machine, "vm list")?;
+    }
+    Ok(said)
+}
+
+/// The VM is paused again and again while its workload runs, with probes in all modes: nothing is lost.
 fn check_pauses(machine: &mut Machine, cpu: &str) -> Result<()> {
     const PAUSES: u32 = 20;
     let mut links = vec![attach(machine, "__arm64_sys_kill hidden-brk")?];
@@ -105,23 +120,14 @@ fn check_pauses(machine: &mut Machine, cpu: &str) -> Result<()> {
     let mut said = answer(machine, "vm type 1 /init work; echo ended-$?")?;
     let mut pauses = 0;
     while pauses < PAUSES && !said.contains("vm1: ended-") {
-        said += &answer(machine, "vm pause 1")?;
-        let before = answer(machine, "vm probes 1")?;
-        let list = answer(machine, "vm list")?;
-        assert!(list.contains(" paused "), "{list}");
-        let after = answer(machine, "vm probes 1")?;
-        assert_eq!(before, after);
-        said += &before;
-        said += &answer(machine, "vm resume 1")?;
+        said += &pause_once(machine)?;
         pauses += 1;
-        // Some of the workload, between two pauses.
-        for _ in 0..4 {
-            said += &answer(machine, "vm list")?;
-        }
     }
+    assert!(pauses > 2, "{said}");
     if !said.contains("vm1: ended-") {
         said += &machine.expect("vm1: ended-0\n", PATIENCE)?;
     }
+    assert!(said.contains("vm1: ended-0\n"), "{said}");
     assert_eq!(guest_lines(&said, "workload: "), RESULTS, "{said}");
     check_no_complaint(&said);
     assert_eq!(counts(machine, links[0])?, Counts::all_of(KILLS));

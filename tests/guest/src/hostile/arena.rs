@@ -34,6 +34,9 @@ pub(super) const OTHER_TEXT: u64 = ARENA + 10 * PAGE;
 /// Text and data in one page.
 pub(super) const MIXED: u64 = ARENA + 12 * PAGE;
 
+/// Text of the kernel in a guarded page.
+pub(super) const GUARDED: u64 = ARENA + 14 * PAGE;
+
 const LOWER_ROOT: u64 = 0x4080_0000;
 const MEMORY_TABLE: u64 = LOWER_ROOT + PAGE;
 const ARENA_TABLE: u64 = LOWER_ROOT + 2 * PAGE;
@@ -52,6 +55,7 @@ const FOR_USER: u64 = 1 << 6;
 const READ_ONLY: u64 = 1 << 7;
 const SHAREABLE: u64 = 3 << 8;
 const ACCESSED: u64 = 1 << 10;
+const BRANCHES_LAND: u64 = 1 << 50;
 const KERNEL_XN: u64 = 1 << 53;
 const USER_XN: u64 = 1 << 54;
 const MEMORY: u64 = NORMAL | SHAREABLE | ACCESSED;
@@ -87,6 +91,7 @@ fn page_entry(page: u64) -> u64 {
         USER => page | data | FOR_USER,
         SHARED_TEXT => page | PAGE_ENTRY | MEMORY | FOR_USER | READ_ONLY,
         DATA => page | data,
+        GUARDED => page | PAGE_ENTRY | MEMORY | USER_XN | BRANCHES_LAND,
         _ => page | PAGE_ENTRY | MEMORY | USER_XN,
     }
 }

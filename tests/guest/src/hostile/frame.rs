@@ -1,10 +1,10 @@
 //! Executing something with any registers whatsoever, until it ends in an exception.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 
 use aarch64_cpu::{
     asm::barrier,
-    registers::{Readable, SCTLR_EL1, Writeable},
+    registers::{ID_AA64MMFR1_EL1, Readable, SCTLR_EL1, Writeable},
 };
 
 /// What is executed, and what becomes of it. The assembly below knows the places of the fields.
@@ -81,6 +81,7 @@ impl Frame {
         unsafe { hostile_enter(self) };
         SCTLR_EL1.set(control);
         barrier::isb(barrier::SY);
+        reach_programs();
         &self.end
     }
 }
@@ -96,6 +97,15 @@ impl End {
     pub(super) fn class(&self) -> u64 {
         self.esr >> 26
     }
+}
+
+/// Lets the kernel access the memory of programs again, which what was executed may have ended (`FEAT_PAN`).
+fn reach_programs() {
+    if ID_AA64MMFR1_EL1.read(ID_AA64MMFR1_EL1::PAN) == 0 {
+        return;
+    }
+    // SAFETY: `MSR PAN, #0`, which the processor has, and which changes no memory.
+    unsafe { asm!(".inst 0xd500409f", options(nostack, preserves_flags)) };
 }
 
 unsafe extern "C" {

@@ -11,7 +11,6 @@ mod rival;
 mod text;
 
 use crate::console::{self, println};
-use cases::OwnPage;
 
 /// The longest line that is understood.
 const LINE: usize = 64;
@@ -29,8 +28,7 @@ pub(crate) fn run() -> ! {
         let verb = words.next().unwrap_or_default();
         let number = words.next().and_then(|word| word.parse().ok());
         match verb {
-            "cases" => cases::run(OwnPage::Written),
-            "cases-elsewhere" => cases::run(OwnPage::Spared),
+            "cases" => cases::run(),
             "count" => cases::count(number.unwrap_or(100)),
             "foreign" => cases::foreign(),
             "device" => cases::push_to_device(),

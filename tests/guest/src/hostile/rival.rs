@@ -22,6 +22,13 @@ static mut STACK: Stack<4> = Stack::new();
 static DONE: AtomicU64 = AtomicU64::new(0);
 static WRONG: AtomicU64 = AtomicU64::new(0);
 static FINISHED: AtomicU64 = AtomicU64::new(0);
+/// How many rounds the first vCPU has made.
+static ROUNDS: AtomicU64 = AtomicU64::new(0);
+/// Whether the second one waits for a round.
+static WAITS: AtomicU64 = AtomicU64::new(0);
+
+/// How often the second vCPU does its work before it waits for the first one, if that has fallen behind.
+const PACE: u64 = 8;
 
 /// Has the second vCPU do `job` while the first one does `meanwhile`, over and over with the number of the round.
 /// Returns how often the second one's work went wrong. The second vCPU is switched off in the end.
@@ -40,6 +47,7 @@ pub(super) fn with(job: Job, mut meanwhile: impl FnMut(u64)) -> u64 {
     while FINISHED.load(Ordering::Acquire) == 0 {
         meanwhile(round);
         round += 1;
+        ROUNDS.store(round, Ordering::Release);
     }
     while psci::affinity_info::<Hvc>(1, psci::LowestAffinityLevel::All)
         != Ok(psci::AffinityState::Off)
@@ -49,14 +57,39 @@ pub(super) fn with(job: Job, mut meanwhile: impl FnMut(u64)) -> u64 {
     WRONG.load(Ordering::Relaxed)
 }
 
+/// Waits until the second vCPU has begun its work and done it since, or does not get on without the first one.
+pub(super) fn settle() {
+    let enough = done() + 2;
+    while done() < enough
+        && WAITS.load(Ordering::Acquire) == 0
+        && FINISHED.load(Ordering::Acquire) == 0
+    {
+        core::hint::spin_loop();
+    }
+}
+
 /// Returns how often the second vCPU has done its work since it was started.
 pub(super) fn done() -> u64 {
     DONE.load(Ordering::Relaxed)
 }
 
+/// Waits for the end of the round that the first vCPU is in, so that neither does everything while the other one stands
+/// still.
+fn wait_for_round() {
+    let before = ROUNDS.load(Ordering::Acquire);
+    WAITS.store(1, Ordering::Release);
+    while ROUNDS.load(Ordering::Acquire) == before {
+        core::hint::spin_loop();
+    }
+    WAITS.store(0, Ordering::Release);
+}
+
 fn second(job: Job) -> ! {
     arena::enter();
     for round in 0..job.times {
+        if round.is_multiple_of(PACE) {
+            wait_for_round();
+        }
         if !(job.once)(round) {
             WRONG.fetch_add(1, Ordering::Relaxed);
         }

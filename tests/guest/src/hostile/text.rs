@@ -2,7 +2,7 @@
 
 use core::{arch::global_asm, ptr};
 
-use super::arena::{self, MIXED, MOVING, OTHER_TEXT, SHARED_TEXT, TEXT};
+use super::arena::{self, GUARDED, MIXED, MOVING, OTHER_TEXT, SHARED_TEXT, TEXT};
 
 /// How far pieces are apart.
 const STRIDE: u64 = 32;
@@ -49,6 +49,20 @@ pub(super) mod piece {
     pub(in super::super) const FOREIGN_HVC: u64 = 33;
     /// It is written over all the time.
     pub(in super::super) const REWRITTEN: u64 = 34;
+    /// `BTI` without an operand, on which no indirect branch lands.
+    pub(in super::super) const NO_PAD: u64 = 35;
+    /// `BTI c`.
+    pub(in super::super) const CALL_PAD: u64 = 36;
+    /// `BTI j`.
+    pub(in super::super) const JUMP_PAD: u64 = 37;
+    /// `BTI jc`.
+    pub(in super::super) const ANY_PAD: u64 = 38;
+    /// `PACIASP`, a landing pad of calls.
+    pub(in super::super) const SIGN: u64 = 39;
+    /// `PACIBSP`, which is one, too.
+    pub(in super::super) const SIGN_WITH_B: u64 = 40;
+    /// A jump that lands where calls do.
+    pub(in super::super) const JUMP_OF_VENEER: u64 = 41;
 }
 
 global_asm!(
@@ -91,6 +105,13 @@ global_asm!(
     "brk #0xebbf; brk #1; .balign 32",
     "hvc #0xebbf; brk #1; .balign 32",
     "add x0, x0, #1; brk #1; .balign 32",
+    "hint #32; brk #1; .balign 32",
+    "hint #34; brk #1; .balign 32",
+    "hint #36; brk #1; .balign 32",
+    "hint #38; brk #1; .balign 32",
+    "hint #25; brk #1; .balign 32",
+    "hint #27; brk #1; .balign 32",
+    "br x16; brk #1; .balign 32",
     "hostile_text_end:",
 );
 
@@ -106,7 +127,7 @@ pub(super) fn at(page: u64, number: u64) -> u64 {
 
 /// Puts the text where it is executed, before the tables of the arena are in use.
 pub(super) fn install() {
-    for page in [TEXT, SHARED_TEXT, MOVING, OTHER_TEXT] {
+    for page in [TEXT, SHARED_TEXT, MOVING, OTHER_TEXT, GUARDED] {
         copy(&raw const hostile_text, &raw const hostile_text_end, page);
     }
     let middle = MIXED + 0x800;

@@ -20,6 +20,7 @@ mod console;
 mod machine;
 mod pattern;
 mod payload;
+mod probes;
 mod script;
 mod upload;
 
@@ -27,5 +28,6 @@ pub use console::{Console, PROMPT};
 pub use machine::{Machine, Options, Timing, image_path};
 pub use pattern::Pattern;
 pub use payload::{Linux, Payload, Start};
+pub use probes::Counts;
 pub use script::Script;
 pub use upload::{upload, upload_by};

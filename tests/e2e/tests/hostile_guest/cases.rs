@@ -1,9 +1,10 @@
 //! Single instructions, one after the other.
 
 use anyhow::Result;
+use axebpf_e2e::Counts;
 
 use crate::{
-    fight::{Counts, Fight},
+    fight::Fight,
     text::{ADD, Branches, MODES, TEXT, is_in_sight, piece},
 };
 
@@ -83,7 +84,7 @@ fn all_executions_are_counted() -> Result<()> {
         let said = fight.guest(&format!("count {TIMES}"))?;
         assert!(said[0].ends_with(" 0 wrong"), "{said:?}");
         for link in &links {
-            assert_eq!(fight.counts(link)?, Counts::all(TIMES), "{mode} {link}");
+            assert_eq!(fight.counts(*link)?, Counts::all_of(TIMES), "{mode} {link}");
         }
         fight.machine.command("vm unprobe 2")?;
     }

@@ -1,9 +1,10 @@
 //! The guest executes what is probed while it changes it.
 
 use anyhow::Result;
+use axebpf_e2e::Counts;
 
 use crate::{
-    fight::{Counts, Fight},
+    fight::Fight,
     text::{ADD, LOAD, MIXED, MODES, MOVING, REWRITTEN, TEXT, piece},
 };
 
@@ -13,12 +14,12 @@ fn duel(what: &str, at: u64) -> Result<[Counts; MODES.len()]> {
     let mut fight = Fight::begin("cortex-a72")?;
     let plain = fight.guest(what)?;
     assert!(plain[0].contains(" 0 wrong"), "without probes: {plain:?}");
-    let mut all = [Counts::all(0); MODES.len()];
+    let mut all = [Counts::all_of(0); MODES.len()];
     for (mode, counts) in MODES.into_iter().zip(&mut all) {
         let link = fight.attach(at, mode)?;
         let probed = fight.guest(what)?;
         assert_eq!(probed, plain, "{mode}");
-        *counts = fight.counts(&link)?;
+        *counts = fight.counts(link)?;
         println!("{what} {mode}: {counts:?}");
         assert!(counts.retired <= counts.hits, "{mode}: {counts:?}");
         fight.machine.command("vm unprobe 2")?;
@@ -37,7 +38,7 @@ fn text_is_written_over_while_it_is_executed() -> Result<()> {
         "{hidden:?} {fault:?}"
     );
     // What is in sight is seen the once that it is executed before it is written over.
-    assert_eq!([brk, hvc], [Counts::all(1); 2]);
+    assert_eq!([brk, hvc], [Counts::all_of(1); 2]);
     Ok(())
 }
 
@@ -61,7 +62,7 @@ fn tables_change_under_the_walker() -> Result<()> {
 #[test]
 fn data_is_written_in_a_page_of_text() -> Result<()> {
     let all = duel("share 100", piece(MIXED, ADD))?;
-    assert_eq!(all, [Counts::all(100); MODES.len()]);
+    assert_eq!(all, [Counts::all_of(100); MODES.len()]);
     Ok(())
 }
 
@@ -77,7 +78,7 @@ fn a_vcpu_is_switched_off_and_on() -> Result<()> {
             format!("reset: {} times, 0 wrong", 10 * TIMES),
             "{mode}"
         );
-        assert_eq!(fight.counts(&link)?, Counts::all(10 * TIMES), "{mode}");
+        assert_eq!(fight.counts(link)?, Counts::all_of(10 * TIMES), "{mode}");
         fight.machine.command("vm unprobe 2")?;
     }
     fight.end()

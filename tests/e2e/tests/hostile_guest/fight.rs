@@ -3,34 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use axebpf_e2e::{Machine, Options, image_path};
+use axebpf_e2e::{Counts, Machine, Options, image_path};
 
 use crate::text::{Branches, Outcome, places};
 
 /// How long the guest may take for what takes a second or two on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 
-/// What a link has counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Executions that were begun.
-    pub(crate) hits: u64,
-    /// Those that were completed.
-    pub(crate) retired: u64,
-    /// Hits for which the handler did not run.
-    pub(crate) missed: u64,
-}
-
-impl Counts {
-    /// Returns what there is to count when all of `times` executions are seen.
-    pub(crate) fn all(times: u64) -> Self {
-        Self {
-            hits: times,
-            retired: times,
-            missed: 0,
-        }
-    }
-}
+/// The number of the guest's virtual machine.
+const VM: u32 = 2;
 
 /// A machine with a hostile guest beside the usual one.
 pub(crate) struct Fight {
@@ -72,13 +53,8 @@ impl Fight {
     }
 
     /// Attaches a probe at `at` and returns the number of its link.
-    pub(crate) fn attach(&mut self, at: u64, mode: &str) -> Result<String> {
-        let said = self.try_attach(at, mode)?;
-        let link = said
-            .lines()
-            .find_map(|line| line.strip_prefix("link ")?.split_once(':'));
-        let (number, _) = link.with_context(|| format!("a {mode} probe at {at:#x}: {said}"))?;
-        Ok(number.to_owned())
+    pub(crate) fn attach(&mut self, at: u64, mode: &str) -> Result<u64> {
+        self.machine.attach_probe(VM, &format!("{at:#x} {mode}"))
     }
 
     fn try_attach(&mut self, at: u64, mode: &str) -> Result<String> {
@@ -104,40 +80,19 @@ impl Fight {
     }
 
     /// Returns what link `link` has counted.
-    pub(crate) fn counts(&mut self, link: &str) -> Result<Counts> {
-        let table = self.machine.command("vm probes 2")?;
-        let row = table
-            .lines()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .find(|words| words.first() == Some(&link));
-        let row = row.with_context(|| format!("no link {link} in\n{table}"))?;
-        Ok(Counts {
-            hits: row[1].parse()?,
-            retired: row[2].parse()?,
-            missed: row[3].parse()?,
-        })
+    pub(crate) fn counts(&mut self, link: u64) -> Result<Counts> {
+        self.machine.probe_counts(VM, link)
     }
 
     /// Returns how many links have been hit.
     pub(crate) fn links_hit(&mut self) -> Result<usize> {
-        let table = self.machine.command("vm probes 2")?;
-        let hits = table.lines().filter_map(|line| {
-            let mut words = line.split_whitespace();
-            words.next()?.parse::<u64>().ok()?;
-            words.next()?.parse::<u64>().ok()
-        });
-        Ok(hits.filter(|&hits| hits > 0).count())
+        let links = self.machine.probes(VM)?;
+        Ok(links.iter().filter(|(_, counts)| counts.hits > 0).count())
     }
 
     /// Returns the number behind `name` in what the hypervisor counts about all probes.
     pub(crate) fn statistic(&mut self, name: &str) -> Result<u64> {
-        let table = self.machine.command("vm probes 2")?;
-        let number = table
-            .split([' ', '{', '}', ','])
-            .skip_while(|word| word.strip_suffix(':') != Some(name))
-            .nth(1);
-        let number = number.with_context(|| format!("no `{name}` in\n{table}"))?;
-        Ok(number.parse()?)
+        self.machine.probe_statistic(VM, name)
     }
 
     /// Returns how many checks the usual guest has made, none of which went wrong.

@@ -1,6 +1,7 @@
 //! What the tests do with a guest that is at its shell, and with the probes on it.
 
 use anyhow::{Context, Result, ensure};
+pub(crate) use axebpf_e2e::Counts;
 use axebpf_e2e::{Machine, PROMPT};
 
 use crate::{PATIENCE, RESULTS, check_no_complaint, guest_lines, in_guest};
@@ -10,25 +11,6 @@ pub(crate) const MODES: [&str; 4] = ["hidden-brk", "brk", "hvc", "stage2-fault"]
 
 /// How often the workload calls `kill`.
 pub(crate) const KILLS: u64 = 2000;
-
-/// What a link counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) hits: u64,
-    pub(crate) retired: u64,
-    pub(crate) missed: u64,
-}
-
-impl Counts {
-    /// Returns what a link counts that saw `count` executions, all of which were completed.
-    pub(crate) fn all_of(count: u64) -> Self {
-        Self {
-            hits: count,
-            retired: count,
-            missed: 0,
-        }
-    }
-}
 
 /// Runs the workload in the guest and checks what it says.
 pub(crate) fn check_workload(machine: &mut Machine) -> Result<()> {
@@ -51,12 +33,7 @@ pub(crate) fn kernel_messages(machine: &mut Machine) -> Result<String> {
 
 /// Attaches a probe and returns the number of its link.
 pub(crate) fn attach(machine: &mut Machine, probe: &str) -> Result<u64> {
-    let said = machine.command(&format!("vm probe 1 {probe}"))?;
-    let link = said
-        .lines()
-        .find_map(|line| line.strip_prefix("link ")?.split_once(':'));
-    let (number, _) = link.with_context(|| format!("`vm probe 1 {probe}` said\n{said}"))?;
-    Ok(number.parse()?)
+    machine.attach_probe(1, probe)
 }
 
 /// Detaches all probes.
@@ -68,18 +45,7 @@ pub(crate) fn detach_all(machine: &mut Machine) -> Result<()> {
 
 /// Returns what link `link` has counted.
 pub(crate) fn counts(machine: &mut Machine, link: u64) -> Result<Counts> {
-    let table = machine.command("vm probes 1")?;
-    let link = link.to_string();
-    let row = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .find(|words| words.first() == Some(&link.as_str()));
-    let row = row.with_context(|| format!("no link {link} in\n{table}"))?;
-    Ok(Counts {
-        hits: row[1].parse()?,
-        retired: row[2].parse()?,
-        missed: row[3].parse()?,
-    })
+    machine.probe_counts(1, link)
 }
 
 /// Returns what `vm probes` says of the state of link `link`.
@@ -117,11 +83,7 @@ pub(crate) fn kernel_address(machine: &mut Machine, name: &str) -> Result<u64> {
 
 /// Returns the statistic `name` of the probes on the guest.
 pub(crate) fn statistic(machine: &mut Machine, name: &str) -> Result<u64> {
-    let said = machine.command("vm probes 1")?;
-    let value = said.split_once(&format!("{name}: ")).map(|(_, rest)| rest);
-    let value = value.with_context(|| format!("no {name} in\n{said}"))?;
-    let digits = value.split(|c: char| !c.is_ascii_digit()).next();
-    Ok(digits.unwrap_or_default().parse()?)
+    machine.probe_statistic(1, name)
 }
 
 /// Types a command and returns all that comes until the next prompt, the guest's lines included.

@@ -94,8 +94,8 @@ static __u64 (*const bpf_get_call_time_ns)(void) = (void *)0x1000;
 /*
  * At a probe on a guest's kernel (SEC("kprobe/...") and SEC("kretprobe/...")): copies `size` bytes of the kernel's
  * memory to `to`, from the virtual address `from` in the upper half. Returns 0. Anything else is -EFAULT (-14) and
- * leaves zeroes: an address in the lower half, one that the guest has not mapped, and a program that is attached elsewhere.
- * Programs at tracepoints cannot call it.
+ * leaves zeroes: an address in the lower half, one that the guest has not mapped, and a program that is attached
+ * elsewhere. Programs at tracepoints cannot call it.
  */
 static long (*const bpf_read_guest_kernel)(void *to, __u32 size, const void *from) = (void *)0x1001;
 

@@ -51,7 +51,8 @@ impl State {
         self.note_maps(program.maps().cloned().collect(), origin)
     }
 
-    /// Notes that addresses of `origin` can be in `maps`, in the maps that they hold, and in those of programs that they hold.
+    /// Notes that addresses of `origin` can be in `maps`, in the maps that they hold, and in those of programs that
+    /// they hold.
     pub(crate) fn note_maps(
         &mut self,
         mut maps: Vec<Arc<Map>>,

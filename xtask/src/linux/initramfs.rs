@@ -56,8 +56,8 @@ const FILE: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 const CHARACTER_DEVICE: u32 = 0o020_600;
 
-/// Compiles the workload and writes the archive with it to `path`: with a shell if there is a `busybox`, and with `module`,
-/// which fits one kernel alone.
+/// Compiles the workload and writes the archive with it to `path`: with a shell if there is a `busybox`, and with
+/// `module`, which fits one kernel alone.
 pub(super) fn make(path: &Path, busybox: Option<&Path>, module: Option<&Path>) -> Result<PathBuf> {
     say("building the guest's workload");
     let init = path.with_file_name("init");

@@ -140,7 +140,7 @@ fn files(given: &Given) -> Result<Files> {
 }
 
 /// What to do where Debian's packages cannot be had.
-const INSTEAD: &str = "without Debian's packages, give `--kernel` an arm64 Image and `--initrd` a file system with an init";
+const INSTEAD: &str = "without Debian's packages, give `--kernel` an arm64 Image and `--initrd` a file system with a shell";
 
 /// Makes a first file system for a kernel that somebody gave: what is bound to Debian's is not in it. Fetches nothing.
 fn initrd_for_any(folder: &Path) -> Result<PathBuf> {
@@ -161,7 +161,8 @@ pub(crate) const SHELL: &str = "built-in shell (ash)";
 /// What a kernel writes when it gives up.
 pub(crate) const PANIC: &str = "Kernel panic";
 
-/// Returns a machine whose guest boots Debian's kernel, or the `given` one, up to a shell as soon as the hypervisor runs.
+/// Returns a machine whose guest boots Debian's kernel, or the `given` one, up to a shell as soon as the hypervisor
+/// runs.
 ///
 /// # Errors
 ///

@@ -48,8 +48,8 @@ impl Helpers<'_> {
         task.map_or(0, GuestVirt::get)
     }
 
-    /// `bpf_get_current_pid_tgid()`: the VM in the upper half, as the process, its vCPU in the lower one, as the thread.
-    /// At a probe on a guest's kernel, those of the guest's task.
+    /// `bpf_get_current_pid_tgid()`: the VM in the upper half, as the process, its vCPU in the lower one, as the
+    /// thread. At a probe on a guest's kernel, those of the guest's task.
     pub(super) fn pid_tgid(&self) -> u64 {
         if let Some(guest) = self.env.guest() {
             return guest.pid_tgid().unwrap_or(NOBODY);

@@ -115,8 +115,8 @@ helpers! {
     PerfEventOutput = 25, "perf_event_output", [Context, Map, Number, Readable, Length];
     /// Returns the number of the probed code's call chain in a map of stack traces.
     GetStackid = 27, "get_stackid", [Context, Map, Number];
-    /// Returns where the guest's kernel keeps its running task, at a probe on it; 0 elsewhere, and where the kernel has just
-    /// been entered from a program.
+    /// Returns where the guest's kernel keeps its running task, at a probe on it; 0 elsewhere, and where the kernel has
+    /// just been entered from a program.
     GetCurrentTask = 35, "get_current_task", [];
     /// Copies a string of the hypervisor, or of the guest at a probe on its kernel.
     ProbeReadStr = 45, "probe_read_str", [Writable, Length, Foreign];
@@ -176,8 +176,8 @@ helpers! {
     GetCallTimeNs = 0x1000, "get_call_time_ns", [];
     /// Copies memory of a guest's kernel, at a probe on it; fails elsewhere, and tracepoint programs cannot have it.
     ReadGuestKernel = 0x1001, "read_guest_kernel", [Writable, Length, Foreign];
-    /// Copies memory of a guest's program, at a probe on the guest's kernel; fails elsewhere, and tracepoint programs cannot
-    /// have it.
+    /// Copies memory of a guest's program, at a probe on the guest's kernel; fails elsewhere, and tracepoint programs
+    /// cannot have it.
     ReadGuestUser = 0x1002, "read_guest_user", [Writable, Length, Foreign];
 }
 

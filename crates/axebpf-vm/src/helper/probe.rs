@@ -8,7 +8,8 @@ use crate::errno::EFAULT;
 const CHUNK: usize = 256;
 
 impl Helpers<'_> {
-    /// `bpf_probe_read_kernel(dst, size, src)`: zeroes `dst` when `src` cannot be read, or is not in that half of a guest.
+    /// `bpf_probe_read_kernel(dst, size, src)`: zeroes `dst` when `src` cannot be read, or is not in that half of a
+    /// guest.
     ///
     /// The copy goes through the scratch memory, since other CPUs may be writing to `dst` at the same time.
     pub(super) fn probe_read(&mut self, args: [u64; 5], half: Half) -> Result<i64, HelperFault> {
@@ -35,7 +36,8 @@ impl Helpers<'_> {
         Ok(0)
     }
 
-    /// `bpf_probe_read_kernel_str(dst, size, src)`: returns the length of the string with its terminating NUL, cut to `size`.
+    /// `bpf_probe_read_kernel_str(dst, size, src)`: returns the length of the string with its terminating NUL, cut to
+    /// `size`.
     ///
     /// Zeroes `dst` when `src` cannot be read up to its end or to `size`.
     pub(super) fn probe_read_str(
@@ -79,8 +81,8 @@ impl Helpers<'_> {
     }
 
     /// Does what `read` does at a probe on a guest's kernel, and zeroes `dst` elsewhere: only guests have users
-    /// (`bpf_probe_read_user(dst, size, src)` and `bpf_probe_read_user_str`), and a guest's memory is at hand only there
-    /// (`bpf_read_guest_kernel(dst, size, src)` and `bpf_read_guest_user`).
+    /// (`bpf_probe_read_user(dst, size, src)` and `bpf_probe_read_user_str`), and a guest's memory is at hand only
+    /// there (`bpf_read_guest_kernel(dst, size, src)` and `bpf_read_guest_user`).
     pub(super) fn in_guest(
         &mut self,
         args: [u64; 5],

@@ -96,8 +96,8 @@ impl Registry {
 
     /// Takes the oldest line, as [`next_printk`](Self::next_printk), with names in the place of `%ps`, `%pS` and `%pB`.
     ///
-    /// They are `names` where the program was attached to the hypervisor. Where it was attached to a guest, they are those
-    /// of the guest's kernel, which `next_printk` has too, as far as they are known when this is called.
+    /// They are `names` where the program was attached to the hypervisor. Where it was attached to a guest, they are
+    /// those of the guest's kernel, which `next_printk` has too, as far as they are known when this is called.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Messages as words.
 //!
-//! A record is the time, the program, whose code it was attached to, one word with the lengths of what follows (format in bytes,
-//! arguments in number, strings in bytes; 16 bits each), the arguments, then the format and the
-//! strings, eight bytes a word, each part filled up with zeroes.
+//! A record is the time, the program, whose code it was attached to, one word with the lengths of what follows (format
+//! in bytes, arguments in number, strings in bytes; 16 bits each), the arguments, then the format and the strings,
+//! eight bytes a word, each part filled up with zeroes.
 
 use alloc::{string::ToString, vec::Vec};
 

@@ -10,7 +10,8 @@ use crate::{
 
 /// Returns what the place at `address` is called, in an address space that is one of `origins`: any, if there is none.
 ///
-/// Where several of them have another name for it, nobody knows which is meant, and all are returned with whose they are.
+/// Where several of them have another name for it, nobody knows which is meant, and all are returned with whose they
+/// are.
 pub(crate) fn name_of(
     session: &Session<'_>,
     origins: &[Origin],

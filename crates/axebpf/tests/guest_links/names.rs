@@ -11,13 +11,15 @@ use crate::shell::run;
 const NAMES: &[u8] = include_bytes!("../objects/guest_names.bpf.o");
 const OTHER: VmId = VmId::new(2);
 
-/// The first guest's functions are called `work_0` to `work_7`, the second one's `job_0` to `job_7`; but both have `idle`.
+/// The first guest's functions are called `work_0` to `work_7`, the second one's `job_0` to `job_7`; but both have
+/// `idle`.
 struct Two {
     bench: Bench,
     other: Guest,
 }
 
-/// The text of symbols of which all but the fifth begin with `name`. The functions are called from the end of another one.
+/// The text of symbols of which all but the fifth begin with `name`. The functions are called from the end of another
+/// one.
 fn symbols(name: &str) -> String {
     let lines = (0..8).map(|number| {
         let at = LINKED + FUNCTION * number;

@@ -51,8 +51,8 @@ pub fn call_time_ns() -> Option<u64> {
 ///
 /// # Errors
 ///
-/// The negative error number (`-EFAULT`, -14) for an address in the lower half, one that the guest has not mapped, and in
-/// programs that are attached elsewhere. Programs at tracepoints cannot call it: they are refused at load.
+/// The negative error number (`-EFAULT`, -14) for an address in the lower half, one that the guest has not mapped, and
+/// in programs that are attached elsewhere. Programs at tracepoints cannot call it: they are refused at load.
 ///
 /// # Safety
 ///
@@ -88,15 +88,16 @@ pub unsafe fn read_guest_user<T: Copy>(from: *const T) -> Result<T, i64> {
 unsafe fn read_guest<const NUMBER: usize, T: Copy>(from: *const T) -> Result<T, i64> {
     type Read = extern "C" fn(*mut c_void, u32, *const c_void) -> i64;
     let mut value = MaybeUninit::<T>::uninit();
-    // SAFETY: In eBPF, a call through a constant is a call of the helper with that number; the ones that the caller names
-    // take these three arguments and return a number.
+    // SAFETY: In eBPF, a call through a constant is a call of the helper with that number; the ones that the caller
+    // names take these three arguments and return a number.
     let read: Read = unsafe { core::mem::transmute(NUMBER) };
     match read(
         value.as_mut_ptr().cast(),
         size_of::<T>() as u32,
         from.cast(),
     ) {
-        // SAFETY: The helper has written all of the value's bytes, of which every pattern is one (the caller's promise).
+        // SAFETY: The helper has written all of the value's bytes, of which every pattern is one (the caller's
+        // promise).
         0 => Ok(unsafe { value.assume_init() }),
         error => Err(error),
     }

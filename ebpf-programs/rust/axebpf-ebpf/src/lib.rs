@@ -1,8 +1,8 @@
 //! What an axebpf program in Rust sees beside `aya-ebpf`.
 //!
 //! [`vmm`] and [`shell`] have the context of each event of the catalogue, [`event`] turns aya's context into one, and
-//! [`current_vm_id`], [`current_vcpu_id`], [`exit_reason`], [`call_time_ns`], [`read_guest_kernel`] and [`read_guest_user`]
-//! call the hypervisor's helpers.
+//! [`current_vm_id`], [`current_vcpu_id`], [`exit_reason`], [`call_time_ns`], [`read_guest_kernel`] and
+//! [`read_guest_user`] call the hypervisor's helpers.
 //!
 //! # Examples
 //!

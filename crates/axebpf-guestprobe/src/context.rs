@@ -98,32 +98,31 @@ impl<'a> GuestContext<'a> {
             goes_on &= push(self.plain(regs.return_address()));
         }
         let mut frame = regs.regs[29];
-        let is_kernel = is_kernel(regs.pstate);
-        while goes_on {
-            let mut record = [0; 16];
-            let is_own = frame >> 55 & 1 == u64::from(is_kernel) || !self.stage1().is_enabled();
-            if !is_own
-                || !frame.is_multiple_of(8)
-                || self.read(GuestVirt::new(frame), &mut record).is_err()
-            {
-                break;
-            }
-            let [next, caller] = [0, 8].map(|at: usize| {
-                let mut word = [0; 8];
-                word.copy_from_slice(&record[at..at + 8]);
-                if self.stage1().is_big_endian() {
-                    u64::from_be_bytes(word)
-                } else {
-                    u64::from_le_bytes(word)
-                }
-            });
-            if caller == 0 {
-                break;
-            }
-            goes_on = push(self.plain(caller)) && next > frame;
-            frame = next;
+        while goes_on && let Some(record) = self.frame_record(frame, regs.pstate) {
+            goes_on = push(self.plain(record.caller)) && record.next > frame;
+            frame = record.next;
         }
         found
+    }
+
+    /// Reads the frame record at `frame` of code with the processor state `pstate`, if there is one that has a caller.
+    fn frame_record(&self, frame: u64, pstate: u64) -> Option<FrameRecord> {
+        let is_own = frame >> 55 & 1 == u64::from(is_kernel(pstate)) || !self.stage1().is_enabled();
+        let mut record = [0; 16];
+        if !is_own || !frame.is_multiple_of(8) {
+            return None;
+        }
+        self.read(GuestVirt::new(frame), &mut record).ok()?;
+        let [next, caller] = [0, 8].map(|at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&record[at..at + 8]);
+            if self.stage1().is_big_endian() {
+                u64::from_be_bytes(word)
+            } else {
+                u64::from_le_bytes(word)
+            }
+        });
+        (caller != 0).then_some(FrameRecord { next, caller })
     }
 
     /// Returns a return address without its authentication code.
@@ -132,6 +131,14 @@ impl<'a> GuestContext<'a> {
             .without_authentication(GuestVirt::new(address))
             .get()
     }
+}
+
+/// What a function has saved of its caller (AAPCS64 6.4.6).
+struct FrameRecord {
+    /// Where the caller's frame record is.
+    next: u64,
+    /// Where the function returns to.
+    caller: u64,
 }
 
 /// Where in a function a stack trace starts.

@@ -188,17 +188,7 @@ impl Stage1 {
             return Err(unsupported);
         }
         let input_bits = 64 - size;
-        let checked_bits = if self.ignores_top(&fields, access) {
-            RANGE_BIT + 1
-        } else {
-            64
-        };
-        if !is_extended(at.get(), input_bits, checked_bits) {
-            return Err(WalkProblem::OutOfRange);
-        }
-        if self.tcr_bit(fields.disabled) {
-            return Err(WalkProblem::Disabled);
-        }
+        self.check_range(&fields, at, access, input_bits)?;
         let (output_bits, high_bits) = self.output(granule).ok_or(unsupported)?;
         Ok(Regime {
             granule,
@@ -206,17 +196,49 @@ impl Stage1 {
             input_bits,
             output_bits,
             ttbr,
-            table_rights: if self.tcr_bit(fields.flat) {
-                TableRights::Ignored
-            } else {
-                TableRights::Apply
-            },
-            user: if self.tcr_bit(fields.user_disabled) {
-                UserAccess::Disabled
-            } else {
-                UserAccess::Possible
-            },
+            table_rights: self.table_rights(&fields),
+            user: self.user_access(&fields),
         })
+    }
+
+    /// Tells whether the descriptors of tables restrict what lies below them.
+    fn table_rights(&self, fields: &Fields) -> TableRights {
+        if self.tcr_bit(fields.flat) {
+            TableRights::Ignored
+        } else {
+            TableRights::Apply
+        }
+    }
+
+    /// Tells whether programs may use the range of `fields`.
+    fn user_access(&self, fields: &Fields) -> UserAccess {
+        if self.tcr_bit(fields.user_disabled) {
+            UserAccess::Disabled
+        } else {
+            UserAccess::Possible
+        }
+    }
+
+    /// Checks that `at` is in the range of `fields`, of `input_bits` bits, and that the range is translated.
+    fn check_range(
+        &self,
+        fields: &Fields,
+        at: GuestVirt,
+        access: Access,
+        input_bits: u32,
+    ) -> Result<(), WalkProblem> {
+        let checked_bits = if self.ignores_top(fields, access) {
+            RANGE_BIT + 1
+        } else {
+            64
+        };
+        if !is_extended(at.get(), input_bits, checked_bits) {
+            Err(WalkProblem::OutOfRange)
+        } else if self.tcr_bit(fields.disabled) {
+            Err(WalkProblem::Disabled)
+        } else {
+            Ok(())
+        }
     }
 
     /// Returns which values `TnSZ` may have.

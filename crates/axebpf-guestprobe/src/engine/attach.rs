@@ -77,20 +77,8 @@ impl ProbedGuest {
         place: Place,
         link: Option<Arc<Link>>,
     ) -> Result<(), GuestProbeError> {
-        if let Some(known) = state.armed.points.get_mut(place.at) {
-            place.must_be(&known.point)?;
-            let before = known.clone();
-            let known = Arc::make_mut(known);
-            known.is_return_site |= link.is_none();
-            known.links.extend(link);
-            let is_new_site = known.is_return_site != before.is_return_site;
-            let published = self.publish(state);
-            if published.is_ok() {
-                state.sites += usize::from(is_new_site);
-            } else {
-                state.armed.points.insert(place.at, before);
-            }
-            return published;
+        if state.armed.points.get(place.at).is_some() {
+            return self.join(state, place, link);
         }
         if let Some(&known) = state.armed.places.get(place.phys) {
             return Err(GuestProbeError::Alias {
@@ -118,6 +106,31 @@ impl ProbedGuest {
             self.remove_point(state, place.at)?;
         }
         result
+    }
+
+    /// Adds `link`, or that calls return there, to the point that is at `place` already.
+    fn join(
+        &self,
+        state: &mut State,
+        place: Place,
+        link: Option<Arc<Link>>,
+    ) -> Result<(), GuestProbeError> {
+        let Some(known) = state.armed.points.get_mut(place.at) else {
+            return Ok(());
+        };
+        place.must_be(&known.point)?;
+        let before = known.clone();
+        let known = Arc::make_mut(known);
+        known.is_return_site |= link.is_none();
+        known.links.extend(link);
+        let is_new_site = known.is_return_site != before.is_return_site;
+        let published = self.publish(state);
+        if published.is_ok() {
+            state.sites += usize::from(is_new_site);
+        } else {
+            state.armed.points.insert(place.at, before);
+        }
+        published
     }
 
     /// Returns the page of `place`, prepared.

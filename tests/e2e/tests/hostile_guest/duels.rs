@@ -44,8 +44,9 @@ fn text_is_written_over_while_it_is_executed() -> Result<()> {
 
 #[test]
 fn text_is_mapped_elsewhere_while_it_is_executed() -> Result<()> {
+    // About half of the time it is where the probe is.
     for counts in duel("remap 300", piece(MOVING, ADD))? {
-        assert!(counts.retired > 30, "{counts:?}");
+        assert!(counts.retired > 75, "{counts:?}");
     }
     Ok(())
 }

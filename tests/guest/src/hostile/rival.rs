@@ -24,8 +24,8 @@ static WRONG: AtomicU64 = AtomicU64::new(0);
 static FINISHED: AtomicU64 = AtomicU64::new(0);
 /// How many rounds the first vCPU has made.
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
-/// Whether the second one waits for a round.
-static WAITS: AtomicU64 = AtomicU64::new(0);
+/// How many of them the second one waits for; no more than there have been if it does not wait.
+static AWAITED: AtomicU64 = AtomicU64::new(0);
 
 /// How often the second vCPU does its work before it waits for the first one, if that has fallen behind.
 const PACE: u64 = 8;
@@ -35,6 +35,8 @@ const PACE: u64 = 8;
 pub(super) fn with(job: Job, mut meanwhile: impl FnMut(u64)) -> u64 {
     DONE.store(0, Ordering::Relaxed);
     WRONG.store(0, Ordering::Relaxed);
+    ROUNDS.store(0, Ordering::Relaxed);
+    AWAITED.store(0, Ordering::Relaxed);
     FINISHED.store(0, Ordering::Release);
     let stack = &raw mut STACK;
     // SAFETY: the stack is used by nothing but the second vCPU, which is off: it was never on, or this waited for its
@@ -57,11 +59,12 @@ pub(super) fn with(job: Job, mut meanwhile: impl FnMut(u64)) -> u64 {
     WRONG.load(Ordering::Relaxed)
 }
 
-/// Waits until the second vCPU has begun its work and done it since, or does not get on without the first one.
+/// Waits until the second vCPU has begun its work and done it since, or does not get on before this round ends.
 pub(super) fn settle() {
     let enough = done() + 2;
+    let rounds = ROUNDS.load(Ordering::Relaxed);
     while done() < enough
-        && WAITS.load(Ordering::Acquire) == 0
+        && AWAITED.load(Ordering::Acquire) <= rounds
         && FINISHED.load(Ordering::Acquire) == 0
     {
         core::hint::spin_loop();
@@ -76,12 +79,11 @@ pub(super) fn done() -> u64 {
 /// Waits for the end of the round that the first vCPU is in, so that neither does everything while the other one stands
 /// still.
 fn wait_for_round() {
-    let before = ROUNDS.load(Ordering::Acquire);
-    WAITS.store(1, Ordering::Release);
-    while ROUNDS.load(Ordering::Acquire) == before {
+    let awaited = ROUNDS.load(Ordering::Acquire) + 1;
+    AWAITED.store(awaited, Ordering::Release);
+    while ROUNDS.load(Ordering::Acquire) < awaited {
         core::hint::spin_loop();
     }
-    WAITS.store(0, Ordering::Release);
 }
 
 fn second(job: Job) -> ! {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use axebpf::symbols::{Encoder, KernelSymbols};
 use axebpf_e2e::{Machine, upload_by};
 
-use crate::guest::wait_until_off;
+use crate::guest::{end, kernel_address, link_counts};
 use crate::{PATIENCE, check_no_complaint, guest_lines, in_guest, machine, seeded_machine};
 
 /// It has no instruction for random numbers, so that the kernel has to be given one.
@@ -24,11 +24,6 @@ fn boot(machine: &mut Machine) -> Result<u64> {
     Ok(u64::from_str_radix(digits, 16)?)
 }
 
-fn end(machine: &mut Machine) -> Result<()> {
-    machine.command("vm shutdown 1")?;
-    wait_until_off(machine)
-}
-
 /// Returns the functions that the shell finds by `glob`, and where.
 fn functions(machine: &mut Machine, glob: &str) -> Result<Vec<(u64, String)>> {
     let said = machine.command(&format!("gsym 1 {glob} --limit 1000"))?;
@@ -38,23 +33,6 @@ fn functions(machine: &mut Machine, glob: &str) -> Result<Vec<(u64, String)>> {
         Some((address, words.nth(2)?.to_owned()))
     });
     Ok(rows.collect())
-}
-
-/// Returns where the kernel has `name`.
-fn address_of(machine: &mut Machine, name: &str) -> Result<u64> {
-    let found = functions(machine, name)?;
-    let first = found.first().with_context(|| format!("no {name}"))?;
-    Ok(first.0)
-}
-
-/// Returns the runs of link `id`.
-fn runs(machine: &mut Machine, id: &str) -> Result<u64> {
-    let list = machine.command("link list")?;
-    let mut rows = list
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let row = rows.find(|words| words.first() == Some(&id));
-    Ok(row.context(list.clone())?[2].parse()?)
 }
 
 /// Returns `functions` as a `System.map` has them.
@@ -81,7 +59,7 @@ fn a_kernel_runs_elsewhere_each_time_unless_it_is_told_where() -> Result<()> {
     for _ in 0..2 {
         places.push(boot(&mut free)?);
         // What is found in memory is what the guest says of itself.
-        assert_eq!(Some(&address_of(&mut free, "_stext")?), places.last());
+        assert_eq!(Some(&kernel_address(&mut free, "_stext")?), places.last());
         end(&mut free)?;
     }
     free.shut_down()?;
@@ -114,7 +92,10 @@ fn a_system_map_follows_the_kernel() -> Result<()> {
     for file in [map.clone().into_bytes(), blob(&map)?] {
         let said = upload_by(&mut machine, syms, &file, |_| {})?;
         ensure!(said.contains(&moved), "{said}");
-        assert_eq!(address_of(&mut machine, "__arm64_sys_kill")?, kill(&some)?);
+        assert_eq!(
+            kernel_address(&mut machine, "__arm64_sys_kill")?,
+            kill(&some)?
+        );
     }
     // Damage on its way, and what says already where the kernel runs.
     let mut damaged = blob(&map)?;
@@ -130,12 +111,12 @@ fn a_system_map_follows_the_kernel() -> Result<()> {
     machine.command("prog load func_count")?;
     machine.command("link attach func_count kprobe:vm1:__arm64_sys_kill")?;
     in_guest(&mut machine, "/init work")?;
-    assert_eq!(runs(&mut machine, "1")?, 2000);
+    assert_eq!(link_counts(&mut machine, "1")?[0], 2000);
     end(&mut machine)?;
     let slide = boot(&mut machine)? - LINKED;
-    assert_eq!(address_of(&mut machine, "_stext")?, LINKED + slide);
+    assert_eq!(kernel_address(&mut machine, "_stext")?, LINKED + slide);
     in_guest(&mut machine, "/init work")?;
-    assert_eq!(runs(&mut machine, "1")?, 4000);
+    assert_eq!(link_counts(&mut machine, "1")?[0], 4000);
     machine.shut_down()
 }
 

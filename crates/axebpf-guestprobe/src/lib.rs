@@ -34,8 +34,8 @@
 //!
 //! In hidden pages, load-exclusive loops that read the page in which they are themselves do not end; no compiler
 //! makes them. Where an instruction that has to be stepped stores into the page in which it is itself, a trap in plain
-//! sight gives way: the instruction is put back, and the link is suspended. While the guest debugs itself, such a store
-//! does not end in a page with probes of those modes until they are detached.
+//! sight gives way: the instruction is put back, and the link is suspended. So do all traps of a page that is written by
+//! what a guest executes in it while it debugs itself.
 //!
 //! # What it costs when it is not in use
 //!

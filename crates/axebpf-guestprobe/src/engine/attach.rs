@@ -146,7 +146,7 @@ impl ProbedGuest {
             return Ok(page.clone());
         }
         self.extent.add(at);
-        self.attention.activate();
+        self.activate();
         // A fault in the page must find it. Whoever faults before it can finds the lock taken, and tries again.
         let lock = self.text.lock();
         // Before there are traps, so that no vCPU enters the guest in whose own debugging they would end.
@@ -185,6 +185,24 @@ impl ProbedGuest {
             self.drain_if_unused(state);
         }
         result
+    }
+
+    /// Has exits and entries looked at. When it returns, each vCPU that is in the guest has entered it since.
+    fn activate(&self) {
+        if self.attention.is_active() {
+            return self.attention.activate();
+        }
+        {
+            // Without a platform there are no hits, but there is one, or nothing would be attached.
+            let _guard = axebpf_hit::enter().ok();
+            for slot in &self.slots {
+                slot.lock().changes_at_entry = None;
+            }
+        }
+        self.attention.activate();
+        if let Some(kick) = self.machine.kick_vcpus() {
+            kick.kick_out();
+        }
     }
 
     /// Lets exits be as cheap as before once no vCPU can come from a page that was not the guest's alone.
@@ -254,7 +272,10 @@ impl ProbedGuest {
             self.remove_point(&mut state, at)?;
         }
         if link.is_return() {
-            self.calls.forget(id);
+            // Their returns are not seen any more.
+            let pending = self.calls.forget(id);
+            let missed = &link.counters.missed;
+            missed.fetch_add(pending as u64, Ordering::Relaxed);
             if state.armed.returns.is_empty() {
                 self.remove_sites(&mut state)?;
             }

@@ -34,8 +34,8 @@ impl Attention {
 
     /// Says that there is about to be a page that is not the guest's alone. The caller holds the management lock.
     pub(super) fn activate(&self) {
-        self.0.fetch_or(ACTIVE, Ordering::AcqRel);
-        self.0.fetch_and(!DRAINING, Ordering::AcqRel);
+        self.0.fetch_or(ACTIVE, Ordering::SeqCst);
+        self.0.fetch_and(!DRAINING, Ordering::SeqCst);
     }
 
     /// Says that there is no such page any more. The caller holds the management lock.
@@ -53,11 +53,12 @@ impl Attention {
         self.0.fetch_and(!(ACTIVE | DRAINING), Ordering::AcqRel);
     }
 
-    /// Asks for an observation, or says that there is no need for another one.
+    /// Asks for an observation.
     pub(super) fn observe(&self) {
         self.0.fetch_or(OBSERVING, Ordering::AcqRel);
     }
 
+    /// Says that there is no need for another observation.
     pub(super) fn has_observed(&self) {
         self.0.fetch_and(!OBSERVING, Ordering::AcqRel);
     }

@@ -116,11 +116,14 @@ impl Calls {
         }
     }
 
-    /// Forgets the calls of `link`. Called in management.
-    pub(super) fn forget(&self, link: GuestLinkId) {
-        for shard in &self.shards {
-            with(shard, |calls| calls.retain(|pending| pending.link != link));
-        }
+    /// Forgets the calls of `link`, and returns how many there were. Called in management.
+    pub(super) fn forget(&self, link: GuestLinkId) -> usize {
+        let forget = |calls: &mut Vec<Pending>| {
+            let before = calls.len();
+            calls.retain(|pending| pending.link != link);
+            before - calls.len()
+        };
+        self.shards.iter().map(|shard| with(shard, forget)).sum()
     }
 
     /// Forgets all calls, and gives back the room. Called in management.

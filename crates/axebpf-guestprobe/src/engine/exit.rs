@@ -10,7 +10,7 @@ use super::hit::retire;
 use super::page::{IMMEDIATE, page_of};
 use super::point::{Armed, Subscribed, count};
 use super::slot::{Purpose, Slot, Step, StepEnd};
-use crate::deliver::is_kernel;
+use crate::deliver::{SS, is_kernel};
 use crate::integration::{Capabilities, GuestExit, GuestVcpu, Outcome, Syndrome, View};
 use crate::{Access, ProbeMode};
 
@@ -67,6 +67,9 @@ impl ProbedGuest {
         let outcome = self.trap(vcpu, slot, ProbeMode::Hvc);
         if outcome == Outcome::NotOurs {
             vcpu.resume_at(behind, pstate);
+        } else if slot.debugs && slot.step.is_none() && vcpu.pc() == behind.wrapping_sub(4) {
+            // If the guest steps itself, what it meets there now is its next instruction, after all.
+            vcpu.resume_at(vcpu.pc(), vcpu.pstate() | SS);
         }
         outcome
     }
@@ -76,6 +79,9 @@ impl ProbedGuest {
     /// Called before each entry, after all handling of the exit, on the CPU that has the vCPU loaded, with interrupts
     /// masked. It notices what the hypervisor has done to a vCPU that was being stepped: an instruction that it has
     /// emulated is executed.
+    ///
+    /// What it decides holds until the entry. So from before this call on,
+    /// [`KickVcpus::kick_out`](crate::KickVcpus::kick_out) takes the vCPU for one that is in the guest.
     #[inline]
     pub fn prepare_entry(&self, vcpu: &mut dyn GuestVcpu) {
         if self.attention.is_wanted() {
@@ -97,7 +103,7 @@ impl ProbedGuest {
         {
             let slot = &mut *slot.lock();
             self.prepare_slot(vcpu, slot);
-            slot.changes_at_entry = self.changes.load(Ordering::Acquire);
+            slot.changes_at_entry = Some(self.changes.load(Ordering::Acquire));
         }
         if self.attention.is_draining() {
             self.settle();
@@ -138,15 +144,17 @@ impl ProbedGuest {
         }
     }
 
-    /// Forgets what is known of a vCPU. Called when it is reset, before it enters the guest again: the hypervisor has
-    /// put its registers, its view ([`View::Main`]) and its interrupts to what they are at reset.
+    /// Forgets what is known of a vCPU. Called when it is switched off and when it is reset, before it enters the guest
+    /// again: the hypervisor has put its registers, its view ([`View::Main`]) and its interrupts to what they are at
+    /// reset. For as long as one that is off has not been reset, exits of the others may stay dearer after the last
+    /// probe is gone.
     pub fn reset_vcpu(&self, vcpu: VcpuId) {
         if let Some(slot) = self.slots.get(vcpu.index()) {
             let slot = &mut *slot.lock();
             if slot.is_suspended {
                 self.suspended_now.fetch_sub(1, Ordering::Relaxed);
             }
-            *slot = Slot::new(self.changes.load(Ordering::Acquire));
+            *slot = Slot::new();
         }
     }
 

@@ -51,7 +51,8 @@ impl ProbedGuest {
         let Some(page) = page else {
             return self.retry_if_changed(slot);
         };
-        if abort.is_fetch() && is_of_window {
+        // In other views, a page of that mode is executable unless its mapping is just being changed.
+        if abort.is_fetch() && is_of_window && slot.view == View::Main {
             return self.fetched(vcpu, slot, &guard, Fetched { armed, page, at });
         }
         self.page_fault(vcpu, slot, abort, armed, page)
@@ -69,7 +70,7 @@ impl ProbedGuest {
 
     /// Tells whether mappings have changed since the vCPU entered the guest, or are being changed.
     fn has_changed(&self, slot: &Slot) -> bool {
-        self.text.is_locked() || self.changes.load(Ordering::Acquire) != slot.changes_at_entry
+        self.text.is_locked() || slot.changes_at_entry != Some(self.changes.load(Ordering::Acquire))
     }
 
     /// Has the guest do again what has faulted.
@@ -116,6 +117,10 @@ impl ProbedGuest {
         match kind {
             AccessKind::Fetch if page.is_open() && (is_hidden || slot.view == View::Original) => {
                 Some(self.close(armed, page))
+            }
+            // The processor takes a note in a table (`TCR_EL1.HA`): an open page can be written, and stepped in.
+            AccessKind::Read if page.is_closed() && abort.on_walk && slot.step.is_some() => {
+                Some(self.open(page))
             }
             AccessKind::Read if page.is_closed() => Some(self.read_hidden(vcpu, slot, armed, page)),
             AccessKind::Write if page.is_closed() => {
@@ -178,7 +183,26 @@ impl ProbedGuest {
                 }
                 Outcome::Handled
             }
+            // What runs there without traps for long, because the guest debugs itself, cannot be stepped.
+            (false, None) if slot.view == View::Original => self.give_up(armed, page),
             _ => self.open(page),
+        }
+    }
+
+    /// Takes the traps out of a page, so that whoever executes it without seeing them can write it, too.
+    fn give_up(&self, armed: &Armed, page: &Page) -> Outcome {
+        let Some(_lock) = self.text.try_lock() else {
+            return Outcome::Handled;
+        };
+        let points = armed.points_in(page.at);
+        let withdrawn = points.clone().filter(|point| point.is_armed()).count();
+        match self.text_of().give_up(page, points) {
+            Ok(()) => {
+                let counter = &self.statistics.withdrawn;
+                counter.fetch_add(withdrawn as u64, Ordering::Relaxed);
+                Outcome::Handled
+            }
+            Err(_) => self.failed(),
         }
     }
 

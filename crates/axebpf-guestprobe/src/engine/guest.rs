@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use axebpf_hit::Snapshot;
+use axebpf_platform::GuestVirt;
 use spin::Mutex;
 
 use super::attention::{Attention, Extent};
@@ -15,9 +16,9 @@ use super::slot::Slot;
 use super::stage::{GuestStage, Stage};
 use super::state::State;
 use super::text::Text;
-use crate::Stage1;
 use crate::deliver::{is_kernel, is_user};
 use crate::integration::{Capabilities, GuestMachine, GuestVcpu, SystemRegister};
+use crate::{Access, Stage1};
 
 /// The probes of one virtual machine. The hypervisor keeps one beside each VM, and calls it at exits and entries.
 ///
@@ -111,7 +112,7 @@ impl ProbedGuest {
     pub fn new(machine: Arc<dyn GuestMachine>) -> Self {
         let capabilities = Capabilities::of(&*machine);
         let slots = (0..machine.vcpu_limit())
-            .map(|_| Mutex::new(Slot::new(0)))
+            .map(|_| Mutex::new(Slot::new()))
             .collect();
         Self {
             machine,
@@ -149,17 +150,35 @@ impl ProbedGuest {
     /// not happened with translation enabled since the guest was started, which [`disarm_all`](Self::disarm_all)
     /// says.
     ///
-    /// Once programs run in the guest ([`GuestStage::User`]), vCPUs take note of it only when they next enter the kernel
-    /// after somebody has asked.
-    ///
-    /// Linux with page table isolation uses other tables for a few instructions at each kernel entry; if an address is
-    /// not mapped that should be, ask again later.
+    /// Once programs run in the guest ([`GuestStage::User`]), vCPUs take note of it only when somebody asks. So this has
+    /// them leave the guest, and waits for a moment; if none of them is in the kernel then, or runs at all, what is
+    /// known from before is returned, which a kernel that another one has started in its place (`kexec`) may have made
+    /// wrong. Called in management.
     #[must_use]
     pub fn stage1(&self) -> Option<Stage1> {
-        self.attention.observe();
+        self.ask();
         // Without a platform there are no hits that could want the lock.
         let _guard = axebpf_hit::enter().ok();
         *self.observed.lock()
+    }
+
+    /// Asks vCPUs to take note of how they translate addresses, and gives those that run a moment to do so.
+    fn ask(&self) {
+        /// How often to look whether one has. None may run, or enter the kernel, for long.
+        const LOOKS: usize = 10_000;
+        if self.attention.is_observing() {
+            return;
+        }
+        self.attention.observe();
+        if let Some(kick) = self.machine.kick_vcpus() {
+            kick.kick_out();
+        }
+        for _ in 0..LOOKS {
+            if !self.attention.is_observing() {
+                return;
+            }
+            core::hint::spin_loop();
+        }
     }
 
     /// Returns how far the guest's system has come since it was started, which [`disarm_all`](Self::disarm_all) says.
@@ -207,12 +226,14 @@ impl ProbedGuest {
             if !stage1.is_enabled() {
                 return;
             }
-            if stage == GuestStage::User {
-                // It stays like that.
-                self.attention.has_observed();
-            }
-            // Whoever has the lock sees something as recent.
             if let Some(mut observed) = self.observed.try_lock() {
+                if stage == GuestStage::User {
+                    if !self.is_of_kernel(vcpu, &stage1, *observed) {
+                        return;
+                    }
+                    // It stays like that.
+                    self.attention.has_observed();
+                }
                 *observed = Some(stage1);
             }
             let vectors = || vcpu.system_register(SystemRegister::VbarEl1);
@@ -222,6 +243,20 @@ impl ProbedGuest {
         } else if stage == GuestStage::Kernel && is_user(pstate) && vcpu.stage1().is_enabled() {
             self.stage.advance(stage);
         }
+    }
+
+    /// Tells whether `stage1`, of a vCPU that is in the kernel while there are programs, is how the kernel translates
+    /// addresses. Linux with page table isolation has other tables for a few instructions at each entry to the kernel,
+    /// which map no stack (`tramp_pg_dir`, arch/arm64/kernel/entry.S).
+    fn is_of_kernel(&self, vcpu: &dyn GuestVcpu, stage1: &Stage1, known: Option<Stage1>) -> bool {
+        /// Where `TTBR1_EL1` has an address, without an ASID.
+        const BASE: u64 = 0xffff_ffff_ffff;
+        let is_known = known.is_some_and(|known| (known.ttbr1 ^ stage1.ttbr1) & BASE == 0);
+        let stack = GuestVirt::new(vcpu.regs().sp.wrapping_sub(8));
+        is_known
+            || stage1
+                .translate(&*self.machine, stack, Access::Data)
+                .is_ok()
     }
 
     /// Forgets what vCPUs have shown of a system that is started anew.

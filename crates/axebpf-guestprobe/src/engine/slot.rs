@@ -53,13 +53,13 @@ pub(super) struct Slot {
     is_alone: bool,
     /// Whether the vCPU runs without probes, because the guest debugs itself.
     pub(super) is_suspended: bool,
-    /// How often mappings had been changed when the vCPU entered the guest, or was reset.
-    pub(super) changes_at_entry: u64,
+    /// How often mappings had been changed when the vCPU entered the guest, if it has done so since exits began to
+    /// matter, or it was reset.
+    pub(super) changes_at_entry: Option<u64>,
 }
 
 impl Slot {
-    /// Returns that of a vCPU that is reset when mappings have been changed `changes` times.
-    pub(super) const fn new(changes: u64) -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             view: View::Main,
             step: None,
@@ -67,14 +67,15 @@ impl Slot {
             debugs: false,
             is_alone: false,
             is_suspended: false,
-            changes_at_entry: changes,
+            changes_at_entry: None,
         }
     }
 
-    /// Tells whether the vCPU has entered the guest, or was reset, since mappings have been changed for the last of
-    /// `changes` times, and then ran as if there had never been a point.
+    /// Tells whether, if the vCPU has entered the guest, it has done so since mappings have been changed for the last of
+    /// `changes` times, and as if there had never been a point.
     pub(super) fn is_home_since(&self, changes: u64) -> bool {
-        self.changes_at_entry == changes && self.view == View::Main && self.step.is_none()
+        let is_new = self.changes_at_entry.is_none_or(|seen| seen == changes);
+        is_new && self.view == View::Main && self.step.is_none()
     }
 
     /// Makes the vCPU run in `view`.

@@ -157,9 +157,9 @@ impl Text<'_> {
         } else {
             Ok(())
         };
+        let window = self.map_window(page, PageAccess::ReadWrite);
         // What may still be mapped is not freed.
-        main.and(original)?;
-        self.map_window(page, PageAccess::ReadWrite)?;
+        main.and(original).and(window)?;
         // Nobody fetches from the copy any more, but somebody may hold what was fetched.
         self.kick_out();
         if let Some((shadows, shadow)) = self.machine.shadow_pages().zip(page.shadow) {
@@ -178,6 +178,10 @@ impl Text<'_> {
         if page.is_hidden() && page.is_open() {
             // It is armed when the guest has written what it wants to.
             return Ok(());
+        }
+        if page.is_open() {
+            // The guest may be executing what it could write, which must not get the trap.
+            self.close(page, core::iter::empty())?;
         }
         self.block(page)?;
         let result = self.replace(point, expected);
@@ -259,6 +263,23 @@ impl Text<'_> {
             self.map(View::Original, page, Backing::Guest, PageAccess::ReadWrite)?;
             self.map(View::Main, page, Backing::Guest, PageAccess::All)?;
         }
+        page.set_open(true);
+        Ok(())
+    }
+
+    /// Takes the traps of `points` out of `page`, where they are in plain sight, and lets the guest execute and write it
+    /// in all views, until something is armed in it again.
+    pub(super) fn give_up<'p>(
+        &self,
+        page: &Page,
+        points: impl Iterator<Item = &'p Point>,
+    ) -> Result<(), GuestProbeError> {
+        for point in points {
+            self.disarm(point)?;
+        }
+        self.map_window(page, PageAccess::ReadWrite)?;
+        self.map(View::Original, page, Backing::Guest, PageAccess::All)?;
+        self.map(View::Main, page, Backing::Guest, PageAccess::All)?;
         page.set_open(true);
         Ok(())
     }

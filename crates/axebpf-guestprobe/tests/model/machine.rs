@@ -336,12 +336,18 @@ impl KickVcpus for Machine {
         self.interfere();
         let is_management = axebpf_platform::Cpus::current_cpu(&MOCK).get() == 0;
         let waits = is_management && self.is_beside.load(Ordering::Relaxed);
-        for vcpu in &self.vcpus {
+        let Some(probes) = self.probes.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        for (index, vcpu) in self.vcpus.iter().enumerate() {
             if waits {
                 locked(vcpu).prefetched.clear();
             } else if let Ok(mut vcpu) = vcpu.try_lock() {
                 // One that cannot be locked is at EL2, below on this stack.
-                vcpu.prefetched.clear();
+                let before = axebpf_platform::Cpus::current_cpu(&MOCK).get();
+                set_mock_cpu_id(index as u32 + 1);
+                vcpu.enter_again(&probes);
+                set_mock_cpu_id(before);
             }
         }
     }

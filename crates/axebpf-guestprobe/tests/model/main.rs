@@ -7,6 +7,7 @@ mod asm;
 mod assorted;
 mod faults;
 mod hidden;
+mod in_between;
 mod inspected;
 mod landing;
 mod lifecycle;

@@ -134,6 +134,18 @@ fn each_call_of_a_function_by_itself_returns() {
 }
 
 #[test]
+fn what_has_not_returned_when_nobody_looks_any_more_is_missed() {
+    let model = Model::new(1, 7, 0);
+    load(&model);
+    let (link, counter, missed) = armed(&model, STOPS, whole);
+    begin(&model, 0, 2, OTHER);
+    begin(&model, 0, 3, OTHER);
+    assert_eq!(counter.count(), 0);
+    let counts = model.probes.detach(link).unwrap();
+    assert_eq!((counts.hits, counts.missed), (0, missed + 2));
+}
+
+#[test]
 fn a_task_that_has_ended_is_missed_when_its_stack_is_used_again() {
     let model = Model::new(1, 6, 0);
     load(&model);

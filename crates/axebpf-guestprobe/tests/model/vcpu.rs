@@ -151,6 +151,23 @@ impl ModelVcpu {
         self.regs.pstate = EL1H | 0x3c0;
     }
 
+    /// Leaves the guest because of `syndrome`, whatever the vCPU is doing.
+    pub(crate) fn inject(&mut self, probes: &ProbedGuest, syndrome: Syndrome) {
+        self.leave(probes, Exit(syndrome));
+    }
+
+    /// Enters the guest again if it was in there.
+    pub(crate) fn enter_again(&mut self, probes: &ProbedGuest) {
+        self.prefetched.clear();
+        if !self.halted && self.pending.is_none() {
+            let mut parts = Parts {
+                capabilities: probes.capabilities(),
+                vcpu: self,
+            };
+            probes.prepare_entry(&mut parts);
+        }
+    }
+
     fn leave(&mut self, probes: &ProbedGuest, Exit(syndrome): Exit) {
         let behind = if syndrome.esr >> 26 == 0x16 { 4 } else { 0 };
         let at = self.regs.pc - behind;

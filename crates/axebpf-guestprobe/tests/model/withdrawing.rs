@@ -2,6 +2,7 @@
 
 use axebpf_a64::Refusal;
 use axebpf_guestprobe::{LinkState, ProbeKind, ProbeMode};
+use axebpf_platform::VcpuId;
 
 use crate::asm::*;
 use crate::hidden::{HALT, OTHER, place, run_other};
@@ -106,16 +107,31 @@ fn exits_are_not_looked_at_before_the_first_probe_and_after_the_last() {
         run_other(&model, 0, 0, &words);
         model.vcpu(0).asked.get() - before
     };
+    let run_the_other = || {
+        place(&model, OTHER + 0x100, &[HALT]);
+        model.vcpu(1).start(OTHER + 0x100);
+        model.run();
+    };
     assert_eq!(asked(20), 0);
     place(&model, TEXT, &[NOP, RET]);
+    for is_reset in [false, true] {
+        let (link, _) = attach(&model, TEXT, ProbeKind::Entry, ProbeMode::HiddenBrk).unwrap();
+        assert!(asked(20) >= 20);
+        run_the_other();
+        model.probes.detach(link).unwrap();
+        // The other vCPU may be on its way from the page, until it enters the guest once more.
+        assert!(asked(20) >= 20);
+        if is_reset {
+            model.probes.reset_vcpu(VcpuId::new(1));
+        } else {
+            run_the_other();
+        }
+        asked(1);
+        assert_eq!(asked(20), 0);
+    }
+    // One that has never run is on no way.
     let (link, _) = attach(&model, TEXT, ProbeKind::Entry, ProbeMode::HiddenBrk).unwrap();
-    assert!(asked(20) >= 20);
     model.probes.detach(link).unwrap();
-    // The other vCPU may be on its way from the page.
-    assert!(asked(20) >= 20);
-    place(&model, OTHER + 0x100, &[HALT]);
-    model.vcpu(1).start(OTHER + 0x100);
-    model.run();
     asked(1);
     assert_eq!(asked(20), 0);
 }

@@ -20,14 +20,15 @@ pub(super) unsafe fn read_volatile(from: u64, bytes: &mut [u8]) {
     while done < bytes.len() {
         let at = from + done as u64;
         let left = &mut bytes[done..];
-        // SAFETY: the address is aligned for the size, and the caller says that the memory is there.
-        done += unsafe {
-            match unit(at, left.len()) {
-                8 => copy(left, load::<u64>(at).to_le_bytes()),
-                4 => copy(left, load::<u32>(at).to_le_bytes()),
-                2 => copy(left, load::<u16>(at).to_le_bytes()),
-                _ => copy(left, load::<u8>(at).to_le_bytes()),
-            }
+        done += match unit(at, left.len()) {
+            // SAFETY: the address is a multiple of 8, and the caller says that the memory is there.
+            8 => copy(left, unsafe { load::<u64>(at) }.to_le_bytes()),
+            // SAFETY: the address is a multiple of 4, and the caller says that the memory is there.
+            4 => copy(left, unsafe { load::<u32>(at) }.to_le_bytes()),
+            // SAFETY: the address is a multiple of 2, and the caller says that the memory is there.
+            2 => copy(left, unsafe { load::<u16>(at) }.to_le_bytes()),
+            // SAFETY: the caller says that the memory is there.
+            _ => copy(left, unsafe { load::<u8>(at) }.to_le_bytes()),
         };
     }
 }
@@ -56,14 +57,15 @@ pub(super) unsafe fn write_volatile(to: u64, bytes: &[u8]) {
     while done < bytes.len() {
         let at = to + done as u64;
         let left = &bytes[done..];
-        // SAFETY: the address is aligned for the size, and the caller says that the memory is there and nobody's.
-        done += unsafe {
-            match unit(at, left.len()) {
-                8 => store(at, u64::from_le_bytes(first(left))),
-                4 => store(at, u32::from_le_bytes(first(left))),
-                2 => store(at, u16::from_le_bytes(first(left))),
-                _ => store(at, u8::from_le_bytes(first(left))),
-            }
+        done += match unit(at, left.len()) {
+            // SAFETY: the address is a multiple of 8, and the caller says that the memory is there and nobody's.
+            8 => unsafe { store(at, u64::from_le_bytes(first(left))) },
+            // SAFETY: the address is a multiple of 4, and the caller says that the memory is there and nobody's.
+            4 => unsafe { store(at, u32::from_le_bytes(first(left))) },
+            // SAFETY: the address is a multiple of 2, and the caller says that the memory is there and nobody's.
+            2 => unsafe { store(at, u16::from_le_bytes(first(left))) },
+            // SAFETY: the caller says that the memory is there and nobody's.
+            _ => unsafe { store(at, u8::from_le_bytes(first(left))) },
         };
     }
 }
@@ -91,13 +93,29 @@ unsafe fn store_pair(at: u64, value: u128) {
     }
 }
 
+/// A number that one load or store of the processor moves.
+///
+/// # Safety
+///
+/// Any bytes make one, and all of its bytes say something.
+pub(super) unsafe trait Word: Copy {}
+
+// SAFETY: it is an unsigned number.
+unsafe impl Word for u8 {}
+// SAFETY: it is an unsigned number.
+unsafe impl Word for u16 {}
+// SAFETY: it is an unsigned number.
+unsafe impl Word for u32 {}
+// SAFETY: it is an unsigned number.
+unsafe impl Word for u64 {}
+
 /// Reads a `T` at once.
 ///
 /// # Safety
 ///
 /// There is memory at `at`, which is aligned for a `T`.
-pub(super) unsafe fn load<T: Copy + Into<u64>>(at: u64) -> T {
-    // SAFETY: the caller says so, and any bytes make a `T`, which is an unsigned number.
+pub(super) unsafe fn load<T: Word>(at: u64) -> T {
+    // SAFETY: the caller says that the memory is there and aligned, and any bytes make a `T`.
     unsafe { (at as *const T).read_volatile() }
 }
 
@@ -106,17 +124,21 @@ pub(super) unsafe fn load<T: Copy + Into<u64>>(at: u64) -> T {
 /// # Safety
 ///
 /// There is memory at `at`, which is aligned for a `T`, and nothing of EL2 relies on what is in it.
-unsafe fn store<T>(at: u64, value: T) -> usize {
-    // SAFETY: the caller says so.
+unsafe fn store<T: Word>(at: u64, value: T) -> usize {
+    // SAFETY: the caller says that the memory is there, aligned, and nobody's.
     unsafe { (at as *mut T).write_volatile(value) };
     size_of::<T>()
 }
 
 /// Stores an instruction of a guest and makes it visible to the fetches of all CPUs, also to those of a vCPU with its
 /// caches off (ARM ARM B2.7.4.2).
-pub(super) fn write_instruction(to: u64, word: u32) {
-    // SAFETY: `to` is aligned and in a page of the guest's or in a shadow of one, which stays as long as this runs.
-    // Stores and cache maintenance are the sequence that the architecture asks for.
+///
+/// # Safety
+///
+/// There is memory at `to`, a multiple of 4, which EL2 neither executes nor relies on.
+pub(super) unsafe fn write_instruction(to: u64, word: u32) {
+    // SAFETY: the caller says that the memory is there, and that it may be written. Nothing else is changed by the
+    // maintenance of the caches.
     unsafe {
         asm!(
             "str {word:w}, [{to}]",

@@ -62,13 +62,13 @@ impl GuestMemory for ProbedMachine {
     }
 
     fn read_descriptor(&self, at: GuestPhys) -> Result<[u8; 8], GuestMemoryFault> {
-        let offset = at.get() % PAGE & !7;
-        self.stage2
-            // SAFETY: the page is one of the guest's memory, which stays as long as this runs, and the offset is
-            // aligned and within.
-            .with_page(at, |page| {
-                unsafe { load::<u64>(page + offset) }.to_le_bytes()
-            })
+        let offset = (at.get() % PAGE) & !7;
+        let read = self.stage2.with_page(at, |page| {
+            // SAFETY: the page is one of the guest's memory, which stays as long as this runs, and the offset is a
+            // multiple of 8 and within.
+            unsafe { load::<u64>(page + offset) }
+        });
+        read.map(u64::to_le_bytes)
             .map_err(|_| GuestMemoryFault { at })
     }
 }
@@ -84,7 +84,12 @@ impl WriteGuest for ProbedMachine {
 
 impl GuestText for ProbedMachine {
     fn write_text(&self, at: GuestPhys, word: u32) -> Result<(), GuestMemoryFault> {
-        self.pieces(at, 4, |to, _| write_instruction(to, word))
+        let at = GuestPhys::new(at.get() & !3);
+        self.pieces(at, 4, |to, _| {
+            // SAFETY: `to` is a multiple of 4 in a page of the guest's memory, which stays as long as this runs, and
+            // nothing of EL2 but these functions accesses it.
+            unsafe { write_instruction(to, word) }
+        })
     }
 }
 
@@ -129,7 +134,10 @@ impl ShadowPages for ProbedMachine {
     }
 
     fn write_shadow(&self, shadow: ShadowPage, offset: u32, word: u32) {
-        write_instruction(shadow.0 + u64::from(offset & 0xffc), word);
+        let at = shadow.0 + u64::from(offset & 0xffc);
+        // SAFETY: the number is one that `create_shadow` returned, the address of a page that is not freed yet and has
+        // no other use; the offset is a multiple of 4 and within.
+        unsafe { write_instruction(at, word) };
     }
 
     fn read_shadow(&self, shadow: ShadowPage, offset: u32) -> u32 {

@@ -33,6 +33,9 @@ const EXCLUSIVE: u32 = 0xc85f_7c20;
 /// `PSTATE` of a kernel, and of a program.
 const EL1H: u64 = 5;
 const EL0: u64 = 0;
+/// `SCTLR_EL1`: translation is enabled, and the kernel is big-endian.
+const SCTLR_M: u64 = 1;
+const SCTLR_EE: u64 = 1 << 25;
 
 pub(crate) struct Machine {
     vm: VmId,
@@ -61,6 +64,14 @@ impl Machine {
     pub(crate) fn write(&self, at: u64, bytes: &[u8]) {
         let start = (at - RAM) as usize;
         locked(&self.memory)[start..start + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Writes the tables as a big-endian kernel does.
+    fn turn_tables(&self) {
+        let start = (TABLES - RAM) as usize;
+        let mut memory = locked(&self.memory);
+        let (entries, _) = memory[start..start + 4 * 4096].as_chunks_mut::<8>();
+        entries.iter_mut().for_each(|entry| entry.reverse());
     }
 
     fn word(&self, at: u64) -> u32 {
@@ -194,6 +205,8 @@ pub(crate) struct Guest {
     pub(crate) machine: Arc<Machine>,
     pub(crate) probes: Arc<ProbedGuest>,
     vcpu: Loaded,
+    /// What the kernel writes to `SCTLR_EL1`.
+    sctlr: u64,
     /// Where the kernel runs.
     pub(crate) base: u64,
 }
@@ -213,6 +226,7 @@ impl Guest {
             machine,
             probes,
             vcpu: Loaded { vm, regs, system },
+            sctlr: SCTLR_M,
             base: 0,
         }
     }
@@ -229,6 +243,13 @@ impl Guest {
         self.machine.write(TEXT + CALLER, &NOP.to_le_bytes());
         self.machine.map_text(self.base);
         self.vcpu.system.clear();
+        self.sctlr = SCTLR_M;
+    }
+
+    /// Makes what was loaded a kernel that is big-endian. Instructions are little-endian all the same.
+    pub(crate) fn turn_big_endian(&mut self) {
+        self.machine.turn_tables();
+        self.sctlr |= SCTLR_EE;
     }
 
     /// The kernel enables its translation, and runs.
@@ -237,7 +258,7 @@ impl Guest {
             (SystemRegister::Ttbr1El1, TABLES),
             // 48 bits of virtual addresses with pages of 4 KiB, and 40 bits of physical ones.
             (SystemRegister::TcrEl1, 2 << 32 | 2 << 30 | 16 << 16 | 16),
-            (SystemRegister::SctlrEl1, 1),
+            (SystemRegister::SctlrEl1, self.sctlr),
             (SystemRegister::VbarEl1, self.base),
         ];
         self.vcpu.system.extend(system);
@@ -262,6 +283,11 @@ impl Guest {
         set_mock_cpu_id(1);
         self.vcpu.regs.pstate = pstate;
         self.probes.prepare_entry(&mut self.vcpu);
+    }
+
+    /// The kernel has its newest frame record at `frame`.
+    pub(crate) fn set_frame(&mut self, frame: u64) {
+        self.vcpu.regs.regs[29] = frame;
     }
 
     /// Executes function `number` with `x0`, to its return.

@@ -1,6 +1,7 @@
 //! Links to the functions of a guest that starts, runs programs, and is started anew elsewhere.
 #![cfg(all(feature = "guest-kprobe", feature = "runtime"))]
 
+mod chains;
 mod kernel;
 mod lifecycle;
 mod machine;

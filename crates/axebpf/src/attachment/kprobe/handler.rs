@@ -20,6 +20,8 @@ use crate::{
 const FP: usize = 29;
 /// The link register.
 const LR: usize = 30;
+/// `SCTLR_EL1.EE`: what the guest's kernel writes is big-endian (ARM ARM B2.8.2).
+const SCTLR_EE: u64 = 1 << 25;
 
 /// A runner that is told of hits at one function.
 pub(super) struct Handler {
@@ -83,11 +85,15 @@ impl CallStack for HitStack<'_> {
     }
 
     fn read_frame(&self, _guard: &HitGuard, frame: HostVirt) -> Option<[u64; 2]> {
-        let mut record = [0; 16];
+        let guest = self.hit.guest;
+        let mut record = [[0; 8]; 2];
         let at = GuestVirt::new(frame.get());
-        self.hit.guest.read(at, &mut record).ok()?;
-        let word = u128::from_le_bytes(record);
-        Some([word as u64, (word >> 64) as u64])
+        guest.read(at, record.as_flattened_mut()).ok()?;
+        let is_big_endian = guest.stage1().sctlr & SCTLR_EE != 0;
+        Some(record.map(|word| match is_big_endian {
+            true => u64::from_be_bytes(word),
+            false => u64::from_le_bytes(word),
+        }))
     }
 
     fn real_return(&self, _frame: Option<HostVirt>, saved: HostVirt) -> HostVirt {

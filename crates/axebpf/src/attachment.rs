@@ -164,6 +164,10 @@ impl Attachment {
         target: &Target,
         options: &LinkOptions<'_>,
     ) -> Result<Self, Error> {
+        if options.maxactive == Some(0) {
+            let target = target.clone();
+            return Err(Error::NoCalls { target });
+        }
         let runner = Arc::new(runner);
         let place = Place::attach(state, &runner, target, options)?;
         Ok(Self { runner, place })

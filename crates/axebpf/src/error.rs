@@ -120,6 +120,13 @@ pub enum Error {
         /// What was asked for, as `system:name`.
         name: String,
     },
+    /// A link that may have no calls in flight misses them all.
+    #[cfg(feature = "runtime")]
+    #[error("{target}: with room for 0 calls in flight, each of them would be missed")]
+    NoCalls {
+        /// What was to be attached to.
+        target: Target,
+    },
     /// This build cannot attach to probe points of this kind.
     #[cfg(feature = "runtime")]
     #[error("cannot attach to {target}: {}s are not available in this build", target.probe_type())]

@@ -25,7 +25,7 @@ pub struct LinkOptions<'a> {
     pub filter: Option<&'a str>,
     /// A number that the program can ask for, so that one program can serve several links.
     pub cookie: u64,
-    /// How many calls of a function whose return is probed may be in flight at a time; those beyond
+    /// How many calls of a function whose return is probed may be in flight at a time, at least one; those beyond
     /// are missed. Unless given, 256 at functions of the hypervisor and 128 at those of a guest.
     pub maxactive: Option<u32>,
     /// How many functions a glob may mean; [`MAX_FUNCTIONS`](Self::MAX_FUNCTIONS) unless given.
@@ -182,13 +182,14 @@ impl Registry {
     /// # Errors
     ///
     /// [`Error::NoProgram`], [`Error::NoEvent`] when the image has no such tracepoint,
-    /// [`Error::Filter`] when the filter does not fit its fields, [`Error::NotAvailable`] when
-    /// this build cannot attach to that kind of probe point. For functions of the hypervisor also
+    /// [`Error::Filter`] when the filter does not fit its fields, [`Error::NoCalls`] when the options
+    /// leave room for none, [`Error::NotAvailable`] when this build cannot attach to that kind of probe point. For functions of the hypervisor also
     /// `Error::NoFunction` and others that say what is wrong with the name, and `Error::Hprobe`, why
     /// the place cannot be probed; for those of a guest's kernel `Error::Guest`.
     ///
     /// A link to a guest that is off or starting waits for its kernel (`GuestLinkInfo::waiting`), and is an error only
-    /// where that would change nothing: once the guest runs programs, or for a name that its kernel does not have.
+    /// where that would change nothing: once the guest runs programs, or for a name that its kernel does not have. What
+    /// no kernel can have, such as an instruction at an odd address, is an error at once.
     pub fn attach_to(
         &self,
         program: ProgramId,

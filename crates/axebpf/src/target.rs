@@ -114,12 +114,17 @@ impl TryFrom<AttachTarget<'_>> for Target {
         };
         let in_guest = |kind, text: &str, offset| {
             let (vm, symbol) = guest_and_symbol(text);
-            Self::GuestFunction {
+            // Without its last part it is the name of a module at most, or of the guest.
+            if symbol.ends_with(':') {
+                let target = text.into();
+                return Err(SectionError::BadTarget { target });
+            }
+            Ok(Self::GuestFunction {
                 kind,
                 vm,
                 symbol: symbol.into(),
                 offset,
-            }
+            })
         };
         Ok(match target {
             AttachTarget::Tracepoint { system, name } => Self::Tracepoint {
@@ -128,8 +133,8 @@ impl TryFrom<AttachTarget<'_>> for Target {
             },
             AttachTarget::Hprobe { symbol, offset } => function(ProbeType::Hprobe, symbol, offset),
             AttachTarget::Hretprobe { symbol } => function(ProbeType::Hretprobe, symbol, 0),
-            AttachTarget::Kprobe { symbol, offset } => in_guest(ProbeType::Kprobe, symbol, offset),
-            AttachTarget::Kretprobe { symbol } => in_guest(ProbeType::Kretprobe, symbol, 0),
+            AttachTarget::Kprobe { symbol, offset } => in_guest(ProbeType::Kprobe, symbol, offset)?,
+            AttachTarget::Kretprobe { symbol } => in_guest(ProbeType::Kretprobe, symbol, 0)?,
             other => {
                 return Err(SectionError::UnknownKind {
                     section: other.to_string(),
@@ -221,6 +226,12 @@ mod tests {
             "tracepoint:vmm",
             "hprobe:",
             "hprobe:f+x",
+            "kprobe:",
+            "kprobe::",
+            "kprobe:vm1:",
+            "kprobe:vm1:+4",
+            "kprobe:vm1:ext4:",
+            "kretprobe/vm1:",
             "a:b/c",
         ] {
             assert!(text.parse::<Target>().is_err(), "{text}");

@@ -98,6 +98,26 @@ pub enum GuestError {
         /// Where they start.
         addresses: Vec<GuestVirt>,
     },
+    /// What should name a function, or a module and a function of it, is empty.
+    #[error("`{name}` names no function")]
+    NoName {
+        /// What was asked for.
+        name: String,
+    },
+    /// No instruction begins in the middle of another one.
+    #[error("no instruction begins {offset} bytes after the start of `{name}`: each has 4 bytes")]
+    BetweenInstructions {
+        /// The function.
+        name: String,
+        /// The offset that was asked for.
+        offset: u64,
+    },
+    /// The return of a function is probed at its entry, and this is not one.
+    #[error("`{name}` is not the entry of a function, at which its return is probed")]
+    NotAnEntry {
+        /// What was asked for.
+        name: String,
+    },
     /// The place is behind the end of the function.
     #[error("`{name}` has {size} bytes, so {offset:#x} is outside of it")]
     OutsideFunction {

@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use axebpf_guestprobe::ProbeKind;
+use axebpf_guestprobe::{GuestProbeError, ProbeKind};
 use axebpf_platform::{GuestVirt, VmId};
 use axebpf_symbols::{Glob, KernelSymbol, KernelSymbols, nearest};
 
@@ -11,6 +11,9 @@ use crate::Error;
 
 /// What stands in the place of a module for the kernel's own functions.
 const KERNEL: &str = "vmlinux";
+
+/// How many bytes an instruction has, and what its address is a multiple of.
+const INSTRUCTION: u64 = 4;
 
 /// What a target names.
 pub(crate) struct Wanted {
@@ -66,16 +69,23 @@ impl Pattern {
 
 impl Wanted {
     /// Reads what `symbol` names: `0xADDRESS`, `FUNCTION` or `MODULE:FUNCTION`, with globs in place of either name.
+    ///
+    /// What no kernel has is an error, so that nobody waits for it: it is not looked for in one.
     pub(crate) fn new(
         kind: ProbeKind,
         symbol: &str,
         offset: u64,
         limit: usize,
     ) -> Result<Self, Error> {
+        check_entry(kind, symbol, offset)?;
         let address = symbol.strip_prefix("0x");
         let place = match address.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
-            Some(address) => Named::Address(address),
+            Some(address) => {
+                check_aligned(address.wrapping_add(offset))?;
+                Named::Address(address)
+            }
             None => {
+                check_named(symbol, offset)?;
                 let (module, name) = match symbol.split_once(':') {
                     Some((module, name)) => (Some(Pattern::parse(module)?), name),
                     None => (None, symbol),
@@ -191,6 +201,46 @@ impl Wanted {
             } => format!("{}:{}", module.text(), name.text()),
         }
     }
+}
+
+/// Checks that a return is asked for where functions are entered. The name of a function does not end in an offset.
+fn check_entry(kind: ProbeKind, symbol: &str, offset: u64) -> Result<(), GuestError> {
+    if kind == ProbeKind::Entry {
+        return Ok(());
+    }
+    let tail = symbol.rsplit_once('+').map(|(_, tail)| tail);
+    let is_offset = |tail: &str| {
+        let hex = tail.strip_prefix("0x");
+        hex.map_or_else(|| tail.parse(), |hex| u64::from_str_radix(hex, 16))
+            .is_ok()
+    };
+    let name = match offset {
+        0 if tail.is_some_and(is_offset) => symbol.into(),
+        0 => return Ok(()),
+        offset => format!("{symbol}+{offset:#x}"),
+    };
+    Err(GuestError::NotAnEntry { name })
+}
+
+/// Checks that an instruction can be at an address.
+fn check_aligned(address: u64) -> Result<(), GuestError> {
+    let at = GuestVirt::new(address);
+    if at.is_aligned(INSTRUCTION) {
+        return Ok(());
+    }
+    Err(GuestProbeError::Misaligned { at }.into())
+}
+
+/// Checks that all parts of a name are there, and that an instruction can be so far behind the start of a function.
+fn check_named(symbol: &str, offset: u64) -> Result<(), GuestError> {
+    let name = symbol.into();
+    if symbol.is_empty() || symbol.starts_with(':') || symbol.ends_with(':') {
+        return Err(GuestError::NoName { name });
+    }
+    if !offset.is_multiple_of(INSTRUCTION) {
+        return Err(GuestError::BetweenInstructions { name, offset });
+    }
+    Ok(())
 }
 
 /// One place.

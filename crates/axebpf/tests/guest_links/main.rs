@@ -7,6 +7,7 @@ mod lifecycle;
 mod machine;
 mod names;
 mod placement;
+mod refused;
 mod shell;
 mod tasks;
 mod types;

@@ -1,5 +1,9 @@
 //! What the shell tells an operator who typed something that cannot be done.
 
+mod errors;
+#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
+mod guest;
+
 use alloc::{
     format,
     string::{String, ToString},
@@ -61,135 +65,6 @@ impl Complaint {
     }
 }
 
-impl From<crate::Error> for Complaint {
-    fn from(error: crate::Error) -> Self {
-        let complaint = Self::new(error.to_string());
-        match error {
-            #[cfg(feature = "tracepoint-support")]
-            crate::Error::Tracepoint(error) => error.into(),
-            #[cfg(feature = "tracepoint-support")]
-            crate::Error::Filter(_) => {
-                complaint.hint(
-                    "`trace format EVENT` shows the fields of an event, `help link attach` those of a probe",
-                )
-            }
-            #[cfg(all(feature = "runtime", feature = "tracepoint-support"))]
-            crate::Error::NoEvent { name } => {
-                let known = axebpf_tp::events().map(axebpf_tp::Event::full_name);
-                Self::unknown("tracepoint", &name, known, "trace list")
-            }
-            #[cfg(all(feature = "hprobe", feature = "runtime"))]
-            crate::Error::NoFunction { near, .. } => complaint.hint(match near.as_slice() {
-                [] => "`sym '*PART*'` finds parts of names".to_string(),
-                near => {
-                    let near: Vec<&str> = near.iter().map(String::as_str).collect();
-                    format!(
-                        "did you mean {}? `sym '*PART*'` finds parts of names",
-                        or_list(&near)
-                    )
-                }
-            }),
-            #[cfg(all(feature = "hprobe", feature = "runtime"))]
-            crate::Error::Ambiguous { addresses, .. } => {
-                let shown: Vec<_> = addresses.iter().take(4).map(ToString::to_string).collect();
-                complaint.hint(format!(
-                    "say which by its address ({}{}), or mean all by a glob",
-                    shown.join(", "),
-                    if addresses.len() > 4 { ", ..." } else { "" }
-                ))
-            }
-            #[cfg(all(feature = "hprobe", feature = "runtime"))]
-            crate::Error::TooManyFunctions { .. } => {
-                complaint.hint("narrow it, or allow more with --limit N")
-            }
-            #[cfg(feature = "hprobe")]
-            crate::Error::Hprobe(axebpf_hprobe::HprobeError::Protected { .. }) => {
-                complaint.hint("`hprobe blacklist` lists all that must not be probed")
-            }
-            #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
-            crate::Error::Guest(error) => guest(complaint, &error),
-            #[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
-            crate::Error::Load(axebpf_vm::LoadError::NoTargetTypes { .. }) => {
-                complaint.hint("say whose: prog load NAME --btf VM")
-            }
-            #[cfg(feature = "runtime")]
-            crate::Error::Busy { .. } => {
-                complaint.hint("`link detach` detaches them; so does `prog unload --force`")
-            }
-            #[cfg(feature = "runtime")]
-            crate::Error::NoTarget { .. } => {
-                complaint.hint("say where: link attach PROGRAM vmm:vm_create")
-            }
-            _ => complaint,
-        }
-    }
-}
-
-/// Adds what would be right about a guest.
-#[cfg(all(feature = "guest-kprobe", feature = "runtime"))]
-fn guest(complaint: Complaint, error: &crate::GuestError) -> Complaint {
-    use axebpf_guestprobe::GuestProbeError as Probe;
-    use axebpf_symbols::KernelSymbolError as Symbols;
-
-    use crate::GuestError as Guest;
-    match error {
-        Guest::NoGuest { .. } | Guest::NoGuests => {
-            complaint.hint("`vm list` shows what can be probed")
-        }
-        Guest::WhichGuest { guests } => {
-            let shown: Vec<_> = guests.iter().map(|vm| format!("vm{vm}")).collect();
-            complaint.hint(format!("say which: kprobe:{}:FUNCTION", shown.join("|")))
-        }
-        Guest::NoKernel { .. } => complaint.hint("boot it first"),
-        Guest::NoFunction { vm, name, .. } if name.contains(':') => complaint.hint(format!(
-            "symbols in memory are the kernel's own (vmlinux); /proc/kallsyms has those of \
-             modules, too: `vm syms {vm} --upload`"
-        )),
-        Guest::NoFunction { vm, near, .. } => complaint.hint(match near.as_slice() {
-            [] => format!("`gsym {vm} '*PART*'` finds parts of names"),
-            near => {
-                let near: Vec<&str> = near.iter().map(String::as_str).collect();
-                format!(
-                    "did you mean {}? `gsym {vm} '*PART*'` finds parts of names",
-                    or_list(&near)
-                )
-            }
-        }),
-        Guest::Ambiguous { vm, addresses, .. } => {
-            let shown: Vec<_> = addresses.iter().take(4).map(ToString::to_string).collect();
-            complaint.hint(format!(
-                "say which by its address: kprobe:vm{vm}:{}",
-                shown.join("|")
-            ))
-        }
-        Guest::Elsewhere { vm, .. } => complaint.hint(format!(
-            "`vm syms {vm} auto` looks for those of this kernel"
-        )),
-        Guest::NoSlide { vm, .. } => complaint.hint(format!(
-            "say it: `vm syms {vm} FILE --slide BYTES`; for the guest's own /proc/kallsyms that is 0"
-        )),
-        Guest::Symbols(Symbols::Unrecognised { start }) if start.starts_with(b"\x7fELF") => complaint
-            .hint("it is an ELF file; `cargo xtask guest-symbols` makes a blob of the symbols in it"),
-        Guest::Symbols(Symbols::Unrecognised { .. }) => complaint.hint(
-            "take /proc/kallsyms, a System.map, or what `cargo xtask guest-symbols` makes",
-        ),
-        Guest::NoTypes { .. } => {
-            complaint.hint("boot the guest first; its kernel needs CONFIG_DEBUG_INFO_BTF")
-        }
-        Guest::TooMany { .. } => complaint.hint("narrow it, or allow more with --limit N"),
-        Guest::Scan { vm, .. } => {
-            complaint.hint(format!("boot the guest first, or `vm syms {vm} FILE`"))
-        }
-        Guest::Probe(Probe::LandingPad { .. }) => {
-            complaint.hint("take another mode, or probe the next instruction: FUNCTION+4")
-        }
-        Guest::Probe(Probe::Mode(_) | Probe::PageMode { .. }) => {
-            complaint.hint("--mode auto takes what there is")
-        }
-        _ => complaint,
-    }
-}
-
 #[cfg(feature = "runtime")]
 impl From<axebpf_maps::MapError> for Complaint {
     fn from(error: axebpf_maps::MapError) -> Self {
@@ -229,6 +104,27 @@ pub(crate) fn shortened(text: &str) -> String {
 #[cfg(any(feature = "runtime", feature = "tracepoint-support"))]
 pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Asks whether one of the `near` names was meant, and says how to `find` others.
+#[cfg(all(feature = "hprobe", feature = "runtime"))]
+fn meant(near: &[String], find: &str) -> String {
+    if near.is_empty() {
+        return find.into();
+    }
+    let near: Vec<&str> = near.iter().map(String::as_str).collect();
+    format!("did you mean {}? {find}", or_list(&near))
+}
+
+/// How many addresses are shown of those that a name can mean.
+#[cfg(all(feature = "hprobe", feature = "runtime"))]
+const MOST_ADDRESSES: usize = 4;
+
+/// Shows the first of `addresses`.
+#[cfg(all(feature = "hprobe", feature = "runtime"))]
+fn some(addresses: &[impl ToString]) -> Vec<String> {
+    let shown = addresses.iter().take(MOST_ADDRESSES);
+    shown.map(ToString::to_string).collect()
 }
 
 pub(crate) fn or_list(names: &[&str]) -> String {

@@ -127,3 +127,23 @@ fn kill(functions: &[(u64, String)]) -> Result<u64> {
         .find(|(_, name)| name == "__arm64_sys_kill");
     Ok(found.context("no kill")?.0)
 }
+
+/// A kernel that is at a random place has other tables for programs, and uses them for the first instructions of each of
+/// its entries (page table isolation, which KASLR turns on).
+#[test]
+#[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
+fn links_are_attached_whatever_tables_the_guest_uses_at_the_moment() -> Result<()> {
+    let mut machine = machine(CPU, 2, 2, THEN)?;
+    boot(&mut machine)?;
+    in_guest(
+        &mut machine,
+        "(for i in 1 2; do (while true; do (:); done) & done)",
+    )?;
+    machine.command("prog load guest_func_latency")?;
+    for round in 0..150 {
+        let said = machine.command("link attach guest_func_entry kprobe:vm1:__arm64_sys_kill")?;
+        ensure!(said.starts_with("link "), "round {round}: {said}");
+        machine.command("link detach all")?;
+    }
+    machine.shut_down()
+}

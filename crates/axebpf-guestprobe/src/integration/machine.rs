@@ -176,15 +176,26 @@ pub trait ShadowPages {
 }
 
 /// Makes the vCPUs of the VM leave the guest.
+///
+/// That takes a flag and a counter for each vCPU, and an interrupt to the CPUs of those that are in the guest.
+///
+/// A vCPU is in the guest from before [`prepare_entry`](crate::ProbedGuest::prepare_entry) decides how it is entered
+/// until it has left: with interrupts masked, the flag is set; a full barrier follows (`DMB ISH`, `fence(SeqCst)`);
+/// `prepare_entry` is called; the guest is entered, and left; the flag is cleared, and the counter goes up by one.
+/// Whoever kicks has changed something, lets a full barrier follow, and looks at the flag. So one of the two sees what
+/// the other has stored: the entry knows the change, or the vCPU is sent for. If the flag were set after
+/// `prepare_entry`, a vCPU that has decided by what was before the change could enter the guest unnoticed.
+///
+/// From where the flag is set to the entry, nothing waits for whoever kicks, and nothing kicks: `prepare_entry` does
+/// neither. The interrupt that comes meanwhile is masked, stays pending, and takes the vCPU out of the guest as soon
+/// as it is there.
 pub trait KickVcpus {
     /// Returns when each vCPU that was in the guest at the time of the call has left it at least once.
     ///
     /// It may have entered it again; entering is a context synchronisation. A vCPU that is not in the guest is not
-    /// waited for, whatever it does at EL2, so two CPUs that call this for each other's vCPUs at once both return.
-    /// That takes one flag and one counter per vCPU, and an interrupt to the CPUs of those that are in the guest; the
-    /// store that says "in the guest" is followed by a full barrier before the guest is entered. The counter is read
-    /// before the flag: the other way round, a vCPU that leaves and enters between the two is waited for although
-    /// nobody sends for it any more. Called in management and in exits.
+    /// waited for, whatever else it does at EL2, so two CPUs that call this for each other's vCPUs at once, in exits,
+    /// both return. The counter is read before the flag: the other way round, a vCPU that leaves and enters between
+    /// the two is waited for although nobody sends for it any more. Called in management and in exits.
     fn kick_out(&self);
 }
 

@@ -32,6 +32,10 @@ pub enum SystemRegister {
 }
 
 /// Gives access to the registers of a vCPU.
+///
+/// It has left the guest, or is about to enter it: [`prepare_entry`](crate::ProbedGuest::prepare_entry) gets it when
+/// [`KickVcpus`](crate::KickVcpus) takes it for one that is in the guest already. None of these functions waits for
+/// another vCPU.
 pub trait VcpuRegisters {
     /// Returns which vCPU this is.
     fn name(&self) -> Vcpu;

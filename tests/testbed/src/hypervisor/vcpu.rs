@@ -49,7 +49,7 @@ pub(crate) struct Vcpu {
     view: AtomicU32,
     /// Whether virtual interrupts are kept from the guest.
     holding: AtomicBool,
-    /// Whether the CPU may be in the guest.
+    /// Whether the CPU may be in the guest, or has begun to decide how to enter it.
     in_guest: AtomicBool,
     /// How often the guest was left.
     exits: AtomicU64,

@@ -22,11 +22,12 @@ impl Vcpu {
     pub(crate) fn run(&self, probes: Option<&ProbedGuest>) -> Exit {
         let daif = sysreg::mask_interrupts();
         let room = self.flush_interrupts();
+        self.trace_entry();
+        self.announce_entry();
         if let Some(probes) = probes {
             probes.prepare_entry(&mut LoadedVcpu(self));
         }
         vgic::set_control(room, self.delivery());
-        self.trace_entry();
         let mut exit = self.enter();
         percpu::this().set_exit_reason(exit.reason());
         self.trace_exit(exit);
@@ -47,12 +48,21 @@ impl Vcpu {
         exit
     }
 
-    /// Goes to the guest and returns why it was left.
+    /// Says that the vCPU is in its guest, before anything is decided about the entry.
+    ///
+    /// Whoever changes what entries depend on and then looks at the flag sees it set, or the entry sees the change: a
+    /// full barrier is between the store and the load on both sides. From here on until the guest is left, nothing may
+    /// wait for a CPU that [waits for this vCPU](Self::wait_until_out), whose interrupt is masked until the guest is
+    /// entered, which is then left at once. The locks that are taken on the way, those of the tables of stage 2, are
+    /// not held by anybody who waits like that.
+    fn announce_entry(&self) {
+        self.in_guest.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Goes to the guest, as [announced](Self::announce_entry), and returns why it was left.
     fn enter(&self) -> Exit {
         let registers = self.registers();
-        self.in_guest.store(true, Ordering::Relaxed);
-        // Who changes what the guest sees and then looks at the flag sees it, or the guest sees the change.
-        fence(Ordering::SeqCst);
         // SAFETY: interrupts are masked, and the task that executes this has its vCPU loaded.
         let kind = unsafe { world::enter(registers) };
         self.in_guest.store(false, Ordering::Release);
@@ -94,7 +104,8 @@ impl Vcpu {
         });
     }
 
-    /// Interrupts the CPU that has the vCPU in its guest, and takes note of how often that was left.
+    /// Interrupts the CPU that has the vCPU in its guest, or is about to enter it, and takes note of how often that was
+    /// left.
     pub(crate) fn send_out(&self) -> Option<Inside> {
         // Before the flag: if the vCPU leaves and enters again between the two, the number is the older one, and nobody
         // waits. The other way round, the new number would be waited for until something else makes the vCPU leave.

@@ -154,7 +154,7 @@ impl Vcpu {
     ///
     /// # Safety
     ///
-    /// The vCPU was claimed and has no task yet.
+    /// The vCPU was claimed and has no task yet, or its task has [left](super::sched::leave_vcpu) it and calls this.
     pub(crate) unsafe fn reset(&self, pc: u64, x0: u64) {
         // EL1 with its own stack pointer, everything masked.
         const PSTATE: u64 = 0x3c5;

@@ -8,7 +8,7 @@ use axebpf::tracepoint::{trace, vmm};
 use super::Vm;
 use crate::hypervisor::{
     config::Probes,
-    exit, guest_programs, sched,
+    exit, guest_programs, sched, sysreg,
     task::Task,
     translation_sampling,
     vcpu::Vcpu,
@@ -80,8 +80,7 @@ impl Vm {
             });
         }
         // SAFETY: the vCPU has just been claimed, and its task is made below.
-        unsafe { vcpu.reset(entry, context) };
-        self.probes.reset_vcpu(vcpu.id());
+        unsafe { self.reset_vcpu(&vcpu, entry, context) };
         let body = {
             let vcpu = vcpu.clone();
             Box::new(move || run_vcpu(&vm, &vcpu))
@@ -96,6 +95,20 @@ impl Vm {
         self.live.fetch_add(1, Ordering::AcqRel);
         sched::spawn(task);
         Ok(())
+    }
+
+    /// Puts `vcpu` to what it is at reset, with `pc` and `x0`, and has probes forget what they know of it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Vcpu::reset`].
+    unsafe fn reset_vcpu(&self, vcpu: &Vcpu, pc: u64, x0: u64) {
+        // SAFETY: the caller says so.
+        unsafe { vcpu.reset(pc, x0) };
+        // What probes know of a vCPU is locked, and who wants it may have masked interrupts on this CPU.
+        let daif = sysreg::mask_interrupts();
+        self.probes.reset_vcpu(vcpu.id());
+        sysreg::restore_interrupts(daif);
     }
 
     /// Asks all vCPUs to end. The VM is stopped when the last one has.
@@ -166,7 +179,10 @@ fn run_vcpu(vm: &Vm, vcpu: &Vcpu) {
         translation_sampling::at_exit(vm, vcpu);
         sched::preempt();
     }
-    // From here on somebody may start the vCPU anew, in another task.
     sched::leave_vcpu();
+    // What it was doing when it was switched off, it will not go on with. Probes need not wait for that.
+    // SAFETY: this is its task, which has left it, and until it has ended nobody starts it anew.
+    unsafe { vm.reset_vcpu(vcpu, 0, 0) };
+    // From here on somebody may start the vCPU anew, in another task.
     vm.vcpu_ended(vcpu);
 }

@@ -130,7 +130,11 @@ pub trait GuestText {
 pub trait Stage2 {
     /// Makes `view` map the 4 KiB page at `page` to `backing`, with the rights `access`.
     ///
-    /// Splits a block if it has to. Replaces the entry with break-before-make, invalidates the TLBs of all CPUs for
+    /// Splits a block if it has to. Accesses outside of the block of 1 GiB, aligned to its size, in which the page is
+    /// never fault because of that, not even for a moment: faults elsewhere are not looked at. So where a larger block
+    /// maps the page, or a contiguous group of such blocks, it is split before the guest runs.
+    ///
+    /// Replaces the entry with break-before-make, invalidates the TLBs of all CPUs for
     /// this page under the VMID of the VM, and returns only when this is complete: no later fetch or access uses what
     /// was mapped before. The sequence is `DSB ISHST`, `TLBI IPAS2E1IS`, `DSB ISH`, `TLBI VMALLE1IS`, `DSB ISH`, `ISB`:
     /// the first invalidation leaves what was combined from both stages. Both take the VMID from `VTTBR_EL2`. Where

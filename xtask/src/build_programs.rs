@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     events,
@@ -110,32 +110,36 @@ pub(crate) fn check() -> Result<()> {
         names.join(", ")
     );
     let differences = Manifest::read(&committed)?.differences(&Manifest::of_this_machine()?);
-    if differences.is_empty() {
-        say("the tools are those that built the objects in the tree: comparing byte by byte");
-    } else {
-        say(
-            "WARNING: other tools built the objects in the tree; comparing programs, sections, maps and BTF only",
-        );
-        for difference in &differences {
-            println!("    {difference}");
-        }
-    }
+    tell_tools(&differences);
     for name in &names {
         let here = programs::object(built.path(), name);
         let there = programs::object(&committed, name);
-        let same = if differences.is_empty() {
+        let is_same = if differences.is_empty() {
             fs::read(&here)? == fs::read(&there)?
         } else {
             Report::read(&here)?.is_like(&Report::read(&there)?)
         };
-        if !same {
-            bail!(
-                "{} is not what the sources give\n  \
-                 run `cargo xtask build-programs` and commit what it changes",
-                there.display()
-            );
-        }
+        ensure!(
+            is_same,
+            "{} is not what the sources give\n  \
+             run `cargo xtask build-programs` and commit what it changes",
+            there.display()
+        );
         println!("    {name}: as in the tree");
     }
     Ok(())
+}
+
+/// Says whether the tools are those that built the objects in the tree, and so how closely these are compared.
+fn tell_tools(differences: &[String]) {
+    if differences.is_empty() {
+        say("the tools are those that built the objects in the tree: comparing byte by byte");
+        return;
+    }
+    say(
+        "WARNING: other tools built the objects in the tree; comparing programs, sections, maps and BTF only",
+    );
+    for difference in differences {
+        println!("    {difference}");
+    }
 }

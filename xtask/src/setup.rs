@@ -20,26 +20,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let groups = [
-        &Tool::PROGRAMS[..],
-        &Tool::IMAGE,
-        &Tool::RUN,
-        &Tool::TEST,
-        &Tool::INSTRUCTIONS,
-        &Tool::LINT,
-    ];
-    let mut all: Vec<Tool> = Vec::new();
-    for tool in groups.concat() {
-        if !all.contains(&tool) {
-            all.push(tool);
-        }
-    }
-    match fuzz::nightly() {
-        Some(_) => all.extend(Tool::FUZZ),
-        None => println!(
-            "    no nightly compiler, so nothing can be fuzzed (`rustup toolchain install nightly`)"
-        ),
-    }
+    let all = all();
     say("checking the tools");
     if !args.check {
         tools::ensure(&all)?;
@@ -63,4 +44,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     say("everything is there; go on with `cargo xtask demo` or `cargo xtask test`");
     Ok(())
+}
+
+/// Returns all tools, once each. Those that need a nightly compiler are of no use without one.
+fn all() -> Vec<Tool> {
+    let groups = [
+        &Tool::PROGRAMS[..],
+        &Tool::IMAGE,
+        &Tool::RUN,
+        &Tool::TEST,
+        &Tool::INSTRUCTIONS,
+        &Tool::LINT,
+    ];
+    let mut all: Vec<Tool> = Vec::new();
+    for tool in groups.concat() {
+        if !all.contains(&tool) {
+            all.push(tool);
+        }
+    }
+    match fuzz::nightly() {
+        Some(_) => all.extend(Tool::FUZZ),
+        None => println!(
+            "    no nightly compiler, so nothing can be fuzzed (`rustup toolchain install nightly`)"
+        ),
+    }
+    all
 }

@@ -1,18 +1,18 @@
 //! `cargo xtask test`.
 
+mod el2;
+mod host;
 mod nightly;
 mod stage;
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use self::stage::{Outcome, Stage};
 use crate::{
     a64::{self, Extent},
-    build_image, build_programs,
-    features::{ADAPTERS, FACADE, HOST},
-    linux,
+    build_programs,
     process::say,
     tools::{self, Tool},
     workspace,
@@ -20,7 +20,9 @@ use crate::{
 
 /// Runs all tests: those on the host, the shipped programs against their sources, and the hypervisor under QEMU.
 ///
-/// Goes on after a failure, and ends with a summary.
+/// Ends at once where a tool is missing and cannot be installed. Goes on after a failure, and ends with a summary, which
+/// names what was not run: what needs a nightly compiler, without one, and a Linux guest, where apt cannot get Debian's
+/// kernel.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only the tests that need no hypervisor: no QEMU, no eBPF compilers.
@@ -31,162 +33,71 @@ pub(crate) struct Args {
     el2: bool,
 }
 
-/// The packages whose protocols loom explores, and the option that selects the tests that do.
-const LOOM: [[&str; 2]; 3] = [
-    ["axebpf-hit", "--test=loom"],
-    ["axebpf-hprobe", "--test=loom"],
-    ["axebpf-maps", "--lib"],
-];
-
 pub(crate) fn run(args: &Args) -> Result<()> {
+    tools::ensure(&needed(args))?;
     let mut stages = Vec::new();
     if !args.el2 {
-        host(&mut stages)?;
+        host::run(&mut stages);
     }
     if !args.host && !args.el2 {
-        stages.push(Stage::run(
-            "instructions against a processor",
-            &mut a64::tests(Extent::Short)?,
+        stages.push(match a64::tests(Extent::Short) {
+            Ok(mut tests) => Stage::run(INSTRUCTIONS, &mut tests),
+            Err(error) => Stage::call(INSTRUCTIONS, || Err(error)),
+        });
+        stages.push(Stage::call(
+            "programs as in the tree",
+            build_programs::check,
         ));
     }
     if !args.host {
-        el2(
-            &mut stages,
-            if args.el2 {
-                Programs::AsTheyAre
-            } else {
-                Programs::Check
-            },
-        )?;
+        el2::run(&mut stages);
     }
     summarise(&stages)
 }
 
-/// Prints what each stage came to, and fails if one failed.
+const INSTRUCTIONS: &str = "instructions against a processor";
+
+/// Returns the tools without which a stage could not be run.
+fn needed(args: &Args) -> Vec<Tool> {
+    let mut tools = Tool::TEST.to_vec();
+    if !args.host {
+        tools.extend(Tool::RUN);
+        tools.extend(Tool::IMAGE);
+        // Linux's first file system is made with these, too.
+        tools.push(Tool::Clang);
+    }
+    if !args.host && !args.el2 {
+        tools.extend(Tool::PROGRAMS);
+        tools.extend(Tool::INSTRUCTIONS);
+    }
+    tools
+}
+
+/// Prints what each stage came to, and last of all what was not run; fails if a stage failed.
 fn summarise(stages: &[Stage]) -> Result<()> {
     println!();
     say("summary");
     for stage in stages {
         println!("    {stage}");
     }
-    let failed: Vec<&str> = stages
-        .iter()
-        .filter(|stage| stage.outcome == Outcome::Failed)
-        .map(Stage::name)
-        .collect();
+    let names = |wanted: fn(&Outcome) -> bool| {
+        let stages = stages.iter().filter(|stage| wanted(stage.outcome()));
+        stages.map(Stage::name).collect::<Vec<_>>().join(", ")
+    };
+    let not_run = names(|outcome| matches!(outcome, Outcome::NotRun { .. }));
+    let failed = names(|outcome| *outcome == Outcome::Failed);
+    if !not_run.is_empty() {
+        say(format_args!("NOT RUN, for the reasons above: {not_run}"));
+    }
     if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
+        bail!("failed: {failed}");
     }
-    let not_run = stages
-        .iter()
-        .filter(|stage| stage.outcome == Outcome::NotRun);
-    match not_run.count() {
-        0 => println!("    all passed"),
-        count => println!("    all that was run passed; {count} NOT RUN, for the reasons above"),
-    }
+    say(if not_run.is_empty() {
+        "all passed"
+    } else {
+        "all that was run passed"
+    });
     Ok(())
-}
-
-fn host(stages: &mut Vec<Stage>) -> Result<()> {
-    tools::ensure(&Tool::TEST)?;
-    let mut tests = cargo("nextest");
-    tests.args(["run", "--no-fail-fast", "--features", HOST]);
-    stages.push(Stage::run("host tests", &mut tests));
-    let mut docs = cargo("test");
-    docs.args(["--doc", "--no-fail-fast", "--features", HOST]);
-    stages.push(Stage::run("examples in the docs", &mut docs));
-    let mut adapters = cargo("nextest");
-    adapters.args(["run", "-p", "axebpf-tp", "-p", "axebpf-ktracepoint-host"]);
-    adapters.args(["--no-fail-fast", "--features", ADAPTERS]);
-    stages.push(Stage::run(
-        "adapters to other tracepoint crates",
-        &mut adapters,
-    ));
-    for features in FACADE {
-        let mut facade = cargo("test");
-        facade.args([
-            "-p",
-            "axebpf",
-            "--no-default-features",
-            "--features",
-            features,
-        ]);
-        let features = if features.is_empty() {
-            "no features"
-        } else {
-            features
-        };
-        stages.push(Stage::run(format!("axebpf with {features}"), &mut facade));
-    }
-    for [package, tests] in LOOM {
-        let mut loom = cargo("test");
-        loom.args(["-p", package, "--release", tests]);
-        loom.arg("--target-dir")
-            .arg(workspace::target().join("loom"));
-        loom.env("RUSTFLAGS", "--cfg loom");
-        stages.push(Stage::run(format!("{package} under loom"), &mut loom));
-    }
-    nightly::run(stages);
-    Ok(())
-}
-
-/// Whether the programs in the tree are compared with their sources.
-#[derive(PartialEq, Eq)]
-enum Programs {
-    Check,
-    AsTheyAre,
-}
-
-fn el2(stages: &mut Vec<Stage>, programs: Programs) -> Result<()> {
-    tools::ensure(&Tool::RUN)?;
-    tools::ensure(&Tool::TEST)?;
-    if programs == Programs::Check {
-        tools::ensure(&Tool::PROGRAMS)?;
-        stages.push(Stage::call(
-            "programs as in the tree",
-            build_programs::check,
-        ));
-    }
-    let image = match build_image::build() {
-        Ok(image) => image,
-        Err(error) => {
-            stages.push(Stage::call("the hypervisor's image", || Err(error)));
-            return Ok(());
-        }
-    };
-    stages.push(Stage::run(
-        "hypervisor at EL2 under QEMU",
-        &mut on_target(&image),
-    ));
-    stages.push(linux(&image));
-    Ok(())
-}
-
-/// Runs the tests with a Linux guest, where Debian's packages can be had.
-fn linux(image: &Path) -> Stage {
-    const NAME: &str = "Linux as a guest, and probes on it";
-    if let Err(error) = linux::fetch() {
-        return Stage::not_run(NAME, &format!("{error:#}").replace('\n', " "));
-    }
-    let files = match linux::prepare() {
-        Ok(files) => files,
-        Err(error) => return Stage::call(NAME, || Err(error)),
-    };
-    let mut tests = on_target(image);
-    tests.args(["--test", "linux", "--run-ignored", "only"]);
-    tests.env("AXEBPF_LINUX", files.folder());
-    Stage::run(NAME, &mut tests)
-}
-
-/// Returns the command that runs the tests under QEMU.
-fn on_target(image: &Path) -> Command {
-    let mut tests = cargo("nextest");
-    tests
-        .args(["run", "-p", "axebpf-e2e", "--no-fail-fast"])
-        .env("AXEBPF_IMAGE", image);
-    // What failed stands in the machine's transcript, not in a backtrace of the test.
-    tests.env("RUST_BACKTRACE", "0");
-    tests
 }
 
 fn cargo(subcommand: &str) -> Command {

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use axebpf_e2e::{Linux, Options, Start};
 
-pub(crate) use self::given::Given;
+pub(crate) use self::{given::Given, packages::Unavailable};
 use crate::{
     build_image,
     process::say,
@@ -200,8 +200,8 @@ fn boot(image: &Path, options: &Options) -> Result<()> {
 ///
 /// # Errors
 ///
-/// When they cannot be had.
-pub(crate) fn fetch() -> Result<packages::Debian> {
+/// When they cannot be had, with [`Unavailable`] where that is because of this machine.
+fn fetch() -> Result<packages::Debian> {
     packages::fetch(&folder())
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn fetch() -> Result<packages::Debian> {
 ///
 /// # Errors
 ///
-/// When the packages cannot be fetched or the workload cannot be compiled.
+/// When the packages cannot be fetched, as [`fetch`] says, or the workload cannot be compiled.
 pub(crate) fn prepare() -> Result<Files> {
     let folder = folder();
     let debian = fetch()?;

@@ -1,7 +1,8 @@
 //! Debian's kernel and busybox for arm64, fetched through apt without touching the machine's own packages.
 
 use std::{
-    fs,
+    error::Error,
+    fmt, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -25,20 +26,37 @@ pub(crate) struct Debian {
     pub(super) busybox: Option<PathBuf>,
 }
 
+/// Why Debian's packages cannot be had, where nothing is wrong with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// It is a machine without apt.
+    Apt,
+    /// apt does not get them: there is no network, say.
+    Archives,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Apt => "this machine has no apt-get to fetch Debian's packages with",
+            Self::Archives => {
+                "apt gets no packages of Debian's for arm64: it has no network, or no such sources"
+            }
+        })
+    }
+}
+
+impl Error for Unavailable {}
+
 /// Fetches what is not in `folder` yet.
 pub(super) fn fetch(folder: &Path) -> Result<Debian> {
     let kernel = folder.join("Image");
     let busybox = folder.join("busybox");
     if !kernel.is_file() || !busybox.is_file() || !module::facts_path(folder).is_file() {
-        for program in ["apt-get", "apt-cache", "dpkg-deb"] {
-            ensure!(
-                find_program(program).is_some(),
-                "this machine has no {program} to fetch Debian's packages with"
-            );
-        }
+        check_tools()?;
         let apt = Apt::new(folder)?;
-        apt.update()?;
-        let image = apt.kernel_package()?;
+        apt.update().context(Unavailable::Archives)?;
+        let image = apt.kernel_package().context(Unavailable::Archives)?;
         let unpacked = apt.unpack(&image)?;
         let found = find(&unpacked.join("boot"), "vmlinuz-")?;
         ensure!(
@@ -60,6 +78,20 @@ pub(super) fn fetch(folder: &Path) -> Result<Debian> {
         kernel,
         busybox: Some(busybox),
     })
+}
+
+/// Checks that packages can be fetched and unpacked on this machine.
+fn check_tools() -> Result<()> {
+    if find_program("apt-get").is_none() {
+        bail!(Unavailable::Apt);
+    }
+    for program in ["apt-cache", "dpkg-deb"] {
+        ensure!(
+            find_program(program).is_some(),
+            "missing: {program}, which belongs to apt-get, to unpack Debian's packages"
+        );
+    }
+    Ok(())
 }
 
 /// Tells whether a file begins as an arm64 kernel's image does (Linux: Documentation/arm64/booting.rst).
@@ -124,7 +156,8 @@ impl Apt {
     /// Downloads `package` and returns the folder with what is in it.
     fn unpack(&self, package: &str) -> Result<PathBuf> {
         say(format_args!("fetching {package}"));
-        run(self.command("apt-get").args(["download", "-qq", package]))?;
+        run(self.command("apt-get").args(["download", "-qq", package]))
+            .context(Unavailable::Archives)?;
         let archive = find(&self.folder, &format!("{package}_"))?;
         let into = self.folder.join(package);
         run(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(&into))?;
@@ -147,4 +180,19 @@ fn find(folder: &Path, prefix: &str) -> Result<PathBuf> {
         }
     }
     bail!("{} has no {prefix}*", folder.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Apt, Unavailable};
+
+    #[test]
+    fn what_apt_does_not_get_is_told_from_what_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let apt = Apt::new(folder.path()).unwrap();
+        // It knows of no packages at all.
+        let error = apt.unpack("busybox-static").unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Unavailable::Archives));
+        assert!(apt.kernel_package().is_err());
+    }
 }

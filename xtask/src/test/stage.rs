@@ -6,23 +6,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::process::{run_and_read, say};
 
 /// What a stage came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Passed,
     Failed,
     /// Something that it needs is not on this machine.
-    NotRun,
+    NotRun {
+        reason: String,
+    },
 }
 
 /// One stage of the tests, after it ran.
 pub(super) struct Stage {
     name: String,
-    pub(super) outcome: Outcome,
+    outcome: Outcome,
     took: Duration,
     /// How many tests passed, failed and were left out, where it ran tests.
     counts: Counts,
@@ -45,6 +47,7 @@ impl Stage {
         let started = Instant::now();
         let mut counts = Counts::default();
         let result = run_and_read(command, |line| counts.read(line));
+        let result = result.and_then(|()| counts.check());
         Self::ended(name, started, result, counts)
     }
 
@@ -61,8 +64,10 @@ impl Stage {
         println!();
         say(format_args!("NOT RUN: {name}: {reason}"));
         Self {
-            name: format!("{name}: {reason}"),
-            outcome: Outcome::NotRun,
+            name: name.into(),
+            outcome: Outcome::NotRun {
+                reason: reason.into(),
+            },
             took: Duration::ZERO,
             counts: Counts::default(),
         }
@@ -85,6 +90,10 @@ impl Stage {
         }
     }
 
+    pub(super) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -92,10 +101,10 @@ impl Stage {
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = match self.outcome {
+        let outcome = match &self.outcome {
             Outcome::Passed => "ok",
             Outcome::Failed => "FAILED",
-            Outcome::NotRun => return write!(f, "NOT RUN {}", self.name),
+            Outcome::NotRun { reason } => return write!(f, "NOT RUN {}: {reason}", self.name),
         };
         write!(
             f,
@@ -122,6 +131,12 @@ impl fmt::Display for Stage {
 }
 
 impl Counts {
+    /// Fails where no test has run: one that is not chosen any more would never be missed.
+    fn check(&self) -> Result<()> {
+        ensure!(self.passed != 0, "it ended well, but no test was run");
+        Ok(())
+    }
+
     /// Adds what a line of a test runner says:
     ///
     /// ```text
@@ -153,7 +168,9 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::Counts;
+    use std::process::Command;
+
+    use super::{Counts, Outcome, Stage};
 
     #[track_caller]
     fn check(line: &str, passed: u64, failed: u64, skipped: u64) {
@@ -190,5 +207,17 @@ mod tests {
             1,
         );
         check("running 7 tests", 0, 0, 0);
+    }
+
+    #[test]
+    fn a_stage_without_a_test_fails() {
+        let ended = |output: &str| Stage::run("a stage", Command::new("echo").arg(output)).outcome;
+        let none = "test result: ok. 0 passed; 0 failed; 2 ignored; 0 measured; 3 filtered out";
+        assert_eq!(ended(none), Outcome::Failed);
+        assert_eq!(ended(""), Outcome::Failed);
+        assert_eq!(
+            ended(&none.replace("0 passed", "1 passed")),
+            Outcome::Passed
+        );
     }
 }

@@ -82,21 +82,18 @@ fn summarise(stages: &[Stage]) -> Result<()> {
     }
     let names = |wanted: fn(&Outcome) -> bool| {
         let stages = stages.iter().filter(|stage| wanted(stage.outcome()));
-        stages.map(Stage::name).collect::<Vec<_>>().join(", ")
+        stages.map(Stage::name).collect::<Vec<_>>().join("; ")
     };
     let not_run = names(|outcome| matches!(outcome, Outcome::NotRun { .. }));
     let failed = names(|outcome| *outcome == Outcome::Failed);
-    if !not_run.is_empty() {
-        say(format_args!("NOT RUN, for the reasons above: {not_run}"));
+    match (failed.as_str(), not_run.as_str()) {
+        ("", "") => say("all passed"),
+        ("", not_run) => say(format_args!(
+            "all that was run passed, but NOT RUN, for the reasons above: {not_run}"
+        )),
+        (failed, "") => bail!("failed: {failed}"),
+        (failed, not_run) => bail!("failed: {failed}\nNOT RUN: {not_run}"),
     }
-    if !failed.is_empty() {
-        bail!("failed: {failed}");
-    }
-    say(if not_run.is_empty() {
-        "all passed"
-    } else {
-        "all that was run passed"
-    });
     Ok(())
 }
 

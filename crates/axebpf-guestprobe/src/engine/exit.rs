@@ -78,7 +78,7 @@ impl ProbedGuest {
     ///
     /// Called before each entry, after all handling of the exit, on the CPU that has the vCPU loaded, with interrupts
     /// masked. It notices what the hypervisor has done to a vCPU that was being stepped: an instruction that it has
-    /// emulated is executed.
+    /// emulated is executed. It neither makes vCPUs leave the guest nor waits for anybody who does.
     ///
     /// What it decides holds until the entry. So from before this call on,
     /// [`KickVcpus::kick_out`](crate::KickVcpus::kick_out) takes the vCPU for one that is in the guest.
@@ -150,6 +150,8 @@ impl ProbedGuest {
     /// probe is gone.
     pub fn reset_vcpu(&self, vcpu: VcpuId) {
         if let Some(slot) = self.slots.get(vcpu.index()) {
+            // So that who holds the lock is not interrupted by who waits for it. Without a platform nobody does.
+            let _guard = axebpf_hit::enter().ok();
             let slot = &mut *slot.lock();
             if slot.is_suspended {
                 self.suspended_now.fetch_sub(1, Ordering::Relaxed);

@@ -16,9 +16,10 @@ use crate::process::say;
 
 /// Measures the interpreter beside others, and what events cost the hypervisor at EL2.
 ///
-/// The first table is of times on this machine: the shortest of many rounds in which the interpreters take turns, and whether
-/// axebpf takes no more than the bar's part of the others' time. The second one is of instructions, which QEMU counts, so that
-/// it is exact and the same on every host. Fails if a bar does not hold, or a part could not be measured.
+/// The first table is of times on this machine: the shortest of many rounds in which the interpreters take turns, and
+/// whether axebpf takes no more than the bar's part of the others' time. The second one is of instructions, which QEMU
+/// counts, so that it is exact and the same on every host. Fails if a bar does not hold, or a part could not be
+/// measured.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Also write the measurements to this file, as JSON.

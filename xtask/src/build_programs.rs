@@ -15,8 +15,8 @@ use crate::{
 /// Compiles the shipped eBPF programs, in C and in Rust, and reports what is in them.
 ///
 /// First it writes ebpf-programs/include/axebpf_events.h and its Rust sibling, the contexts of the events, from the
-/// catalogue in axebpf-tp. The objects go to crates/axebpf/precompiled, where the library takes them from. They are committed, so that users
-/// without clang have them too: commit them with the sources that they are built from.
+/// catalogue in axebpf-tp. The objects go to crates/axebpf/precompiled, where the library takes them from. They are
+/// committed, so that users without clang have them too: commit them with the sources that they are built from.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Change nothing, and fail when the objects in the tree are not what the sources give.

@@ -96,8 +96,8 @@ fn encode(image: &[u8]) -> Result<Vec<u8>> {
     Ok(encoder.finish()?)
 }
 
-/// Adds the functions and data of the ELF file `image` whose type is `wanted`, and returns how many were left out because
-/// a table cannot have them.
+/// Adds the functions and data of the ELF file `image` whose type is `wanted`, and returns how many were left out
+/// because a table cannot have them.
 pub(crate) fn push_all(
     encoder: &mut Encoder,
     image: &[u8],

@@ -38,7 +38,8 @@ pub(crate) struct Args {
     /// The file has the symbols of the kernel of this guest.
     #[arg(long, value_name = "VM", conflicts_with_all = ["name", "attach", "btf"])]
     symbols_of: Option<u32>,
-    /// By how many bytes that kernel runs elsewhere than the file says, such as 0x200000; without it, the shell finds out.
+    /// By how many bytes that kernel runs elsewhere than the file says, such as 0x200000; without it, the shell finds
+    /// out.
     #[arg(long, value_name = "BYTES", requires = "symbols_of")]
     slide: Option<String>,
 }

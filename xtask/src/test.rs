@@ -20,9 +20,9 @@ use crate::{
 
 /// Runs all tests: those on the host, the shipped programs against their sources, and the hypervisor under QEMU.
 ///
-/// Ends at once where a tool is missing and cannot be installed. Goes on after a failure, and ends with a summary, which
-/// names what was not run: what needs a nightly compiler, without one, and a Linux guest, where apt cannot get Debian's
-/// kernel.
+/// Ends at once where a tool is missing and cannot be installed. Goes on after a failure, and ends with a summary,
+/// which names what was not run: what needs a nightly compiler, without one, and a Linux guest, where apt cannot get
+/// Debian's kernel.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only the tests that need no hypervisor: no QEMU, no eBPF compilers.

@@ -129,8 +129,8 @@ impl Sbpf {
             MemoryRegion::new(heap, ebpf::MM_HEAP_START),
             MemoryRegion::new(&raw mut *as_bytes(memory().leak()), ebpf::MM_INPUT_START),
         ];
-        // SAFETY: what the regions point to is leaked, or belongs to the executable, which lives as long as the mapping;
-        // it holds nothing but bytes.
+        // SAFETY: what the regions point to is leaked, or belongs to the executable, which lives as long as the
+        // mapping; it holds nothing but bytes.
         let mapping = unsafe { MemoryMapping::new(regions, config, version) };
         let mapping = mapping.expect("regions that do not overlap");
         let frames = vec![CallFrame::default(); config.max_call_depth];

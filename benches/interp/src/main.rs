@@ -1,7 +1,7 @@
 //! Compares the interpreter of axebpf with those of rbpf and solana-sbpf, side by side in one run.
 //!
-//! Ratios are of the shortest times, since everything that disturbs a measurement makes it longer; medians are printed, too.
-//! Exits with 1 if a bar does not hold and `--check` is given.
+//! Ratios are of the shortest times, since everything that disturbs a measurement makes it longer; medians are printed,
+//! too. Exits with 1 if a bar does not hold and `--check` is given.
 
 mod engines;
 mod measure;

@@ -1,7 +1,7 @@
 //! The programs that are measured.
 //!
-//! They keep to what all engines run alike: 64-bit operations, comparisons with immediates that are not negative, and memory
-//! behind `r1`. Each knows the length of its memory, since not every engine hands it over.
+//! They keep to what all engines run alike: 64-bit operations, comparisons with immediates that are not negative, and
+//! memory behind `r1`. Each knows the length of its memory, since not every engine hands it over.
 
 use axebpf_vm::Insn;
 
@@ -225,8 +225,8 @@ fn primes() -> Vec<Insn> {
     ]
 }
 
-/// Keeps fields of the record that it traces on its stack, with the CPU and the virtual machine: 32 instructions, all of
-/// which are executed.
+/// Keeps fields of the record that it traces on its stack, with the CPU and the virtual machine: 32 instructions, all
+/// of which are executed.
 fn tracing() -> Vec<Insn> {
     vec![
         alu_x(MOV, 6, 1),

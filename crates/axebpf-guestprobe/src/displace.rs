@@ -27,11 +27,11 @@ use axebpf_a64::{Execution, Insn, Refusal, classify};
 /// A way to execute a displaced instruction of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// At EL2, on the guest's registers and memory. An access to memory that only the guest itself can do right, or that
-    /// faults, is stepped after all.
+    /// At EL2, on the guest's registers and memory. An access to memory that only the guest itself can do right, or
+    /// that faults, is stepped after all.
     Simulate(Insn),
-    /// By the guest itself, in one step, at its own place. That costs two exits instead of one, and the hypervisor has to
-    /// offer steps: [`Capabilities::can_step`](crate::Capabilities::can_step).
+    /// By the guest itself, in one step, at its own place. That costs two exits instead of one, and the hypervisor has
+    /// to offer steps: [`Capabilities::can_step`](crate::Capabilities::can_step).
     Step,
 }
 

@@ -21,9 +21,10 @@ pub struct Displaced {
 /// Finds out whether `probe` is possible in a guest with the given translation and memory, and how its
 /// instruction would be executed.
 ///
-/// Changes nothing. The guest may change its mind at any time after. [`ProbedGuest::attach`](crate::ProbedGuest::attach)
-/// decides in the same way, and refuses moreover what depends on the hypervisor and on the instructions around: a step
-/// that the mode of the probe cannot have there, a landing pad for `HVC`, and a place in a sequence of exclusives.
+/// Changes nothing. The guest may change its mind at any time after.
+/// [`ProbedGuest::attach`](crate::ProbedGuest::attach) decides in the same way, and refuses moreover what depends on
+/// the hypervisor and on the instructions around: a step that the mode of the probe cannot have there, a landing pad
+/// for `HVC`, and a place in a sequence of exclusives.
 ///
 /// # Errors
 ///

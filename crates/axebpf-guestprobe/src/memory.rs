@@ -15,8 +15,8 @@ pub trait GuestMemory {
     /// [`GuestMemoryFault`] if there is no memory.
     fn read_guest(&self, at: GuestPhys, bytes: &mut [u8]) -> Result<(), GuestMemoryFault>;
 
-    /// Returns the 8 bytes at `at`, a multiple of 8, which [`read_guest`](Self::read_guest) copies, too. Called for each
-    /// level of every walk.
+    /// Returns the 8 bytes at `at`, a multiple of 8, which [`read_guest`](Self::read_guest) copies, too. Called for
+    /// each level of every walk.
     ///
     /// # Errors
     ///

@@ -7,8 +7,8 @@ use crate::HitGuard;
 
 /// Proof of running above a hit of this CPU, which cannot go on before the proof is gone.
 ///
-/// A probe that fires inside a hit finds [`Missed::Nested`](crate::Missed::Nested). It runs no handler, but it still has to
-/// read what is published, to know how to go on: the hit below it keeps that alive.
+/// A probe that fires inside a hit finds [`Missed::Nested`](crate::Missed::Nested). It runs no handler, but it still
+/// has to read what is published, to know how to go on: the hit below it keeps that alive.
 pub struct NestedHit<'h> {
     /// The hit below.
     _hit: PhantomData<&'h HitGuard>,
@@ -22,8 +22,9 @@ impl NestedHit<'_> {
     /// # Safety
     ///
     /// [`enter`](crate::enter) has just returned [`Missed::Nested`](crate::Missed::Nested) on this CPU, interrupts are
-    /// masked, and until the value is dropped they stay masked and the code that is in the hit does not go on. All of it is
-    /// so in an exception handler that interrupted the hit and drops the value before it returns from the exception.
+    /// masked, and until the value is dropped they stay masked and the code that is in the hit does not go on. All of
+    /// it is so in an exception handler that interrupted the hit and drops the value before it returns from the
+    /// exception.
     #[must_use]
     pub unsafe fn assume() -> Self {
         Self {

@@ -11,8 +11,8 @@ const PATIENCE_NS: u64 = 10_000_000_000;
 
 /// Waits until each CPU that is in a hit has left it.
 ///
-/// When it returns, no hit reads any more what was replaced, in a [`Snapshot`](crate::Snapshot) or otherwise, before the
-/// call. Hits that begin during the call see the replacement. Answers the fences of other CPUs while it waits, so
+/// When it returns, no hit reads any more what was replaced, in a [`Snapshot`](crate::Snapshot) or otherwise, before
+/// the call. Hits that begin during the call see the replacement. Answers the fences of other CPUs while it waits, so
 /// it may be called with interrupts masked.
 ///
 /// # Errors

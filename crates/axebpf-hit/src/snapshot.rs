@@ -121,8 +121,8 @@ unsafe impl<T: Send + Sync> Sync for Snapshot<T> {}
 
 /// What was published before, and may still be read by hits.
 ///
-/// Dropping it waits for those and frees the value, as [`reclaim`](Self::reclaim) does; where that cannot be done, inside
-/// a hit for one, the value is leaked.
+/// Dropping it waits for those and frees the value, as [`reclaim`](Self::reclaim) does; where that cannot be done,
+/// inside a hit for one, the value is leaked.
 #[must_use = "dropping it waits for the hits of all CPUs"]
 pub struct Retired<T> {
     value: Option<NonNull<T>>,

@@ -150,8 +150,8 @@ impl State {
                 bytes: slot.text(point.word, point.at),
             });
         }
-        // SAFETY: Nothing is sent to these slots yet, or any more. They hold an instruction that does the same there as in
-        // its place, and ways on.
+        // SAFETY: Nothing is sent to these slots yet, or any more. They hold an instruction that does the same there as
+        // in its place, and ways on.
         #[allow(unsafe_code)]
         unsafe {
             text::write(&patches)
@@ -248,8 +248,8 @@ impl State {
         Ok(())
     }
 
-    /// Publishes the points as they are. What was published before is freed when no hit reads it, or leaked where a CPU does
-    /// not leave its hit.
+    /// Publishes the points as they are. What was published before is freed when no hit reads it, or leaked where a CPU
+    /// does not leave its hit.
     fn publish(&self) {
         drop(REGISTRY.publish(Some(self.registry())));
     }

@@ -1,7 +1,7 @@
 //! From the trap to the end of the displaced instruction.
 //!
-//! Nothing in here, and nothing that it calls, may be probed: it runs before a nested trap can be recognised as one, and
-//! after that. It allocates nothing, waits for nothing, and formats nothing.
+//! Nothing in here, and nothing that it calls, may be probed: it runs before a nested trap can be recognised as one,
+//! and after that. It allocates nothing, waits for nothing, and formats nothing.
 
 use axebpf_a64::{
     Execution, Insn, Memory, MemoryFault, PtRegs, SigningKey, Width, sign_return, simulate,
@@ -15,11 +15,11 @@ use crate::{Entered, HprobeHit, ProbeKind, returning, step};
 
 /// Handles a `BRK` that the hypervisor itself executed (exception class 0x3c, taken from EL2 to EL2).
 ///
-/// `regs` are the registers of the interrupted code, `sp` included; what they are afterwards is what the exception has to
-/// return to. `esr` is the syndrome. A break that is not ours leaves them alone.
+/// `regs` are the registers of the interrupted code, `sp` included; what they are afterwards is what the exception has
+/// to return to. `esr` is the syndrome. A break that is not ours leaves them alone.
 ///
-/// To be called by the vector with interrupts masked, before anything else that could be probed. The frame in which `regs` lie is at
-/// least 512 bytes below the interrupted stack pointer, where the displaced instruction can store.
+/// To be called by the vector with interrupts masked, before anything else that could be probed. The frame in which
+/// `regs` lie is at least 512 bytes below the interrupted stack pointer, where the displaced instruction can store.
 pub fn handle_break(regs: &mut PtRegs, esr: u64) -> Break {
     match BrkImmediate::of_syndrome(esr) {
         Some(BrkImmediate::Probe) => probe(regs),
@@ -82,8 +82,8 @@ fn fire(registry: &Registry, regs: &mut PtRegs, guard: &HitGuard) -> Break {
     reason = "reads what is published without a guard of its own"
 )]
 fn miss(regs: &mut PtRegs) -> Break {
-    // SAFETY: `enter` has just said so. This is a trap, with interrupts masked, and the value does not leave this function:
-    // what was interrupted goes on later.
+    // SAFETY: `enter` has just said so. This is a trap, with interrupts masked, and the value does not leave this
+    // function: what was interrupted goes on later.
     let nested = unsafe { NestedHit::assume() };
     let Some(platform) = axebpf_hit::platform() else {
         return Break::NotOurs;
@@ -149,8 +149,8 @@ fn displace(
     Break::Handled
 }
 
-/// Executes `insn` if it is what most probed functions begin with, and nothing about it is out of the ordinary: `STP` of
-/// two registers to the stack, below the stack pointer, which moves there.
+/// Executes `insn` if it is what most probed functions begin with, and nothing about it is out of the ordinary: `STP`
+/// of two registers to the stack, below the stack pointer, which moves there.
 ///
 /// [`simulate`] does the same, in twice as many instructions.
 fn push(insn: Insn, regs: &mut PtRegs, memory: &mut Interrupted<'_>) -> bool {

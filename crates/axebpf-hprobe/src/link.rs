@@ -177,8 +177,8 @@ impl<R> HprobeLink<R> {
         all.map(|sub| sub.missed.load(Ordering::Relaxed)).sum()
     }
 
-    /// Detaches the link. When this returns, no CPU runs the handler for it any more, and where no other link probes, the
-    /// text is as it was.
+    /// Detaches the link. When this returns, no CPU runs the handler for it any more, and where no other link probes,
+    /// the text is as it was.
     ///
     /// Functions whose return is waited for return as if nothing had been. A link that is detached stays so.
     ///

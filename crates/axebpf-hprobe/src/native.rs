@@ -1,8 +1,8 @@
 //! The engine of the architecture that this is built for, by the same names on all of them.
 //!
-//! On aarch64 that is what the rest of this crate does. That engine is there on other architectures, too, where it
-//! is tested on a model; the probes of those run on the `kprobe` crate, with the feature of this name. What differs are the
-//! registers, what [`PointInfo`] tells, and that [`handle_break`] needs no syndrome there.
+//! On aarch64 that is what the rest of this crate does. That engine is there on other architectures, too, where it is
+//! tested on a model; the probes of those run on the `kprobe` crate, with the feature of this name. What differs are
+//! the registers, what [`PointInfo`] tells, and that [`handle_break`] needs no syndrome there.
 
 #[cfg(target_arch = "aarch64")]
 #[doc(no_inline)]

@@ -26,10 +26,10 @@ impl Blacklist {
     /// Closes `roots` to probes, and all functions that they call, directly or through others. Returns how many
     /// functions that are.
     ///
-    /// Calls and jumps to a fixed address are followed; those through a register are not, so that what is called by them,
-    /// such as the methods of the platform, has to be among the roots. `function_at` says where the function lies that
-    /// an address belongs to; where it says `None`, the function is neither closed nor followed: that is for what a hit
-    /// never comes to, such as panics.
+    /// Calls and jumps to a fixed address are followed; those through a register are not, so that what is called by
+    /// them, such as the methods of the platform, has to be among the roots. `function_at` says where the function lies
+    /// that an address belongs to; where it says `None`, the function is neither closed nor followed: that is for what
+    /// a hit never comes to, such as panics.
     ///
     /// # Errors
     ///

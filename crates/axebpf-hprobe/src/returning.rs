@@ -236,7 +236,8 @@ fn finish<R>(
     reason = "reads what is published without a guard of its own"
 )]
 fn miss<R>(id: LinkId, registry: &Snapshot<impl Returns<R>>) {
-    // SAFETY: `enter` has just said so. This is a trap, with interrupts masked, and the value does not leave this function.
+    // SAFETY: `enter` has just said so. This is a trap, with interrupts masked, and the value does not leave this
+    // function.
     let nested = unsafe { NestedHit::assume() };
     let registry = registry.load_nested(&nested);
     if let Some(subscription) = registry.and_then(|registry| registry.subscription(id)) {

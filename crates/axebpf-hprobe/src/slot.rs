@@ -1,10 +1,10 @@
 //! Where displaced instructions are executed, and the memory for that.
 //!
-//! A slot has two halves: the instruction and the way on. An instruction that was interrupted with IRQ and FIQ masked is
-//! executed in the first half with its own processor state, and a branch leads on. Any other is executed in the second half,
-//! with interrupts masked, and a `BRK` leads on by way of a second trap, which puts the masks back. So no interrupt ever
-//! finds a program counter in a slot, and no fence completes while a CPU is in one: a slot can be rewritten, which takes
-//! a fence, as soon as nobody is sent there any more.
+//! A slot has two halves: the instruction and the way on. An instruction that was interrupted with IRQ and FIQ masked
+//! is executed in the first half with its own processor state, and a branch leads on. Any other is executed in the
+//! second half, with interrupts masked, and a `BRK` leads on by way of a second trap, which puts the masks back. So no
+//! interrupt ever finds a program counter in a slot, and no fence completes while a CPU is in one: a slot can be
+//! rewritten, which takes a fence, as soon as nobody is sent there any more.
 
 use alloc::vec::Vec;
 

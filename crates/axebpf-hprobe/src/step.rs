@@ -22,8 +22,8 @@ const NOWHERE: u64 = u64::MAX;
 
 /// What a CPU has to remember while it is in a slot.
 ///
-/// Only the CPU itself accesses it, in traps: from the trap before the slot to the one behind it nothing else is executed
-/// there, since interrupts are masked.
+/// Only the CPU itself accesses it, in traps: from the trap before the slot to the one behind it nothing else is
+/// executed there, since interrupts are masked.
 struct Step {
     /// The slot that was entered last.
     slot: AtomicU64,

@@ -29,7 +29,8 @@ impl Patch<4> {
 ///
 /// # Safety
 ///
-/// What is written is meaningful there, as [`write_fenced`] asks for, and nothing that writing text executes is written to.
+/// What is written is meaningful there, as [`write_fenced`] asks for, and nothing that writing text executes is written
+/// to.
 pub(crate) unsafe fn write<const N: usize>(patches: &[Patch<N>]) -> Result<(), HprobeError> {
     let mut writes = Vec::new();
     writes

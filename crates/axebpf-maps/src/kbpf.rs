@@ -1,7 +1,7 @@
 //! The traits of `kbpf-basic` over the maps of this crate.
 //!
-//! For a kernel whose helpers are those of `kbpf-basic` and which wants maps that a probe can use. `kbpf-basic` needs an
-//! unstable compiler, so besides the feature `kbpf-basic` the compiler flag `--cfg axebpf_unstable` is needed.
+//! For a kernel whose helpers are those of `kbpf-basic` and which wants maps that a probe can use. `kbpf-basic` needs
+//! an unstable compiler, so besides the feature `kbpf-basic` the compiler flag `--cfg axebpf_unstable` is needed.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

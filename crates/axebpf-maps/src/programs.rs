@@ -3,8 +3,8 @@
 //! What a program is, the user of this crate says: a slot holds an [`Arc`] of anything. The protocol is that of
 //! [`slots`](crate::slots).
 //!
-//! A program that is in an array which it uses itself keeps both alive. Whoever gives up such an array empties it first,
-//! as Linux does when the last reference from user space goes ([`Map::clear_programs`]).
+//! A program that is in an array which it uses itself keeps both alive. Whoever gives up such an array empties it
+//! first, as Linux does when the last reference from user space goes ([`Map::clear_programs`]).
 
 use alloc::sync::Arc;
 use core::any::Any;

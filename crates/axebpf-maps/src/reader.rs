@@ -160,7 +160,8 @@ impl Map {
         Ok(values)
     }
 
-    /// Takes the value of `key` out, for the management side (`BPF_MAP_LOOKUP_AND_DELETE_ELEM`); `None` when there is none.
+    /// Takes the value of `key` out, for the management side (`BPF_MAP_LOOKUP_AND_DELETE_ELEM`); `None` when there is
+    /// none.
     ///
     /// With an empty key: the next value of a queue or stack. What is taken is whole, and nobody else gets it.
     ///
@@ -199,7 +200,8 @@ impl Map {
     /// # Errors
     ///
     /// [`KeyLength`](MapError::KeyLength), [`Forbidden`](MapError::Forbidden), [`Unsupported`](MapError::Unsupported)
-    /// for kinds without keys, [`OutOfMemory`](MapError::OutOfMemory), [`InHit`](MapError::InHit) if it had to wait in a hit.
+    /// for kinds without keys, [`OutOfMemory`](MapError::OutOfMemory), [`InHit`](MapError::InHit) if it had to wait in
+    /// a hit.
     pub fn next_key(&self, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, MapError> {
         Access::of_management(self.spec.flags).check_read()?;
         let slot = match &self.store {

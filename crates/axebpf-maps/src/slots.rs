@@ -2,9 +2,9 @@
 //!
 //! # Protocol
 //!
-//! Each slot is a [`Snapshot`]: a hit reads what is in it without a lock and without counting references, and may use it
-//! until the hit ends. The management side replaces it, waits until no hit is left that could have read what was there
-//! before, and only then gives that back.
+//! Each slot is a [`Snapshot`]: a hit reads what is in it without a lock and without counting references, and may use
+//! it until the hit ends. The management side replaces it, waits until no hit is left that could have read what was
+//! there before, and only then gives that back.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -174,7 +174,8 @@ pub struct MapSpec {
     pub max_entries: u32,
     /// The flags.
     pub flags: MapFlags,
-    /// What depends on the kind (`map_extra`): for a bloom filter the number of hash functions, 0 to 15, where 0 means 5.
+    /// What depends on the kind (`map_extra`): for a bloom filter the number of hash functions, 0 to 15, where 0 means
+    /// 5.
     pub extra: u64,
     /// What the values of a map of maps must look like.
     pub inner: Option<Arc<MapSpec>>,

@@ -3,9 +3,10 @@
 //! # Protocol
 //!
 //! The number of a stack is made from a hash of its frames, so each number has one slot. Changing it needs the slot's
-//! lock, which hits try for a bounded number of times; the management side waits for it inside its own hit guard, for reading
-//! too, so the stacks that it sees are whole. To find out that a stack is there already, which is the usual case, no
-//! lock is needed: the slot is compared between two looks at its sequence counter, and under the lock only if that moved.
+//! lock, which hits try for a bounded number of times; the management side waits for it inside its own hit guard, for
+//! reading too, so the stacks that it sees are whole. To find out that a stack is there already, which is the usual
+//! case, no lock is needed: the slot is compared between two looks at its sequence counter, and under the lock only if
+//! that moved.
 //!
 //! Programs get numbers only: there is no pointer to a stack, so the arena that they see is empty.
 

@@ -6,8 +6,8 @@ use crate::RingPositions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MapStats {
-    /// The number of entries; of an array, all of them. `None` for kinds that do not count them: ring buffers, perf event
-    /// arrays, bloom filters, and, inside a hit, those that hold programs or maps.
+    /// The number of entries; of an array, all of them. `None` for kinds that do not count them: ring buffers, perf
+    /// event arrays, bloom filters, and, inside a hit, those that hold programs or maps.
     pub entries: Option<u32>,
     /// How many entries made room for others, in the kinds that forget.
     pub evicted: u64,

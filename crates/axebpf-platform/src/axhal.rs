@@ -5,11 +5,12 @@
 //!
 //! - call [`AxHalPlatform::answer_kick`] in the handler of the interrupt between CPUs (`ax_hal::irq::ipi_irq`),
 //! - call `axebpf_hit::text::cpu_online` on each CPU after `ax_hal::irq::cpu_online`,
-//! - link `ax-cpu`'s exception table (the sections `__ex_table` and `__nofault_ex_table`) as its own image does. It mends the
-//!   translation and permission faults of [`read_memory`](crate::ReadMemory::read_memory); a bus error, from memory
-//!   that is mapped as Normal but is not there, stays fatal.
+//! - link `ax-cpu`'s exception table (the sections `__ex_table` and `__nofault_ex_table`) as its own image does. It
+//!   mends the translation and permission faults of [`read_memory`](crate::ReadMemory::read_memory); a bus error, from
+//!   memory that is mapped as Normal but is not there, stays fatal.
 //!
-//! Compiles without further settings. `SMP` (an environment variable of the build, 16 by default) limits the number of CPUs.
+//! Compiles without further settings. `SMP` (an environment variable of the build, 16 by default) limits the number of
+//! CPUs.
 //!
 //! # Examples
 //!

@@ -120,10 +120,11 @@ impl Event {
         self.spec.duration
     }
 
-    /// Lists where in the text its tracepoints are: an instruction each, which is rewritten when somebody begins or ceases to
-    /// listen, so that nobody else may.
+    /// Lists where in the text its tracepoints are: an instruction each, which is rewritten when somebody begins or
+    /// ceases to listen, so that nobody else may.
     ///
-    /// Nothing before [`init`](crate::init), and where tracepoints are not patched: on other architectures than aarch64.
+    /// Nothing before [`init`](crate::init), and where tracepoints are not patched: on other architectures than
+    /// aarch64.
     pub fn places(&'static self) -> impl Iterator<Item = HostVirt> {
         sites_of(self).iter().map(|site| site.at)
     }

@@ -7,11 +7,11 @@
 //! The program comes from standard input, as hex; so does `MEMORY`, the bytes that `r1` points to and that the program
 //! may write; `r2` is their number. White space in either does not matter. `r0` goes to standard output, in hex.
 //!
-//! Every program that RFC 9669 defines runs: `--checks instructions`, the default, asks for valid instructions and targets
-//! only, so that code that nothing reaches, registers that were never written (they are 0) and functions that call
-//! themselves are all right. `--checks structure` and `--checks full` refuse what the library refuses of bare instructions and of
-//! the programs of an object. `--repeat N` runs the program N times, each time on the same initial memory, and prints
-//! the mean time of a run on standard error. `--help` says this in short.
+//! Every program that RFC 9669 defines runs: `--checks instructions`, the default, asks for valid instructions and
+//! targets only, so that code that nothing reaches, registers that were never written (they are 0) and functions that
+//! call themselves are all right. `--checks structure` and `--checks full` refuse what the library refuses of bare
+//! instructions and of the programs of an object. `--repeat N` runs the program N times, each time on the same initial
+//! memory, and prints the mean time of a run on standard error. `--help` says this in short.
 
 use std::io::Read;
 use std::process::ExitCode;

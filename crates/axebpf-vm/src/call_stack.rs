@@ -73,13 +73,14 @@ pub const DEFAULT_ADDRESS_BITS: u32 = 48;
 
 /// The call chain of the probed code, for the helpers that take it (`get_stack`, `get_stackid`).
 ///
-/// Each kind of probe has one of its own. Nothing of it is asked unless the program calls such a helper. All methods are
-/// called during a hit: they allocate nothing and wait for nothing.
+/// Each kind of probe has one of its own. Nothing of it is asked unless the program calls such a helper. All methods
+/// are called during a hit: they allocate nothing and wait for nothing.
 pub trait CallStack {
     /// Returns where the chain starts; `None` when that is not known.
     fn start(&self) -> Option<StackStart>;
 
-    /// Reads a frame record, two words: the caller's frame pointer, then the return address; `None` when there is none that can be read.
+    /// Reads a frame record, two words: the caller's frame pointer, then the return address; `None` when there is none
+    /// that can be read.
     ///
     /// `frame` can be any address. Reads the hypervisor's memory, fault-safe; a stack that is elsewhere, such as a
     /// guest's, is read otherwise.

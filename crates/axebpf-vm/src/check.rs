@@ -14,21 +14,23 @@ pub const MAX_FRAMES: usize = 8;
 
 /// How much of a program is checked before it can run.
 ///
-/// Whatever is checked at load, every access to memory, every argument of a helper and the budget are checked at run time.
+/// Whatever is checked at load, every access to memory, every argument of a helper and the budget are checked at run
+/// time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Checks {
     /// Each instruction, and that jumps and calls go to instructions of the program: what RFC 9669 asks of one.
     ///
-    /// For runners of bare instructions, such as those of conformance suites. Code that nothing reaches, functions that share
-    /// code or call themselves, and registers that were never written, which start as 0, are all right. A program
+    /// For runners of bare instructions, such as those of conformance suites. Code that nothing reaches, functions that
+    /// share code or call themselves, and registers that were never written, which start as 0, are all right. A program
     /// that runs past its end, or calls too deep, is stopped at run time.
     Instructions,
     /// That, and how functions hang together: none is jumped into from outside or run out of, none calls itself, and
     /// the depth of calls is bounded. Registers start as 0 here, too.
     Structure,
-    /// That, and what can be told from the flow of control and of values: unreachable code, registers that are read before
-    /// they are written, accesses outside of the frame, helpers and their arguments. What objects are loaded with.
+    /// That, and what can be told from the flow of control and of values: unreachable code, registers that are read
+    /// before they are written, accesses outside of the frame, helpers and their arguments. What objects are loaded
+    /// with.
     #[default]
     Full,
 }

@@ -4,19 +4,21 @@
 //! [`Helper::steers`] holds goes through [`Helpers::steer`](crate::helper::Helpers::steer) instead, which answers with a
 //! [`Flow`]: a value, a function of the program to be called, or another program to go on with.
 //!
-//! A callback runs in a frame of its own on the program's stack, like a local call: it costs budget like any other code,
-//! it counts against [`MAX_FRAMES`](crate::MAX_FRAMES), and the engine does not recurse for it. While it runs, its frame keeps a
+//! A callback runs in a frame of its own on the program's stack, like a local call: it costs budget like any other
+//! code, it counts against [`MAX_FRAMES`](crate::MAX_FRAMES), and the engine does not recurse for it. While it runs,
+//! its frame keeps a
 //! [`Pending`], the helper and as much as it has to remember. When it returns, the engine hands both, the [`Pending`] and
-//! the callback's `r0`, to [`Helpers::resume`](crate::helper::Helpers::resume), which answers with a [`Flow`] again: the next
-//! call of the callback, in the same frame, or the value that the whole helper call leaves in `r0`.
+//! the callback's `r0`, to [`Helpers::resume`](crate::helper::Helpers::resume), which answers with a [`Flow`] again:
+//! the next call of the callback, in the same frame, or the value that the whole helper call leaves in `r0`.
 //!
-//! To add such a helper: list it in [`Helper::steers`], give it an arm in `steer` that checks its arguments and returns the first
+//! To add such a helper: list it in [`Helper::steers`], give it an arm in `steer` that checks its arguments and returns
+//! the first
 //! [`Flow::Call`], and one in `resume`. Nothing in the interpreter changes.
 //!
 //! A tail call replaces the program that runs by another one, which starts in the main function's frame with the
-//! context in `r1` and `r2`. The budget goes on; there are at most [`MAX_TAIL_CALLS`] in a run. The slots of a program array hold
-//! each an `Arc<Program>`, which whoever manages the array puts there (`Map::write_program`); the index of an instruction in an
-//! error is one of the program that was running.
+//! context in `r1` and `r2`. The budget goes on; there are at most [`MAX_TAIL_CALLS`] in a run. The slots of a program
+//! array hold each an `Arc<Program>`, which whoever manages the array puts there (`Map::write_program`); the index of
+//! an instruction in an error is one of the program that was running.
 
 use crate::helper::Helper;
 use crate::interp::Image;

@@ -16,8 +16,8 @@ pub struct GuestUnreadable {
 /// The guest at a probe on its kernel, for the helpers that mean it there.
 ///
 /// `probe_read`, `read_guest_kernel` and their kin read the guest's memory, its kernel's or the running program's, and
-/// nothing else; `get_current_task`, `get_current_pid_tgid` and `get_current_comm` are about the guest's task. All methods
-/// are called during a hit: they allocate nothing and wait for nothing.
+/// nothing else; `get_current_task`, `get_current_pid_tgid` and `get_current_comm` are about the guest's task. All
+/// methods are called during a hit: they allocate nothing and wait for nothing.
 pub trait GuestTask {
     /// Copies `bytes.len()` bytes from the guest's virtual address `at`.
     ///
@@ -26,8 +26,8 @@ pub trait GuestTask {
     /// [`GuestUnreadable`] for anything but readable memory of the guest.
     fn read(&self, at: GuestVirt, bytes: &mut [u8]) -> Result<(), GuestUnreadable>;
 
-    /// Returns where the guest's kernel keeps what it knows of the running task (`current`); `None` where that is not its
-    /// kernel's memory: the kernel has just been entered, and what a program left is still there.
+    /// Returns where the guest's kernel keeps what it knows of the running task (`current`); `None` where that is not
+    /// its kernel's memory: the kernel has just been entered, and what a program left is still there.
     fn task(&self) -> Option<GuestVirt>;
 
     /// Returns the process in the upper half and the thread in the lower one, as Linux numbers them; `None` where it is

@@ -1,8 +1,8 @@
 //! Narrower forms of operations, for what is known of them at load.
 //!
-//! An access at a fixed, aligned place in the frame needs no check at run time: `r10` is the frame's end, since nothing writes
-//! it, so that the place is known, and [`frame_use`] sees to it that the place is ready. A helper that only states a fact takes no
-//! arguments and cannot fail. This comes after all checks, which see the general operations.
+//! An access at a fixed, aligned place in the frame needs no check at run time: `r10` is the frame's end, since nothing
+//! writes it, so that the place is known, and [`frame_use`] sees to it that the place is ready. A helper that only
+//! states a fact takes no arguments and cannot fail. This comes after all checks, which see the general operations.
 
 use crate::helper::Helper;
 use crate::memory::{FRAME_BYTES, FrameUse};

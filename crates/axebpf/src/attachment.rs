@@ -156,8 +156,8 @@ enum Place {
 }
 
 impl Attachment {
-    /// Puts `runner` at `target`. It may run before this returns. At a guest it waits until it is armed, which takes too
-    /// long for the management lock.
+    /// Puts `runner` at `target`. It may run before this returns. At a guest it waits until it is armed, which takes
+    /// too long for the management lock.
     pub(crate) fn new(
         state: &State,
         runner: Runner,

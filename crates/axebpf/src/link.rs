@@ -130,8 +130,8 @@ pub struct GuestLinkInfo {
     /// How many places see nothing at present, because the guest is changing its text there or has changed it to what
     /// cannot be probed.
     pub suspended: usize,
-    /// How many places do not see every execution at present, because the guest debugs itself on a vCPU or because of what
-    /// the mode does.
+    /// How many places do not see every execution at present, because the guest debugs itself on a vCPU or because of
+    /// what the mode does.
     pub partly: usize,
     /// The first functions that a glob means and that cannot be probed, at most 16.
     pub left_out: Vec<LeftOut>,
@@ -183,9 +183,9 @@ impl Registry {
     ///
     /// [`Error::NoProgram`], [`Error::NoEvent`] when the image has no such tracepoint,
     /// [`Error::Filter`] when the filter does not fit its fields, [`Error::NoCalls`] when the options
-    /// leave room for none, [`Error::NotAvailable`] when this build cannot attach to that kind of probe point. For functions of the hypervisor also
-    /// `Error::NoFunction` and others that say what is wrong with the name, and `Error::Hprobe`, why
-    /// the place cannot be probed; for those of a guest's kernel `Error::Guest`.
+    /// leave room for none, [`Error::NotAvailable`] when this build cannot attach to that kind of probe point. For
+    /// functions of the hypervisor also `Error::NoFunction` and others that say what is wrong with the name, and
+    /// `Error::Hprobe`, why the place cannot be probed; for those of a guest's kernel `Error::Guest`.
     ///
     /// A link to a guest that is off or starting waits for its kernel (`GuestLinkInfo::waiting`), and is an error only
     /// where that would change nothing: once the guest runs programs, or for a name that its kernel does not have. What

@@ -26,8 +26,8 @@ pub struct LoadOptions<'a> {
     /// The guest whose kernel has the types, in its memory. Not looked at where `types` are given.
     ///
     /// Without either, an object that needs types gets those of the guest that all of its programs are for: their
-    /// sections (`kprobe/vm1:vfs_read`, `kretprobe/vfs_read`) name it, or it is the only one that is open. An object with
-    /// other programs is refused.
+    /// sections (`kprobe/vm1:vfs_read`, `kretprobe/vfs_read`) name it, or it is the only one that is open. An object
+    /// with other programs is refused.
     #[cfg(feature = "guest-kprobe")]
     pub types_of: Option<axebpf_platform::VmId>,
 }

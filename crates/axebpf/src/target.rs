@@ -14,9 +14,9 @@ use crate::ProbeType;
 
 /// One probe point: what a program can be attached to.
 ///
-/// Reads as an operator writes it, `tracepoint:vmm:vm_create`, `vmm:vm_create` for short,
-/// `hprobe:handle_exit+0x10`, `kprobe:vm1:vfs_read`, and as the section of a program has it, `tracepoint/vmm/vm_create`,
-/// `tp/vmm/vm_create`, `hprobe/handle_exit+0x10`.
+/// Reads as an operator writes it, `tracepoint:vmm:vm_create`, `vmm:vm_create` for short, `hprobe:handle_exit+0x10`,
+/// `kprobe:vm1:vfs_read`, and as the section of a program has it, `tracepoint/vmm/vm_create`, `tp/vmm/vm_create`,
+/// `hprobe/handle_exit+0x10`.
 ///
 /// ```
 /// use axebpf::{ProbeType, Target};

@@ -40,7 +40,8 @@ fn number(bytes: &[u8]) -> u64 {
     u64::from_ne_bytes(bytes.try_into().unwrap())
 }
 
-/// One exit of a guest at `at` nanoseconds, and its return 3,000 nanoseconds later. The VM is none that another test has.
+/// One exit of a guest at `at` nanoseconds, and its return 3,000 nanoseconds later. The VM is none that another test
+/// has.
 fn exit_and_enter(at: u64, vcpu_id: u32, reason: u32) {
     let (vm_id, pc) = (77, 0x4008_0000);
     set_mock_time(at);

@@ -116,7 +116,8 @@ impl Machine {
 
     /// Waits until the shell shows its first prompt and the built-in guest has reported, in whichever order.
     ///
-    /// With a guest that was loaded beside the image, only for the prompt. Otherwise, after that, nothing but the answers to commands appears on the console.
+    /// With a guest that was loaded beside the image, only for the prompt. Otherwise, after that, nothing but the
+    /// answers to commands appears on the console.
     ///
     /// # Errors
     ///

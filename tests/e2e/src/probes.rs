@@ -28,8 +28,8 @@ impl Counts {
 }
 
 impl Machine {
-    /// Attaches a probe to the guest of virtual machine `vm` and returns the number of its link. `probe` is a place, and
-    /// a mode if it is to have one.
+    /// Attaches a probe to the guest of virtual machine `vm` and returns the number of its link. `probe` is a place,
+    /// and a mode if it is to have one.
     ///
     /// # Errors
     ///

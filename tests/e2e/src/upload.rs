@@ -29,8 +29,8 @@ pub fn upload(
     upload_by(console, command.trim_end(), object, progress)
 }
 
-/// Sends `bytes` to a running hypervisor with `command`, which takes an upload, such as `vm syms 1 --upload`, and returns
-/// what that command wrote.
+/// Sends `bytes` to a running hypervisor with `command`, which takes an upload, such as `vm syms 1 --upload`, and
+/// returns what that command wrote.
 ///
 /// The rest is as for [`upload`].
 ///

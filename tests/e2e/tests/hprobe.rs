@@ -159,8 +159,8 @@ fn number(output: &str, start: &str, column: usize) -> Result<u64> {
     number.with_context(|| format!("no number for `{start}` in\n{output}"))
 }
 
-/// Counts the exits of a guest from its boot to its end twice: by a tracepoint and by a probe on the function that handles
-/// them.
+/// Counts the exits of a guest from its boot to its end twice: by a tracepoint and by a probe on the function that
+/// handles them.
 #[test]
 fn each_exit_is_handled_once() -> Result<()> {
     let mut machine = Machine::boot(&image_path()?, &Options::default())?;

@@ -1,9 +1,9 @@
 //! The EL1 guest of the testbed: keeps two virtual CPUs doing everything that leaves a guest.
 //!
-//! Each vCPU loops about a hundred times a second: it computes a checksum and reports it to the hypervisor, talks to an emulated
-//! device and waits for its interrupt, touches memory that is mapped on demand and gives some back, sends the other
-//! vCPU an interrupt, and sleeps in `WFI` until its virtual timer wakes it. What starts it can ask for something else
-//! instead: see `bench`, `translation` and `hostile`.
+//! Each vCPU loops about a hundred times a second: it computes a checksum and reports it to the hypervisor, talks to an
+//! emulated device and waits for its interrupt, touches memory that is mapped on demand and gives some back, sends the
+//! other vCPU an interrupt, and sleeps in `WFI` until its virtual timer wakes it. What starts it can ask for something
+//! else instead: see `bench`, `translation` and `hostile`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]

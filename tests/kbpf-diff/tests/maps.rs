@@ -1,6 +1,7 @@
 //! The same operations on maps of both, through the traits of `kbpf-basic`.
 //!
-//! Known divergences, in each of which axebpf does what Linux does (`kernel/bpf/{arraymap,hashtab,queue_stack_maps}.c`):
+//! Known divergences, in each of which axebpf does what Linux does
+//! (`kernel/bpf/{arraymap,hashtab,queue_stack_maps}.c`):
 //!
 //! | operation | kbpf-basic | axebpf, Linux |
 //! |---|---|---|

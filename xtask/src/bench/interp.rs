@@ -1,6 +1,7 @@
 //! What the interpreter takes, beside those of rbpf and solana-sbpf.
 //!
-//! `benches/interp` measures and prints; it is a workspace of its own, so that what it compares with is no dependency of axebpf.
+//! `benches/interp` measures and prints; it is a workspace of its own, so that what it compares with is no dependency
+//! of axebpf.
 
 use std::{fs, process::Command};
 

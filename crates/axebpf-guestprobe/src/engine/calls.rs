@@ -140,8 +140,8 @@ fn replace(calls: &mut Vec<Pending>, mut larger: Vec<Pending>) -> Vec<Pending> {
     core::mem::replace(calls, larger)
 }
 
-/// Lets `work` have what is in `lock`, under a guard, so that nobody who holds it is interrupted while hits elsewhere try
-/// to get it. Without a platform there are no hits.
+/// Lets `work` have what is in `lock`, under a guard, so that nobody who holds it is interrupted while hits elsewhere
+/// try to get it. Without a platform there are no hits.
 fn with<T, R>(lock: &Mutex<T>, work: impl FnOnce(&mut T) -> R) -> R {
     let _guard = axebpf_hit::enter().ok();
     work(&mut lock.lock())

@@ -101,8 +101,8 @@ impl ProbedGuest {
 
     /// Returns the mode of return sites of links of `mode`.
     ///
-    /// What returns from a page of the mode of stage-2 faults to another one is not seen, and a caller that is in such a
-    /// page hides the calls that it makes to functions in others.
+    /// What returns from a page of the mode of stage-2 faults to another one is not seen, and a caller that is in such
+    /// a page hides the calls that it makes to functions in others.
     fn mode_of_sites(&self, mode: ProbeMode) -> ProbeMode {
         let hidden = ProbeMode::HiddenBrk;
         if mode == ProbeMode::Stage2Fault && self.capabilities.mode(hidden).is_ok() {

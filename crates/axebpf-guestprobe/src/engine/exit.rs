@@ -160,8 +160,8 @@ impl ProbedGuest {
         }
     }
 
-    /// Tells whether a vCPU has to run without probes: its guest debugs itself, and there are traps that would go to the
-    /// guest then.
+    /// Tells whether a vCPU has to run without probes: its guest debugs itself, and there are traps that would go to
+    /// the guest then.
     fn is_without_probes(&self, slot: &Slot) -> bool {
         slot.debugs && self.brk_pages.load(Ordering::Acquire) != 0
     }

@@ -18,8 +18,8 @@ use crate::{Access, ProbeMode};
 impl ProbedGuest {
     /// Handles a stage-2 fault.
     pub(super) fn abort(&self, vcpu: &mut dyn GuestVcpu, slot: &mut Slot, abort: Abort) -> Outcome {
-        // Asked before anything is looked at: what is published while this runs may be seen too late, and the change that
-        // it is about be over when nothing else explains the fault.
+        // Asked before anything is looked at: what is published while this runs may be seen too late, and the change
+        // that it is about be over when nothing else explains the fault.
         let was_changing = self.has_changed(slot);
         match self.explain(vcpu, slot, abort) {
             Outcome::NotOurs if was_changing => self.retried(),

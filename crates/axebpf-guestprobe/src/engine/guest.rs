@@ -150,8 +150,8 @@ impl ProbedGuest {
     /// not happened with translation enabled since the guest was started, which [`disarm_all`](Self::disarm_all)
     /// says.
     ///
-    /// Once programs run in the guest ([`GuestStage::User`]), vCPUs take note of it only when somebody asks. So this has
-    /// them leave the guest, and waits for a moment; if none of them is in the kernel then, or runs at all, what is
+    /// Once programs run in the guest ([`GuestStage::User`]), vCPUs take note of it only when somebody asks. So this
+    /// has them leave the guest, and waits for a moment; if none of them is in the kernel then, or runs at all, what is
     /// known from before is returned, which a kernel that another one has started in its place (`kexec`) may have made
     /// wrong. Called in management.
     #[must_use]

@@ -40,8 +40,8 @@ impl Text<'_> {
         })
     }
 
-    /// Tells whether the guest has put a sequence of exclusives around `point`, whose page is hidden: each of them would
-    /// fail for ever.
+    /// Tells whether the guest has put a sequence of exclusives around `point`, whose page is hidden: each of them
+    /// would fail for ever.
     fn is_between_exclusives(&self, point: &Point) -> bool {
         const AROUND: u32 = 4 * REACH as u32;
         let first = point.offset().saturating_sub(AROUND);

@@ -71,8 +71,8 @@ impl Slot {
         }
     }
 
-    /// Tells whether, if the vCPU has entered the guest, it has done so since mappings have been changed for the last of
-    /// `changes` times, and as if there had never been a point.
+    /// Tells whether, if the vCPU has entered the guest, it has done so since mappings have been changed for the last
+    /// of `changes` times, and as if there had never been a point.
     pub(super) fn is_home_since(&self, changes: u64) -> bool {
         let is_new = self.changes_at_entry.is_none_or(|seen| seen == changes);
         is_new && self.view == View::Main && self.step.is_none()

@@ -267,8 +267,8 @@ impl Text<'_> {
         Ok(())
     }
 
-    /// Takes the traps of `points` out of `page`, where they are in plain sight, and lets the guest execute and write it
-    /// in all views, until something is armed in it again.
+    /// Takes the traps of `points` out of `page`, where they are in plain sight, and lets the guest execute and write
+    /// it in all views, until something is armed in it again.
     pub(super) fn give_up<'p>(
         &self,
         page: &Page,

@@ -68,8 +68,8 @@ pub trait VcpuRegisters {
         self.set_regs(&PtRegs { pc, pstate, ..regs });
     }
 
-    /// Returns how the vCPU translates addresses, which [`system_register`](Self::system_register) says, too. Called for
-    /// every hit.
+    /// Returns how the vCPU translates addresses, which [`system_register`](Self::system_register) says, too. Called
+    /// for every hit.
     fn stage1(&self) -> Stage1 {
         Stage1 {
             ttbr0: self.system_register(SystemRegister::Ttbr0El1),

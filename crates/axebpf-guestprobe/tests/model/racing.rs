@@ -17,8 +17,8 @@ const WRITER: u64 = 0x5000;
 /// Where it leaves its result.
 const TARGET: u64 = 0x8800;
 
-/// The system's allocator, but for the thread that wants others to run whenever it allocates: management does so between
-/// one change and the next.
+/// The system's allocator, but for the thread that wants others to run whenever it allocates: management does so
+/// between one change and the next.
 struct Yielding;
 
 thread_local! {

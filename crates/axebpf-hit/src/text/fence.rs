@@ -79,8 +79,8 @@ pub fn answer() {
 /// Makes sure that a CPU that comes online neither executes text that is being written nor fetches what was there
 /// before.
 ///
-/// To be called on the CPU, with interrupts masked, after [`is_online`](axebpf_platform::Cpus::is_online) began to say so
-/// and before the CPU executes any text that may be patched. A fence that began earlier did not know of the CPU,
+/// To be called on the CPU, with interrupts masked, after [`is_online`](axebpf_platform::Cpus::is_online) began to say
+/// so and before the CPU executes any text that may be patched. A fence that began earlier did not know of the CPU,
 /// which therefore looks for it here; a later one waits for the CPU.
 pub fn cpu_online() {
     let Some(platform) = environment::platform() else {

@@ -5,9 +5,9 @@
 //! the fences of others, so that two initiators cannot wait for each other.
 //!
 //! The numbers of fences and the acknowledgements of CPUs are what the protocol consists of. A fence has an odd number,
-//! which it puts into the *epoch* word; the next even number there ends it. A CPU that is asked to stop writes the number of
-//! the fence into its own acknowledgement word and waits for the epoch to change. Numbers never come back, so what a
-//! CPU answers late, to a fence that was given up, is never taken for an answer to a later one.
+//! which it puts into the *epoch* word; the next even number there ends it. A CPU that is asked to stop writes the
+//! number of the fence into its own acknowledgement word and waits for the epoch to change. Numbers never come back, so
+//! what a CPU answers late, to a fence that was given up, is never taken for an answer to a later one.
 //!
 //! # What the hypervisor has to do
 //!

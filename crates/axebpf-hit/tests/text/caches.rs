@@ -1,8 +1,9 @@
 //! What instruction fetches see: the worst that the architecture allows.
 //!
-//! A CPU executes from what it has prefetched, or else from its instruction cache, or else from the point of unification,
-//! where a store arrives only when its line is cleaned. Clean and invalidate take effect at the next barrier, and not
-//! in the order of the program. Between any two of them, each instruction cache speculatively fills itself again.
+//! A CPU executes from what it has prefetched, or else from its instruction cache, or else from the point of
+//! unification, where a store arrives only when its line is cleaned. Clean and invalidate take effect at the next
+//! barrier, and not in the order of the program. Between any two of them, each instruction cache speculatively fills
+//! itself again.
 
 use axebpf_platform::{HostVirt, Maintenance};
 

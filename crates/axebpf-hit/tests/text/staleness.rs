@@ -6,7 +6,8 @@ use std::thread;
 
 use crate::machine::{MACHINE, claim, execute, load, write};
 
-/// Has CPUs execute a word, write it, and execute it again; returns how many of them then execute what was there before.
+/// Has CPUs execute a word, write it, and execute it again; returns how many of them then execute what was there
+/// before.
 ///
 /// The CPU that writes is one of them.
 fn stale_cpus() -> usize {

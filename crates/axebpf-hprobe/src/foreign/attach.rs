@@ -148,8 +148,8 @@ impl State {
                 text: displaced.insn.followed_by(displaced.trap.bytes()),
             });
         }
-        // SAFETY: Nothing is sent to these slots yet, or any more. They hold an instruction that does the same there as in
-        // its place, and a way on.
+        // SAFETY: Nothing is sent to these slots yet, or any more. They hold an instruction that does the same there as
+        // in its place, and a way on.
         #[allow(unsafe_code)]
         unsafe {
             text::write(&patches)

@@ -105,7 +105,8 @@ pub(crate) fn read(memory: &(impl ReadMemory + ?Sized), at: HostVirt, bytes: &mu
 /// What `kprobe` would write over text: the first bytes are what traps.
 type Written = [u8; MAX_INSN];
 
-/// Has `kprobe` probe a copy of the instruction at `at`, and returns how long that is and what would be written over it.
+/// Has `kprobe` probe a copy of the instruction at `at`, and returns how long that is and what would be written over
+/// it.
 fn displaced(at: HostVirt) -> Result<(usize, Written), ProbeInstallError> {
     let address = usize::try_from(at.get()).map_err(|_| ProbeInstallError::InvalidAddress)?;
     // The lock keeps other attaches away from what is written here. It is taken under the management lock only.

@@ -1,6 +1,7 @@
 //! From the trap to the end of the displaced instruction.
 //!
-//! Nothing in here, and nothing that it calls, may be probed. It allocates nothing, waits for nothing, and formats nothing.
+//! Nothing in here, and nothing that it calls, may be probed. It allocates nothing, waits for nothing, and formats
+//! nothing.
 
 use axebpf_hit::{HitGuard, Missed, NestedHit, enter};
 use axebpf_platform::{HostVirt, Platform};
@@ -12,8 +13,8 @@ use crate::{Break, ProbeKind};
 
 /// Handles a breakpoint that the hypervisor itself executed.
 ///
-/// `regs` are the registers of the interrupted code, as the exception has left them; what they are afterwards is what it
-/// has to return to, the interrupt mask included. A breakpoint that is not ours leaves them alone.
+/// `regs` are the registers of the interrupted code, as the exception has left them; what they are afterwards is what
+/// it has to return to, the interrupt mask included. A breakpoint that is not ours leaves them alone.
 ///
 /// To be called with interrupts masked, before anything else that could be probed.
 pub fn handle_break(regs: &mut PtRegs) -> Break {
@@ -75,8 +76,8 @@ fn fire(registry: &Registry, regs: &mut PtRegs, at: u64, guard: &HitGuard) -> Br
     reason = "reads what is published without a guard of its own"
 )]
 fn miss(regs: &mut PtRegs, at: u64, platform: &dyn Platform) -> Break {
-    // SAFETY: `enter` has just said so. This is a trap, with interrupts masked, and the value does not leave this function:
-    // what was interrupted goes on later.
+    // SAFETY: `enter` has just said so. This is a trap, with interrupts masked, and the value does not leave this
+    // function: what was interrupted goes on later.
     let nested = unsafe { NestedHit::assume() };
     match REGISTRY
         .load_nested(&nested)

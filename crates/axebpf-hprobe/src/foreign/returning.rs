@@ -37,8 +37,8 @@ pub(crate) fn set_trampoline(at: HostVirt) {
 
 /// Finds where a function really returns to whose return address is `found`, if that is the work of a return probe.
 ///
-/// For unwinders, inside of hits and outside. `lowest_sp` is the lowest stack pointer with which the function can have been
-/// entered: on x86_64 the address of the return address itself.
+/// For unwinders, inside of hits and outside. `lowest_sp` is the lowest stack pointer with which the function can have
+/// been entered: on x86_64 the address of the return address itself.
 #[must_use]
 pub fn real_return_address(found: u64, lowest_sp: u64) -> Option<HostVirt> {
     let trampoline = trampoline_address().filter(|at| at.get() == found)?;

@@ -20,7 +20,8 @@ pub(crate) struct Patch {
 ///
 /// # Safety
 ///
-/// What is written is meaningful there, as [`write_fenced`] asks for, and nothing that writing text executes is written to.
+/// What is written is meaningful there, as [`write_fenced`] asks for, and nothing that writing text executes is written
+/// to.
 pub(crate) unsafe fn write(patches: &[Patch]) -> Result<(), HprobeError> {
     let mut writes = Vec::new();
     writes

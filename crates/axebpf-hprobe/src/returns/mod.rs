@@ -1,33 +1,35 @@
 //! Calls whose return is probed, from the entry of the function to its return.
 //!
-//! At the entry of a function with a return probe, its return address is replaced by the address of a trampoline, and what
-//! was there is kept as a [`ReturnInstance`] in the [`ReturnTable`]. When the trampoline traps, the instance is taken out
-//! again. There is one table for each image, whose size is fixed when the first return probe is attached: a hit
-//! allocates nothing.
+//! At the entry of a function with a return probe, its return address is replaced by the address of a trampoline, and
+//! what was there is kept as a [`ReturnInstance`] in the [`ReturnTable`]. When the trampoline traps, the instance is
+//! taken out again. There is one table for each image, whose size is fixed when the first return probe is attached: a
+//! hit allocates nothing.
 //!
 //! # Why the stack pointer is the key
 //!
-//! A function leaves the stack pointer as it found it, wherever and whenever it returns. The stack pointer at the
-//! entry therefore names the call, on whatever CPU the task has got to meanwhile, and in whatever order other tasks return:
-//! no hook into the scheduler is needed. Calls can share it: a function that ends in a tail call hands its own
-//! return, trampoline included, to the next one, and several return probes on one function keep an instance each. These
-//! return in the opposite order, so the newest is the one. A recursive call has a stack pointer of its own.
+//! A function leaves the stack pointer as it found it, wherever and whenever it returns. The stack pointer at the entry
+//! therefore names the call, on whatever CPU the task has got to meanwhile, and in whatever order other tasks return:
+//! no hook into the scheduler is needed. Calls can share it: a function that ends in a tail call hands its own return,
+//! trampoline included, to the next one, and several return probes on one function keep an instance each. These return
+//! in the opposite order, so the newest is the one. A recursive call has a stack pointer of its own.
 //!
-//! What is never returned from has to be forgotten: a task that is killed, or a stack that is thrown away, is reported to
+//! What is never returned from has to be forgotten: a task that is killed, or a stack that is thrown away, is reported
+//! to
 //! [`ReturnTable::forget_stack`] before the memory serves as a stack again.
 //!
 //! # Concurrency
 //!
-//! The table has one *state* word for each slot: 0 when the slot is free, 1 while it is filled or read out for good, and
-//! else the number of the instance in it, which no other instance has had. The rest of a slot are plain words.
+//! The table has one *state* word for each slot: 0 when the slot is free, 1 while it is filled or read out for good,
+//! and else the number of the instance in it, which no other instance has had. The rest of a slot are plain words.
 //!
 //! - A slot is claimed by exchanging 0 for 1, filled, and released by storing the number. Nobody waits for a slot in
 //!   state 1: it is passed over.
 //! - Instances of a stack pointer are put in and taken out only by the code that runs on that stack (with interrupts
-//!   masked, in the trap), or by `forget_stack` when nothing runs there any more. So whoever looks for a stack pointer of its
-//!   own finds all that there are, and nobody changes them meanwhile. If a task has migrated, the scheduler has
-//!   made what it did before visible. A slot that holds another stack's instance is never mistaken: whoever reads the number
-//!   with acquire reads the stack pointer that was stored before it, or a newer one, which is another stack's as well.
+//!   masked, in the trap), or by `forget_stack` when nothing runs there any more. So whoever looks for a stack pointer
+//!   of its own finds all that there are, and nobody changes them meanwhile. If a task has migrated, the scheduler has
+//!   made what it did before visible. A slot that holds another stack's instance is never mistaken: whoever reads the
+//!   number with acquire reads the stack pointer that was stored before it, or a newer one, which is another stack's as
+//!   well.
 //! - An instance is taken out by exchanging its number for 1, and 1 for 0 when it has been read, so each is
 //!   taken out exactly once, by whoever it may be.
 //! - Who looks at other stacks, that is `forget_stack`, [`iter`](ReturnTable::iter) and

@@ -25,8 +25,8 @@ pub struct ReturnTableFull {
 /// The calls whose return is probed, of all links, tasks and CPUs.
 ///
 /// At the entry of a function with a return probe, its return address is replaced by the address of a trampoline, and
-/// what was there is kept here. When the trampoline traps, it is taken out again. The stack pointer at the entry names the
-/// call, since a function leaves it as it found it: it does not matter to which CPU the task has got meanwhile, and
+/// what was there is kept here. When the trampoline traps, it is taken out again. The stack pointer at the entry names
+/// the call, since a function leaves it as it found it: it does not matter to which CPU the task has got meanwhile, and
 /// in what order other tasks return. Calls that share it, since one has ended in a tail call of the next or since there
 /// are several probes on the function, return in the opposite order, and so the newest is taken.
 ///
@@ -105,8 +105,8 @@ impl ReturnTable {
 
     /// Takes out the newest call at the stack pointer `sp`, of the stack that the caller interrupted.
     ///
-    /// To be called at the trampoline, with interrupts masked. It needs no hit guard, so that a return that comes inside
-    /// a hit finds home as well.
+    /// To be called at the trampoline, with interrupts masked. It needs no hit guard, so that a return that comes
+    /// inside a hit finds home as well.
     #[must_use]
     pub fn take(&self, sp: u64) -> Option<ReturnInstance> {
         let own = self
@@ -118,10 +118,10 @@ impl ReturnTable {
 
     /// Drops the calls on a stack that will not return, and returns how many there were.
     ///
-    /// To be called when a task has died, or a stack is thrown away, before its memory serves as a stack again. `stack` are the
-    /// bytes of the stack: the stack pointer of a call on it lies above the start, and is at most the end, which is where
-    /// an empty stack begins. `dropped` sees each call, to take it off the [`MaxActive`](super::MaxActive)
-    /// of its link.
+    /// To be called when a task has died, or a stack is thrown away, before its memory serves as a stack again. `stack`
+    /// are the bytes of the stack: the stack pointer of a call on it lies above the start, and is at most the end,
+    /// which is where an empty stack begins. `dropped` sees each call, to take it off the
+    /// [`MaxActive`](super::MaxActive) of its link.
     ///
     /// Nothing runs on the stack during the call.
     pub fn forget_stack(
@@ -141,11 +141,11 @@ impl ReturnTable {
 
     /// Finds where a call returns to whose return address is `trampoline`.
     ///
-    /// For unwinders. `lowest_sp` is the lowest stack pointer that the function can have been entered with: the end of its
-    /// frame record if the return address was read from there (16 bytes above where it starts, on aarch64), the
-    /// stack pointer if it was in the link register still, or on x86_64 the address of the return address itself. The call is the
-    /// one with the lowest stack pointer from there on: calls further in have a lower one, and calls further out a
-    /// higher one. Where several have the same, the answer is what the first of them returns to.
+    /// For unwinders. `lowest_sp` is the lowest stack pointer that the function can have been entered with: the end of
+    /// its frame record if the return address was read from there (16 bytes above where it starts, on aarch64), the
+    /// stack pointer if it was in the link register still, or on x86_64 the address of the return address itself. The
+    /// call is the one with the lowest stack pointer from there on: calls further in have a lower one, and calls
+    /// further out a higher one. Where several have the same, the answer is what the first of them returns to.
     #[must_use]
     pub fn real_return_address(&self, lowest_sp: u64, trampoline: HostVirt) -> Option<HostVirt> {
         self.iter()

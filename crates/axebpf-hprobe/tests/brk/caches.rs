@@ -1,8 +1,8 @@
 //! What instruction fetches see: the worst that the architecture allows.
 //!
-//! A CPU that synchronises its context fetches all there is from its instruction cache at once, and goes on executing that. The
-//! cache takes a line from the point of unification when the line is invalidated, and at no other time; a store gets
-//! there when its line is cleaned. Clean and invalidate take effect at the next barrier, the last one first.
+//! A CPU that synchronises its context fetches all there is from its instruction cache at once, and goes on executing
+//! that. The cache takes a line from the point of unification when the line is invalidated, and at no other time; a
+//! store gets there when its line is cleaned. Clean and invalidate take effect at the next barrier, the last one first.
 
 use axebpf_platform::{HostVirt, Maintenance};
 

@@ -12,8 +12,8 @@ use crate::cpu::{FUNCTION, Outcome, call};
 use crate::lifecycle::{entry, probe};
 use crate::machine::{MACHINE, TEXT_BYTES, claim};
 
-/// Has another CPU call the function before and after a probe is attached, and after it is detached; returns whether each
-/// call was as it should be.
+/// Has another CPU call the function before and after a probe is attached, and after it is detached; returns whether
+/// each call was as it should be.
 fn other_cpu_sees_all(offset: u64) -> bool {
     let step = Barrier::new(2);
     // Whatever it executes, the other CPU comes to the next step.

@@ -108,8 +108,8 @@ fn who_looks_from_outside_sees_whole_calls() {
                 }
             })
         };
-        // A thread of its own: loom lets nothing come before what the first thread does once the others are spawned and it
-        // has not written anything.
+        // A thread of its own: loom lets nothing come before what the first thread does once the others are spawned and
+        // it has not written anything.
         let onlooker = thread::spawn(move || {
             table.iter().for_each(|seen| assert_consistent(&seen));
         });

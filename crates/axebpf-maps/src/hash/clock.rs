@@ -2,13 +2,13 @@
 //!
 //! An approximation of "least recently used" by a *clock*: each node has a mark, set when its key is looked up or
 //! updated by a program, and a hand goes round over all nodes. A node that it finds marked loses the mark and stays for
-//! another round; one without is taken out of its chain. Marks and hand are atomics that nobody waits for, and a
-//! lookup writes only if the mark is not set, so entries in use stay in all caches. (Linux keeps two lists under a lock,
-//! and rotates a part of them; both forget roughly what was not used for longest, and neither exactly.)
+//! another round; one without is taken out of its chain. Marks and hand are atomics that nobody waits for, and a lookup
+//! writes only if the mark is not set, so entries in use stay in all caches. (Linux keeps two lists under a lock, and
+//! rotates a part of them; both forget roughly what was not used for longest, and neither exactly.)
 //!
 //! The work is bounded: after [`LOOKS`] nodes the hand takes the next one whose chain nobody holds, marked or not, and
-//! after as many again a hit gets [`Busy`](MapError::Busy). Nodes whose chain is held are passed over, never waited for,
-//! and no lock is held meanwhile.
+//! after as many again a hit gets [`Busy`](MapError::Busy). Nodes whose chain is held are passed over, never waited
+//! for, and no lock is held meanwhile.
 
 use alloc::vec::Vec;
 

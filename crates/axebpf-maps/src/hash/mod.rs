@@ -20,8 +20,8 @@
 //!   updates of its value, and a copy counts only if the state was the same before and after it. So it is whole with
 //!   respect to updates and deletions; stores through a pointer are whole by word only.
 //! - **A full table** refuses a new key, or, if its kind forgets, takes the node of an entry that the [clock](clock)
-//!   chooses. The node leaves its chain under that chain's lock, which is tried once, before the new key's lock is taken
-//!   again; what somebody inserted in between wins. So no two locks are ever held at once.
+//!   chooses. The node leaves its chain under that chain's lock, which is tried once, before the new key's lock is
+//!   taken again; what somebody inserted in between wins. So no two locks are ever held at once.
 //! - **Iterating** goes by slot. A key that is there all the time is seen exactly once; one that comes or goes
 //!   meanwhile may be seen or not.
 

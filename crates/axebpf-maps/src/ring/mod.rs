@@ -8,15 +8,15 @@
 //! which the last record of a lap runs over, so no room is lost to padding. (Two records cannot need the spill at once:
 //! each contains the start of a lap, and those are `size` apart.)
 //!
-//! The header holds the length with Linux's busy and discard bits (`BPF_RINGBUF_BUSY_BIT`, `BPF_RINGBUF_DISCARD_BIT`) in
-//! its lower half, and a tag made from the position, never zero, in its upper half.
+//! The header holds the length with Linux's busy and discard bits (`BPF_RINGBUF_BUSY_BIT`, `BPF_RINGBUF_DISCARD_BIT`)
+//! in its lower half, and a tag made from the position, never zero, in its upper half.
 //!
 //! # Protocol
 //!
 //! - **Reserving** is one compare-and-exchange of the producer position, tried a bounded number of times, and then a
 //!   store of a busy header. No lock: a CPU that stands still between the two keeps nobody from reserving.
-//! - **The consumer** reads headers from the consumer position up to the producer position and stops at one that is busy,
-//!   or not written yet (zero). It zeroes what it consumed before it moves the consumer position on, so that a
+//! - **The consumer** reads headers from the consumer position up to the producer position and stops at one that is
+//!   busy, or not written yet (zero). It zeroes what it consumed before it moves the consumer position on, so that a
 //!   header is zero until it is written. It holds nothing that a producer waits for.
 //! - **Submitting** and **discarding** clear the record's bit in the map of live reservations, which alone decides
 //!   whether an address is one, and then the busy bit.

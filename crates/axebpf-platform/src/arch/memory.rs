@@ -206,8 +206,8 @@ pub fn read_memory(src: HostVirt, dst: &mut [u8]) -> Result<(), ReadFault> {
     })
 }
 
-// The aborts that `fault_fixup` mends, for the exception table of `ax-cpu`: where from and where to, each relative to the
-// word that says so.
+// The aborts that `fault_fixup` mends, for the exception table of `ax-cpu`: where from and where to, each relative to
+// the word that says so.
 #[cfg(feature = "axhal")]
 global_asm!(
     ".pushsection __nofault_ex_table, \"a\"",

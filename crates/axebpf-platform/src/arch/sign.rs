@@ -2,8 +2,8 @@
 
 use core::arch::asm;
 
-/// Signs `address` with `modifier` by `APIAKey`, if this CPU does that at this exception level, as `PACIASP` does with the
-/// return address and the stack pointer (ARM ARM C6.2, `PACIA1716`).
+/// Signs `address` with `modifier` by `APIAKey`, if this CPU does that at this exception level, as `PACIASP` does with
+/// the return address and the stack pointer (ARM ARM C6.2, `PACIA1716`).
 #[must_use]
 pub fn sign_with_a(address: u64, modifier: u64) -> u64 {
     let signed;
@@ -14,8 +14,8 @@ pub fn sign_with_a(address: u64, modifier: u64) -> u64 {
     signed
 }
 
-/// Signs `address` with `modifier` by `APIBKey`, if this CPU does that at this exception level, as `PACIBSP` does with the
-/// return address and the stack pointer (ARM ARM C6.2, `PACIB1716`).
+/// Signs `address` with `modifier` by `APIBKey`, if this CPU does that at this exception level, as `PACIBSP` does with
+/// the return address and the stack pointer (ARM ARM C6.2, `PACIB1716`).
 #[must_use]
 pub fn sign_with_b(address: u64, modifier: u64) -> u64 {
     let signed;

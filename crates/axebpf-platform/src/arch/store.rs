@@ -66,9 +66,9 @@ pub(super) fn fixup(elr: u64) -> Option<u64> {
 
 /// Stores `bytes`, 4, 8 or 16 of them, at `addr`, by one instruction, and tells whether that could be done.
 ///
-/// Needs the data-abort vector to call [`fault_fixup`](super::fault_fixup). An abort changes the registers that describe
-/// the last exception, so the caller is one that saves and restores them for what it interrupted: a trap. Other
-/// lengths are not stored.
+/// Needs the data-abort vector to call [`fault_fixup`](super::fault_fixup). An abort changes the registers that
+/// describe the last exception, so the caller is one that saves and restores them for what it interrupted: a trap.
+/// Other lengths are not stored.
 ///
 /// # Safety
 ///
@@ -77,9 +77,11 @@ pub(super) fn fixup(elr: u64) -> Option<u64> {
 pub unsafe fn store(addr: u64, bytes: &[u8]) -> bool {
     // SAFETY: Any bytes are words.
     let (head, words, tail) = unsafe { bytes.align_to::<u64>() };
-    // Whole words where they are aligned, as a frame on the stack is: a target with strict alignment reads bytes otherwise.
+    // Whole words where they are aligned, as a frame on the stack is: a target with strict alignment reads bytes
+    // otherwise.
     let failed = if let ([], &[first, second], []) = (head, words, tail) {
-        // SAFETY: Follows the C calling convention and writes only the bytes, which are the caller's; an abort is mended.
+        // SAFETY: Follows the C calling convention and writes only the bytes, which are the caller's; an abort is
+        // mended.
         unsafe { axebpf_store_pair(u64::from_le(first), u64::from_le(second), addr) }
     } else if let Ok([first, second]) = <[u8; 16]>::try_from(bytes).map(halves) {
         // SAFETY: As above.
@@ -102,8 +104,8 @@ fn halves(bytes: [u8; 16]) -> [u64; 2] {
     [all as u64, (all >> 64) as u64]
 }
 
-// The aborts that `fault_fixup` mends, for the exception table of `ax-cpu`: where from and where to, each relative to the
-// word that says so.
+// The aborts that `fault_fixup` mends, for the exception table of `ax-cpu`: where from and where to, each relative to
+// the word that says so.
 #[cfg(feature = "axhal")]
 global_asm!(
     ".pushsection __nofault_ex_table, \"a\"",

@@ -22,8 +22,8 @@ pub fn cache_geometry() -> CacheGeometry {
 ///
 /// # Safety
 ///
-/// `alias` is a writable mapping, as Normal memory, of the `bytes.len()` bytes that are mapped as text at `at`, and both
-/// are equally aligned to 4. Nobody else reads or writes them meanwhile; in particular no CPU executes them.
+/// `alias` is a writable mapping, as Normal memory, of the `bytes.len()` bytes that are mapped as text at `at`, and
+/// both are equally aligned to 4. Nobody else reads or writes them meanwhile; in particular no CPU executes them.
 pub unsafe fn write_text(alias: NonNull<u8>, at: HostVirt, bytes: &[u8]) {
     let mut done = 0;
     while done < bytes.len() {
@@ -33,8 +33,8 @@ pub unsafe fn write_text(alias: NonNull<u8>, at: HostVirt, bytes: &[u8]) {
             && let Some(word) = bytes[done..].first_chunk()
         {
             let place = place.cast::<u32>();
-            // SAFETY: Mapped and the caller's alone; `first_chunk` says that four bytes are left, and `alias` is aligned
-            // as `at` is.
+            // SAFETY: Mapped and the caller's alone; `first_chunk` says that four bytes are left, and `alias` is
+            // aligned as `at` is.
             unsafe { place.write_volatile(u32::from_ne_bytes(*word)) };
             done += 4;
         } else {

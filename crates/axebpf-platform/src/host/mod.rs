@@ -123,8 +123,8 @@ impl TextPatch for HostPlatform {
 
     /// Writes through the kernel, whatever the protection of the pages, which stays.
     ///
-    /// On x86_64, where the caches need no maintenance, that is all. On others the kernel does what is needed for the CPU
-    /// that writes, and the return of the other threads from the signal of the fence for theirs.
+    /// On x86_64, where the caches need no maintenance, that is all. On others the kernel does what is needed for the
+    /// CPU that writes, and the return of the other threads from the signal of the fence for theirs.
     unsafe fn write_text(&self, at: HostVirt, bytes: &[u8]) -> Result<(), TextError> {
         text::write(at, bytes)
     }

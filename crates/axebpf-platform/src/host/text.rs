@@ -52,8 +52,8 @@ pub(super) fn write(at: HostVirt, bytes: &[u8]) -> Result<(), TextError> {
     if file < 0 {
         return Err(TextError::Unsupported);
     }
-    // SAFETY: `bytes` can be read. What is written to is text, which the caller of `TextPatch::write_text` vouches for, and
-    // of which Rust knows no references.
+    // SAFETY: `bytes` can be read. What is written to is text, which the caller of `TextPatch::write_text` vouches for,
+    // and of which Rust knows no references.
     let written = unsafe { libc::pwrite(file, bytes.as_ptr().cast(), len, offset) };
     // SAFETY: `file` was just opened, and nobody else has it.
     unsafe { libc::close(file) };
@@ -93,8 +93,8 @@ pub(super) fn free(region: &ExecRegion) {
     };
     regions.swap_remove(index);
     let start = region.start.get() as *mut c_void;
-    // SAFETY: `alloc` mapped it, and nobody has unmapped it since. It is not writable, so Rust has nothing there, and nothing
-    // is executed there any more, as `ExecMemory::free_exec` asks.
+    // SAFETY: `alloc` mapped it, and nobody has unmapped it since. It is not writable, so Rust has nothing there, and
+    // nothing is executed there any more, as `ExecMemory::free_exec` asks.
     let result = unsafe { libc::munmap(start, region.len) };
     debug_assert_eq!(result, 0, "a whole mapping can be unmapped");
 }

@@ -12,8 +12,8 @@ const SAMPLES: usize = 64;
 /// How many of them have to be in both tables, and agree.
 const NEEDED: usize = 4;
 /// What a slide is a multiple of. An arm64 kernel is mapped in segments of 64 KiB (Linux: `SEGMENT_ALIGN` in
-/// arch/arm64/include/asm/memory.h) and moved in steps of 2 MiB (`MIN_KIMG_ALIGN`), to which an EFI loader adds by how much
-/// the physical address misses such a step, itself in steps of at least 64 KiB (`EFI_KIMG_ALIGN`).
+/// arch/arm64/include/asm/memory.h) and moved in steps of 2 MiB (`MIN_KIMG_ALIGN`), to which an EFI loader adds by how
+/// much the physical address misses such a step, itself in steps of at least 64 KiB (`EFI_KIMG_ALIGN`).
 const SLIDE_ALIGN: u64 = 0x1_0000;
 
 /// A function that is looked for in both tables.

@@ -22,9 +22,9 @@ use tables::Tokens;
 /// The symbols of a Linux kernel.
 ///
 /// They come from a file, which is text or a blob ([`from_file`](Self::from_file)), or from the kernel's own compressed
-/// tables ([`from_compressed`](Self::from_compressed)). Names stay compressed, so 100,000 symbols take about two megabytes.
-/// Looking up an address is a search by halves; looking up a name goes through all of them. Nothing here is for a
-/// probe hit.
+/// tables ([`from_compressed`](Self::from_compressed)). Names stay compressed, so 100,000 symbols take about two
+/// megabytes. Looking up an address is a search by halves; looking up a name goes through all of them. Nothing here is
+/// for a probe hit.
 ///
 /// # Examples
 ///

@@ -1,7 +1,7 @@
 //! What comes with type information: the lines of the source, and relocations to another machine's types.
 //!
-//! The format is that of Linux's `Documentation/bpf/btf.rst`, section `.BTF.ext`. Each part is a record size, then for each
-//! section of code its name, a count, and as many records.
+//! The format is that of Linux's `Documentation/bpf/btf.rst`, section `.BTF.ext`. Each part is a record size, then for
+//! each section of code its name, a count, and as many records.
 
 use alloc::vec::Vec;
 

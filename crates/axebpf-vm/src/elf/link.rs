@@ -1,7 +1,7 @@
 //! Linking: a program and the functions that it calls become one piece of code.
 //!
-//! The result starts with the program's function; each function that is called, directly or through others, follows once.
-//! References to maps become 64-bit immediates that name the map by index, calls get their new distance.
+//! The result starts with the program's function; each function that is called, directly or through others, follows
+//! once. References to maps become 64-bit immediates that name the map by index, calls get their new distance.
 
 use alloc::string::ToString;
 use alloc::sync::Arc;

@@ -1,9 +1,10 @@
 //! The interpreter of the crate `rbpf`, for programs that it runs as RFC 9669 says.
 //!
-//! What is refused, and why (rbpf 0.4.1): maps and helpers, since it knows none of ours; backward jumps and local calls, since it
-//! has no budget; atomics, `movsx`, `ldsx`, `bswap`, `gotol` and signed division, which it does not know or runs as
-//! something else; 64-bit jumps on a negative immediate, which it does not sign-extend; the 32-bit remainder by a register or by
-//! zero, which keeps the upper half; 64-bit negation, which overflows where overflow is checked.
+//! What is refused, and why (rbpf 0.4.1): maps and helpers, since it knows none of ours; backward jumps and local
+//! calls, since it has no budget; atomics, `movsx`, `ldsx`, `bswap`, `gotol` and signed division, which it does not
+//! know or runs as something else; 64-bit jumps on a negative immediate, which it does not sign-extend; the 32-bit
+//! remainder by a register or by zero, which keeps the upper half; 64-bit negation, which overflows where overflow is
+//! checked.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! Visiting the entries of a map.
 //!
-//! The callback gets a pointer to a copy of the key, in memory of this CPU that the run holds like a record of a ring buffer
-//! for as long as the iteration goes on. There is one place for each level of iterations in iterations.
+//! The callback gets a pointer to a copy of the key, in memory of this CPU that the run holds like a record of a ring
+//! buffer for as long as the iteration goes on. There is one place for each level of iterations in iterations.
 #![allow(unsafe_code)]
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -98,8 +98,8 @@ impl<'r> Helpers<'r> {
             addr,
             len: map.spec().key_size.into(),
         };
-        // SAFETY: the place is a static of this CPU, which only this run uses, and of which no other run of this level is in
-        // use, as just seen. Its provenance is exposed, and it is accessed by atomic operations only.
+        // SAFETY: the place is a static of this CPU, which only this run uses, and of which no other run of this level
+        // is in use, as just seen. Its provenance is exposed, and it is accessed by atomic operations only.
         unsafe { self.memory.hold_record(place) };
         let iteration = Iteration {
             slot: 0,

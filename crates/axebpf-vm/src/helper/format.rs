@@ -7,8 +7,8 @@ use crate::memory::{Memory, Violation};
 use crate::printk::{MAX_PRINTK_FORMAT, Output, Pieces, render};
 
 impl Helpers<'_> {
-    /// `bpf_snprintf(str, str_size, fmt, data, data_len)`: returns the length that the text has with its terminating NUL,
-    /// also when it was cut to fit.
+    /// `bpf_snprintf(str, str_size, fmt, data, data_len)`: returns the length that the text has with its terminating
+    /// NUL, also when it was cut to fit.
     pub(super) fn snprintf(&mut self, args: [u64; 5]) -> Result<i64, HelperFault> {
         let [to, size, format, data, data_len] = args;
         let size = u64::from(size as u32);

@@ -48,7 +48,8 @@ impl<'r> Helpers<'r> {
             addr,
             len: record.len.into(),
         };
-        // SAFETY: the record was just reserved for this run and exposed; it is given back after the memory returned it only.
+        // SAFETY: the record was just reserved for this run and exposed; it is given back after the memory returned it
+        // only.
         unsafe { self.memory.hold_record(record) };
         Ok(addr)
     }

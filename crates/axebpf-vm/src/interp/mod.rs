@@ -2,22 +2,25 @@
 //!
 //! What makes it fast:
 //!
-//! - Everything that can be found out at load is (see [`op`](crate::op)): an operation and its operand form are one dense number,
-//!   so that each costs one jump through a table, and register numbers are an enum of eleven values, so that indexing needs no
-//!   check.
-//! - The operations that are left are an iterator over a slice: getting the next one is one comparison and one addition.
-//! - The budget is settled where the program leaves a straight line (a jump that is taken, a call, the end), for the whole line at once.
-//!   Nothing runs more than a line beyond it, and a line is no longer than the program; what is counted is exact.
-//! - An access to memory costs one comparison for the stack and one for the context (see [`memory`](crate::memory)), and one at a fixed
-//!   place in the frame none at all: it was checked at load (see [`specialize`](crate::specialize)).
+//! - Everything that can be found out at load is (see [`op`](crate::op)): an operation and its operand form are one
+//!   dense number, so that each costs one jump through a table, and register numbers are an enum of eleven values, so
+//!   that indexing needs no check.
+//! - The operations that are left are an iterator over a slice: getting the next one is one comparison and one
+//!   addition.
+//! - The budget is settled where the program leaves a straight line (a jump that is taken, a call, the end), for the
+//!   whole line at once. Nothing runs more than a line beyond it, and a line is no longer than the program; what is
+//!   counted is exact.
+//! - An access to memory costs one comparison for the stack and one for the context (see [`memory`](crate::memory)),
+//!   and one at a fixed place in the frame none at all: it was checked at load (see [`specialize`](crate::specialize)).
 //! - Pairs of operations that often follow each other are one step (see [`fuse`](crate::fuse)).
-//! - Starting costs little: only the part of the stack that the program is known to use is made ready, tables that few programs
-//!   need are not, and runs are counted without an atomic operation.
-//! - Helpers that only state a fact, such as the number of the CPU, are called without what others need; the arguments of those
-//!   travel in the machine's registers, since wide loads of what narrow stores left just before make many processors wait.
+//! - Starting costs little: only the part of the stack that the program is known to use is made ready, tables that few
+//!   programs need are not, and runs are counted without an atomic operation.
+//! - Helpers that only state a fact, such as the number of the CPU, are called without what others need; the arguments
+//!   of those travel in the machine's registers, since wide loads of what narrow stores left just before make many
+//!   processors wait.
 //!
-//! `operand` is the registers and what operations compute from them, `calls` the functions that wait for others to return.
-//! `benches/interp` compares the speed with that of other interpreters.
+//! `operand` is the registers and what operations compute from them, `calls` the functions that wait for others to
+//! return. `benches/interp` compares the speed with that of other interpreters.
 
 mod calls;
 mod operand;
@@ -75,7 +78,8 @@ pub(crate) fn run<'r>(
     let mut regs = Regs::new(context, env.memory.frame_pointer());
     let mut calls = Calls::new(frames);
     let mut rest = image.ops.iter();
-    // How many operations were left where the program came to by a jump last, from where on the budget is not settled yet.
+    // How many operations were left where the program came to by a jump last, from where on the budget is not settled
+    // yet.
     let mut since = rest.len();
 
     loop {

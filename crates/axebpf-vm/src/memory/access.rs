@@ -15,8 +15,8 @@ impl Memory<'_> {
     #[inline(always)]
     pub(crate) fn load<W: Word>(&mut self, addr: u64) -> Result<W, Violation> {
         Ok(match self.check_read(addr, W::LEN)? {
-            // SAFETY: the bytes lie in the stack or the context, which are readable, initialised and exposed, and which this run
-            // has to itself or borrows.
+            // SAFETY: the bytes lie in the stack or the context, which are readable, initialised and exposed, and which
+            // this run has to itself or borrows.
             Sharing::Private => unsafe { W::load_private(addr) },
             // SAFETY: the bytes lie in a map's arena or ring, which is initialised and exposed, lives as long as the
             // map that is borrowed, and is accessed by atomic operations only.
@@ -40,8 +40,8 @@ impl Memory<'_> {
     #[inline(always)]
     pub(crate) fn atomic32(&mut self, addr: u64) -> Result<&AtomicU32, Violation> {
         self.check_atomic(addr, 4)?;
-        // SAFETY: the address is aligned. The bytes are readable, writable and exposed, as in `load` and `store`, and private, or
-        // accessed by atomic operations only.
+        // SAFETY: the address is aligned. The bytes are readable, writable and exposed, as in `load` and `store`, and
+        // private, or accessed by atomic operations only.
         Ok(unsafe { raw::atomic_u32(addr) })
     }
 
@@ -68,8 +68,8 @@ impl Memory<'_> {
 
     /// Reads a number of the innermost frame without a check.
     ///
-    /// `offset` is from the frame's lowest byte, a multiple of the number's length, and of what is ready of the frame. Another one
-    /// names other bytes of the frame.
+    /// `offset` is from the frame's lowest byte, a multiple of the number's length, and of what is ready of the frame.
+    /// Another one names other bytes of the frame.
     #[inline(always)]
     pub(crate) fn load_frame<W: Word>(&self, offset: i32) -> W {
         self.stack.load(offset)
@@ -108,8 +108,8 @@ impl Memory<'_> {
             return Ok(Some(&[]));
         }
         Ok(match self.check_read(addr, len as u64)? {
-            // SAFETY: as in `load`; the program, which alone writes its stack and context, does not run while the memory is
-            // borrowed.
+            // SAFETY: as in `load`; the program, which alone writes its stack and context, does not run while the
+            // memory is borrowed.
             Sharing::Private => Some(unsafe { raw::private_bytes(addr, len) }),
             Sharing::Shared => None,
         })

@@ -82,8 +82,8 @@ impl<'g> Lease<'g> {
 
     pub(crate) fn parts(&mut self) -> Parts<'_> {
         let stack = self.memory.stack.get().expose_provenance() as u64;
-        // SAFETY: the cell's memory is valid. Only the hit of this CPU reaches it (`PerCpu::get`), the hit has only this
-        // lease (`busy`), and the lease is borrowed mutably for as long as the reference lives.
+        // SAFETY: the cell's memory is valid. Only the hit of this CPU reaches it (`PerCpu::get`), the hit has only
+        // this lease (`busy`), and the lease is borrowed mutably for as long as the reference lives.
         let frames = unsafe { &mut *self.memory.frames.get() };
         // SAFETY: as above; this is another cell.
         let scratch = unsafe { &mut *self.memory.scratch.get() };

@@ -10,8 +10,8 @@ use core::ptr::{self, with_exposed_provenance, with_exposed_provenance_mut};
 use core::slice;
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-/// Whether an unaligned access costs what an aligned one does. Bare-metal aarch64 targets forbid them, so that the compiler
-/// makes each access that might be one of single bytes.
+/// Whether an unaligned access costs what an aligned one does. Bare-metal aarch64 targets forbid them, so that the
+/// compiler makes each access that might be one of single bytes.
 const HAS_UNALIGNED: bool = cfg!(not(target_os = "none"));
 
 /// An unsigned number that a program loads or stores.
@@ -78,8 +78,8 @@ macro_rules! word {
                     // function's precondition. Any alignment will do.
                     unsafe { from.read_unaligned() }
                 } else {
-                    // SAFETY: as above, and the pointer is aligned, as just seen. Volatile, so that the compiler does not
-                    // make one read of both, which would be the slow one.
+                    // SAFETY: as above, and the pointer is aligned, as just seen. Volatile, so that the compiler does
+                    // not make one read of both, which would be the slow one.
                     unsafe { from.read_volatile() }
                 }
             }
@@ -153,8 +153,8 @@ word!(u64, AtomicU64);
 ///
 /// As for [`Word::load_private`], for `len` bytes, for as long as the result is used.
 pub(super) unsafe fn private_bytes<'a>(addr: u64, len: usize) -> &'a [u8] {
-    // SAFETY: the bytes are readable, initialised, of one object, and not written meanwhile, by this function's precondition;
-    // no object is longer than a slice can be.
+    // SAFETY: the bytes are readable, initialised, of one object, and not written meanwhile, by this function's
+    // precondition; no object is longer than a slice can be.
     unsafe { slice::from_raw_parts(with_exposed_provenance(addr as usize), len) }
 }
 
@@ -165,8 +165,8 @@ pub(super) unsafe fn private_bytes<'a>(addr: u64, len: usize) -> &'a [u8] {
 /// As for [`Word::load_private`], for `out.len()` bytes, none of which are in `out`.
 pub(super) unsafe fn load_private_bytes(addr: u64, out: &mut [u8]) {
     let from = with_exposed_provenance::<u8>(addr as usize);
-    // SAFETY: the source is readable by this function's precondition, the destination writable since it is borrowed, they do
-    // not overlap, and bytes are always aligned.
+    // SAFETY: the source is readable by this function's precondition, the destination writable since it is borrowed,
+    // they do not overlap, and bytes are always aligned.
     unsafe { ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) }
 }
 
@@ -177,8 +177,8 @@ pub(super) unsafe fn load_private_bytes(addr: u64, out: &mut [u8]) {
 /// As for [`Word::store_private`], for `bytes.len()` bytes, none of which are in `bytes`.
 pub(super) unsafe fn store_private_bytes(addr: u64, bytes: &[u8]) {
     let to = with_exposed_provenance_mut::<u8>(addr as usize);
-    // SAFETY: the destination is writable by this function's precondition, the source readable since it is borrowed, they do
-    // not overlap, and bytes are always aligned.
+    // SAFETY: the destination is writable by this function's precondition, the source readable since it is borrowed,
+    // they do not overlap, and bytes are always aligned.
     unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
 }
 

@@ -37,11 +37,11 @@ impl<'r> Memory<'r> {
     ///
     /// # Safety
     ///
-    /// `STACK_BYTES` bytes from `stack` on, a multiple of 16, are initialised and belong to the caller alone for `'r`, their
-    /// provenance is exposed, and they are accessed through the result only.
+    /// `STACK_BYTES` bytes from `stack` on, a multiple of 16, are initialised and belong to the caller alone for `'r`,
+    /// their provenance is exposed, and they are accessed through the result only.
     ///
-    /// `used` is how much of the main function's frame the program is known to use. It bounds nothing: it is what is made
-    /// ready at once, and the rest of the frame is when the program gets there.
+    /// `used` is how much of the main function's frame the program is known to use. It bounds nothing: it is what is
+    /// made ready at once, and the rest of the frame is when the program gets there.
     #[inline(always)]
     pub(crate) unsafe fn new(
         stack: u64,

@@ -47,8 +47,8 @@ impl Stack {
     ///
     /// # Safety
     ///
-    /// `STACK_BYTES` bytes from `lowest` on, a multiple of 16, are initialised and belong to the caller alone for as long as
-    /// the result is used, their provenance is exposed, and they are accessed through the result only.
+    /// `STACK_BYTES` bytes from `lowest` on, a multiple of 16, are initialised and belong to the caller alone for as
+    /// long as the result is used, their provenance is exposed, and they are accessed through the result only.
     #[inline(always)]
     pub(super) unsafe fn new(lowest: u64, used: FrameUse) -> Self {
         let end = lowest + STACK_BYTES as u64;
@@ -122,8 +122,8 @@ impl Stack {
         self.extend(used.bytes().saturating_sub(live));
     }
 
-    /// Makes `bytes` zeroed bytes below the live ones live, a multiple of [`FrameUse::STEP`] of which the innermost frame has
-    /// so many that are not.
+    /// Makes `bytes` zeroed bytes below the live ones live, a multiple of [`FrameUse::STEP`] of which the innermost
+    /// frame has so many that are not.
     #[inline(always)]
     fn extend(&mut self, bytes: u64) {
         let live = self.live.with_below(bytes);
@@ -146,8 +146,8 @@ impl Stack {
     /// `offset` is from the frame's lowest byte, a multiple of the number's length, and of the part that is live.
     #[inline(always)]
     pub(super) fn load<W: Word>(&self, offset: i32) -> W {
-        // SAFETY: the number lies in the innermost frame and is aligned, see `in_frame` and the precondition of `new`, which
-        // vouches for the frame's bytes.
+        // SAFETY: the number lies in the innermost frame and is aligned, see `in_frame` and the precondition of `new`,
+        // which vouches for the frame's bytes.
         unsafe { W::load_aligned(self.in_frame::<W>(offset)) }
     }
 

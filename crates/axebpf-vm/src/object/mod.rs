@@ -67,12 +67,13 @@ impl ObjectFile {
 
     /// Reads an ELF object and adapts it to the types of what its programs will look at (CO-RE).
     ///
-    /// `types` is BTF, such as the section `.BTF` of the target's image or Linux's `/sys/kernel/btf/vmlinux`. Offsets and sizes
-    /// of fields, sizes and numbers of types, and values of enumerations become those that are there.
+    /// `types` is BTF, such as the section `.BTF` of the target's image or Linux's `/sys/kernel/btf/vmlinux`. Offsets
+    /// and sizes of fields, sizes and numbers of types, and values of enumerations become those that are there.
     ///
     /// An access to what is not there is refused at [`load`](Self::load) if the program makes it in any case
-    /// ([`LoadError::MissingInTarget`]). Behind a condition it stays, since programs ask first whether something exists, and
-    /// stops the program if that comes there ([`RunError::MissingInTarget`](crate::RunError::MissingInTarget)).
+    /// ([`LoadError::MissingInTarget`]). Behind a condition it stays, since programs ask first whether something
+    /// exists, and stops the program if that comes there
+    /// ([`RunError::MissingInTarget`](crate::RunError::MissingInTarget)).
     ///
     /// # Errors
     ///
@@ -123,9 +124,9 @@ impl ObjectFile {
 
     /// Makes the maps, links and checks the programs.
     ///
-    /// An array of programs that the object defines with initial values keeps these programs, and they the maps that they
-    /// use. Whoever gives the object up empties it first ([`Map::clear_programs`](axebpf_maps::Map::clear_programs)), as for
-    /// any array of programs.
+    /// An array of programs that the object defines with initial values keeps these programs, and they the maps that
+    /// they use. Whoever gives the object up empties it first
+    /// ([`Map::clear_programs`](axebpf_maps::Map::clear_programs)), as for any array of programs.
     ///
     /// # Errors
     ///

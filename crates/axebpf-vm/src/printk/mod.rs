@@ -26,9 +26,9 @@ pub const MAX_PRINTK_STRING: usize = 128;
 /// A message as the program left it.
 ///
 /// Its `Display` is the message as text, by the format language of Linux's `bpf_trace_printk`: `%d %i %u %x %X` with an
-/// optional `l` or `ll`, `%c`, `%s`, `%p` with its forms (`%px %pK` addresses, `%pks %pus` strings, `%pi4 %pI4 %pi6 %pI6`
-/// IP addresses, `%ps %pS %pB` names, see [`with_names`](Self::with_names)), `%%`, each with flags and width. What
-/// cannot be understood appears as it is.
+/// optional `l` or `ll`, `%c`, `%s`, `%p` with its forms (`%px %pK` addresses, `%pks %pus` strings, `%pi4 %pI4 %pi6
+/// %pI6` IP addresses, `%ps %pS %pB` names, see [`with_names`](Self::with_names)), `%%`, each with flags and width.
+/// What cannot be understood appears as it is.
 ///
 /// # Examples
 ///

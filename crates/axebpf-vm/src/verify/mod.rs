@@ -1,12 +1,12 @@
 //! Verification at load, over a graph of the program's blocks.
 //!
-//! The first layer: what can be told without knowing what memory holds. [`graph`] finds the blocks and refuses code that
-//! nothing reaches. [`registers`] follows through the graph what each register holds, as one of the few
+//! The first layer: what can be told without knowing what memory holds. [`graph`] finds the blocks and refuses code
+//! that nothing reaches. [`registers`] follows through the graph what each register holds, as one of the few
 //! [`Value`]s, and refuses registers that are read before they are written on some path, accesses of the frame outside of it, and
 //! calls whose arguments cannot be what the helper takes. [`effect`] says what each operation reads and writes.
 //!
-//! Whatever is not certain to be wrong passes here and is checked at run time: every access to memory, every map and every
-//! record that a helper gets. A pass that proves more (ranges of numbers, bounds of pointers) replaces
+//! Whatever is not certain to be wrong passes here and is checked at run time: every access to memory, every map and
+//! every record that a helper gets. A pass that proves more (ranges of numbers, bounds of pointers) replaces
 //! [`Value`] by something finer and keeps the rest.
 
 mod effect;

@@ -16,8 +16,8 @@ use crate::op::{Code, Op, Reg};
 
 /// Checks the use of registers on all paths.
 ///
-/// Each block is followed with what its registers can hold at its start, and again whenever a further path adds to that. The
-/// values only ever get less certain and there are three steps of that, so that this ends.
+/// Each block is followed with what its registers can hold at its start, and again whenever a further path adds to
+/// that. The values only ever get less certain and there are three steps of that, so that this ends.
 pub(crate) fn check(
     ops: &[Op],
     layout: &Layout,

@@ -1,4 +1,5 @@
-//! Exits of a guest in Rust without any crate: counted by reason, timed per virtual CPU, and streamed when they are slow.
+//! Exits of a guest in Rust without any crate: counted by reason, timed per virtual CPU, and streamed when they are
+//! slow.
 #![no_std]
 #![no_main]
 

@@ -35,8 +35,8 @@ const fn text_writing(glob: &'static str) -> Closed<&'static str> {
     }
 }
 
-/// What every hypervisor has in common: the way from a trap to the handlers and back, and its own implementations of the
-/// platform's traits, which are called through pointers. Handlers are not in it: another hit in them is missed, and
+/// What every hypervisor has in common: the way from a trap to the handlers and back, and its own implementations of
+/// the platform's traits, which are called through pointers. Handlers are not in it: another hit in them is missed, and
 /// stepped over.
 pub(super) const CLOSED: [Closed<&str>; 12] = [
     hit_path("axebpf_hprobe::hit::handle_*"),

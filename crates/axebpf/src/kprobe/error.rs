@@ -56,7 +56,8 @@ pub enum GuestError {
         /// Where one of the symbols says that there is a function.
         at: GuestVirt,
     },
-    /// By how far the guest's kernel runs from where a file has its symbols cannot be found out. Somebody has to say it.
+    /// By how far the guest's kernel runs from where a file has its symbols cannot be found out. Somebody has to say
+    /// it.
     #[error("where the kernel of VM {vm} runs is not found out: {cause}")]
     NoSlide {
         /// The guest.

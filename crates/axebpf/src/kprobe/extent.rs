@@ -1,13 +1,14 @@
 //! Where a kernel runs that has no symbols of itself: by what it executes.
 //!
-//! An arm64 Linux maps its text in one piece, from `_stext` (before 5.13: `_text`) to `_etext`, and nothing beside it can be
-//! executed. So where something of just that length can be, and nowhere else, the kernel runs.
+//! An arm64 Linux maps its text in one piece, from `_stext` (before 5.13: `_text`) to `_etext`, and nothing beside it
+//! can be executed. So where something of just that length can be, and nowhere else, the kernel runs.
 
 use axebpf_guestprobe::{Access, GuestMemory, Stage1, WalkFault, WalkProblem};
 use axebpf_platform::GuestVirt;
 use axebpf_symbols::{KernelSymbols, Slide};
 
-/// How many pages, blocks and gaps are looked at: as many as half a gigabyte of mappings of a kernel, in pages of 4 KiB.
+/// How many pages, blocks and gaps are looked at: as many as half a gigabyte of mappings of a kernel, in pages of 4
+/// KiB.
 const MAX_STEPS: u32 = 1 << 17;
 /// What a slide is a multiple of, in bytes (Linux: `SEGMENT_ALIGN`).
 const ALIGN: u64 = 0x1_0000;

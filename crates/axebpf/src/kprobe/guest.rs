@@ -164,22 +164,22 @@ impl Registry {
         Ok(self.guest(vm)?.search()?)
     }
 
-    /// Takes `file` as the symbols of a guest's kernel: the text of `/proc/kallsyms` or of a `System.map`, or a blob that
-    /// `cargo xtask guest-symbols` has made of one or of a `vmlinux`.
+    /// Takes `file` as the symbols of a guest's kernel: the text of `/proc/kallsyms` or of a `System.map`, or a blob
+    /// that `cargo xtask guest-symbols` has made of one or of a `vmlinux`.
     ///
     /// `slide` is by how far the kernel runs from where the file says. Without it, that is found out: the kernel may
     /// choose its place at random each time, while `/proc/kallsyms` says where it is. For that, the symbols that the
-    /// kernel has of itself are looked for in the guest's memory, which takes long, and compared with those of the file.
-    /// A kernel that has none is where something of the length of its text, which the file says, is executed.
-    /// If it does not run yet, that is done when it does, before anything is attached, and each time it is started anew.
+    /// kernel has of itself are looked for in the guest's memory, which takes long, and compared with those of the
+    /// file. A kernel that has none is where something of the length of its text, which the file says, is executed. If
+    /// it does not run yet, that is done when it does, before anything is attached, and each time it is started anew.
     ///
     /// The symbols stay when the guest is started anew. Links are attached as long as they fit the kernel that runs.
     ///
     /// # Errors
     ///
     /// [`GuestError::NoGuest`], [`GuestError::Symbols`] if that is something else, and [`GuestError::NoSlide`] if
-    /// where the kernel runs cannot be found out: it has no symbols of itself, or other ones. Then what was known before
-    /// stays.
+    /// where the kernel runs cannot be found out: it has no symbols of itself, or other ones. Then what was known
+    /// before stays.
     pub fn set_guest_symbols(
         &self,
         vm: VmId,
@@ -194,8 +194,8 @@ impl Registry {
         })
     }
 
-    /// Returns the type information of the kernel of a guest, or of the only one. It is looked for in the guest's memory
-    /// if that was not done since the guest was started, which takes long.
+    /// Returns the type information of the kernel of a guest, or of the only one. It is looked for in the guest's
+    /// memory if that was not done since the guest was started, which takes long.
     ///
     /// # Errors
     ///
@@ -212,7 +212,8 @@ impl Registry {
         Ok(guest.ok_or(GuestError::NoGuest { vm })?)
     }
 
-    /// Returns the symbols of a guest's kernel as far as they are known and say where it runs; `None` without a guest, too.
+    /// Returns the symbols of a guest's kernel as far as they are known and say where it runs; `None` without a guest,
+    /// too.
     pub(crate) fn placed_symbols(&self, vm: VmId) -> Result<Option<Arc<KernelSymbols>>, Error> {
         let guest = self.state.lock()?.guests.get(&vm).cloned();
         Ok(guest.and_then(|guest| guest.placed_symbols()))

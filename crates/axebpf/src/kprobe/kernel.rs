@@ -129,8 +129,8 @@ impl Guest {
         self.find_symbols()
     }
 
-    /// Returns the symbols of the kernel that runs and translates addresses with `stage1`. Takes long if they have to be
-    /// looked for.
+    /// Returns the symbols of the kernel that runs and translates addresses with `stage1`. Takes long if they have to
+    /// be looked for.
     pub(crate) fn fitting_symbols(
         &self,
         stage1: &Stage1,

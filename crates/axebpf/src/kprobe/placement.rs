@@ -2,8 +2,8 @@
 //!
 //! A `System.map`, and what is made of a `vmlinux`, say where a kernel was linked; `/proc/kallsyms` says where it ran
 //! when somebody looked. Where it runs now is found out from the tables that it has of itself in memory: what both call
-//! by the same name lies at the same distance everywhere, or it is another kernel. A kernel without such tables is found by
-//! what it executes.
+//! by the same name lies at the same distance everywhere, or it is another kernel. A kernel without such tables is
+//! found by what it executes.
 
 use alloc::{boxed::Box, sync::Arc};
 

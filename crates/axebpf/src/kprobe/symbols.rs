@@ -17,8 +17,8 @@ pub enum SymbolOrigin {
     Memory,
     /// They were given as a file.
     File {
-        /// By how far the kernel runs from where the file says, as somebody has said or as was found out; `None` as long
-        /// as the kernel does not run.
+        /// By how far the kernel runs from where the file says, as somebody has said or as was found out; `None` as
+        /// long as the kernel does not run.
         slide: Option<Slide>,
     },
 }

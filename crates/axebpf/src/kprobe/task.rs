@@ -75,8 +75,8 @@ impl GuestTask for TaskView<'_> {
 
 /// Returns the task that `SP_EL0` points to; `None` if it points to a program's half of the addresses.
 ///
-/// A kernel has its task there as soon as it has saved what the program had (Linux: `kernel_entry`). A probe before that
-/// sees the program's stack pointer, and would take its memory for a task. Bit 55 selects the half.
+/// A kernel has its task there as soon as it has saved what the program had (Linux: `kernel_entry`). A probe before
+/// that sees the program's stack pointer, and would take its memory for a task. Bit 55 selects the half.
 fn kernel_task(sp_el0: GuestVirt) -> Option<GuestVirt> {
     (sp_el0.get() >> 55 & 1 == 1).then_some(sp_el0)
 }

@@ -13,8 +13,8 @@ impl Registry {
     /// probed functions return (calls that return earlier count as missed), and those of links that wait for the kernel
     /// of a guest.
     ///
-    /// The hypervisor calls it in a task every few milliseconds. When a guest has come up for which links wait, the call
-    /// takes as long as a search for the kernel's symbols. No lock is held then that other management would want.
+    /// The hypervisor calls it in a task every few milliseconds. When a guest has come up for which links wait, the
+    /// call takes as long as a search for the kernel's symbols. No lock is held then that other management would want.
     ///
     /// # Errors
     ///

@@ -11,8 +11,8 @@ const NAMES: &[u8] = include_bytes!("../objects/guest_names.bpf.o");
 /// Where the kernel's stack is, from the start of the text on.
 const STACK: u64 = 0x9000;
 
-/// Boots a kernel whose numbers have the bytes that `bytes` gives them, calls a function of it with two frame records on
-/// the stack, and returns what the shell shows of the chain.
+/// Boots a kernel whose numbers have the bytes that `bytes` gives them, calls a function of it with two frame records
+/// on the stack, and returns what the shell shows of the chain.
 fn chain(bench: &mut Bench, bytes: fn(u64) -> [u8; 8]) -> String {
     let lines =
         (0..8).map(|number| format!("{:016x} T work_{number}\n", LINKED + FUNCTION * number));

@@ -1,7 +1,7 @@
 //! Functions that run on all vCPUs at all times, in interrupts too, beside what the kernel counts of them in `/proc`.
 //!
-//! Nobody can read both counts at the same time. A probe is read before and after the guest has read its own, so that what
-//! the guest counts in between is bounded from both sides.
+//! Nobody can read both counts at the same time. A probe is read before and after the guest has read its own, so that
+//! what the guest counts in between is bounded from both sides.
 
 use anyhow::{Context, Result, ensure};
 use axebpf_e2e::Machine;

@@ -49,8 +49,8 @@ fn check_processes(machine: &mut Machine) -> Result<()> {
     detach_all(machine)
 }
 
-/// The guest's kernel probes the very instruction that is probed: its breakpoint is none that could be displaced, so that
-/// the link says that it sees nothing, until the instruction is back.
+/// The guest's kernel probes the very instruction that is probed: its breakpoint is none that could be displaced, so
+/// that the link says that it sees nothing, until the instruction is back.
 fn check_same_instruction(machine: &mut Machine) -> Result<()> {
     let same = attach(machine, "__arm64_sys_kill+8 hidden-brk")?;
     let beside = attach(machine, "__arm64_sys_kill+12 hidden-brk")?;
@@ -116,7 +116,8 @@ fn check_kernel_breakpoints(machine: &mut Machine) -> Result<()> {
     detach_all(machine)
 }
 
-/// With a probe by a breakpoint instruction, a vCPU that has such breakpoints runs without probes, and all links say so.
+/// With a probe by a breakpoint instruction, a vCPU that has such breakpoints runs without probes, and all links say
+/// so.
 fn check_suspension(machine: &mut Machine) -> Result<()> {
     let mut links = Vec::new();
     for probe in [

@@ -128,8 +128,8 @@ fn kill(functions: &[(u64, String)]) -> Result<u64> {
     Ok(found.context("no kill")?.0)
 }
 
-/// A kernel that is at a random place has other tables for programs, and uses them for the first instructions of each of
-/// its entries (page table isolation, which KASLR turns on).
+/// A kernel that is at a random place has other tables for programs, and uses them for the first instructions of each
+/// of its entries (page table isolation, which KASLR turns on).
 #[test]
 #[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
 fn links_are_attached_whatever_tables_the_guest_uses_at_the_moment() -> Result<()> {

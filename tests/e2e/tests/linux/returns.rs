@@ -1,4 +1,5 @@
-//! Returns of calls that sleep, go on elsewhere, call themselves, or never end; and functions of a module by their names.
+//! Returns of calls that sleep, go on elsewhere, call themselves, or never end; and functions of a module by their
+//! names.
 
 use anyhow::{Context, Result, ensure};
 use axebpf_e2e::{Machine, upload_by};

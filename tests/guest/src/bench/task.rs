@@ -1,5 +1,5 @@
-//! A task, as a Linux kernel has it: the current one in `SP_EL0`, and the type information that says what is where in it
-//! (Linux: Documentation/bpf/btf.rst).
+//! A task, as a Linux kernel has it: the current one in `SP_EL0`, and the type information that says what is where in
+//! it (Linux: Documentation/bpf/btf.rst).
 
 use aarch64_cpu::registers::{SP_EL0, Writeable};
 

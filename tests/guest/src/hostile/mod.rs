@@ -1,7 +1,7 @@
 //! A guest that does its worst to whoever probes it.
 //!
-//! It does what is typed at its serial line, a word at a time, and says what came of it. What it says is the same whether
-//! it is probed or not: that is what its tests compare.
+//! It does what is typed at its serial line, a word at a time, and says what came of it. What it says is the same
+//! whether it is probed or not: that is what its tests compare.
 
 mod arena;
 mod cases;

@@ -1,8 +1,8 @@
 //! Translation tables of all kinds, about which the hypervisor compares its walker with the processor.
 //!
 //! The tables are pseudo-random: some tens of them, whose descriptors are of every kind, lead to each other and to
-//! themselves, to devices, outside of the memory, and to pages and blocks with all combinations of attributes. Registers
-//! choose granules, sizes and features. The hypervisor puts them into the processor for as long as it asks.
+//! themselves, to devices, outside of the memory, and to pages and blocks with all combinations of attributes.
+//! Registers choose granules, sizes and features. The hypervisor puts them into the processor for as long as it asks.
 
 mod features;
 mod kinds;

@@ -1,8 +1,8 @@
 //! `bench`: what tracepoints and probes cost, in instructions that EL2 executes.
 //!
 //! Two functions are the same but for a tracepoint; one of them is also probed. Each line of output is `bench NAME
-//! INSTRUCTIONS`; the cost of the counting itself is subtracted, and from that of a probe, `hprobe_*`, what the function
-//! executes without. Those that begin with `guest_` are about guests: see `guest`.
+//! INSTRUCTIONS`; the cost of the counting itself is subtracted, and from that of a probe, `hprobe_*`, what the
+//! function executes without. Those that begin with `guest_` are about guests: see `guest`.
 
 mod desk;
 mod guest;

@@ -1,7 +1,7 @@
 //! Formatted output for the operator, a line at a time.
 //!
-//! The shell, the guests and the hypervisor itself write to one console from several CPUs. Each collects a line and hands it
-//! out as a whole, so that lines do not mix.
+//! The shell, the guests and the hypervisor itself write to one console from several CPUs. Each collects a line and
+//! hands it out as a whole, so that lines do not mix.
 
 use core::fmt::{self, Write};
 

@@ -33,8 +33,8 @@ pub(super) unsafe fn read_volatile(from: u64, bytes: &mut [u8]) {
     }
 }
 
-/// Writes `value` to the beginning of `bytes`, and returns how long it is. A copy whose length is not known when this is
-/// compiled would be a call.
+/// Writes `value` to the beginning of `bytes`, and returns how long it is. A copy whose length is not known when this
+/// is compiled would be a call.
 fn copy<const SIZE: usize>(bytes: &mut [u8], value: [u8; SIZE]) -> usize {
     bytes[..SIZE].copy_from_slice(&value);
     SIZE

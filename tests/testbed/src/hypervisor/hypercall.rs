@@ -74,8 +74,8 @@ fn note(vm: &Vm, vcpu: &Vcpu, code: u64) {
     println!("vm {} vcpu {}: the guest {text}", vm.id(), vcpu.id());
 }
 
-/// Compares the walker with the processor, and returns what came of it: in x1 to x6 how many addresses were checked, how
-/// many of them are mapped, for how many the tables lie outside of memory, on how many the two disagree, how many
+/// Compares the walker with the processor, and returns what came of it: in x1 to x6 how many addresses were checked,
+/// how many of them are mapped, for how many the tables lie outside of memory, on how many the two disagree, how many
 /// programs could read if their range were not closed, and how many were not checked.
 fn check_translation(vm: &Vm, vcpu: &Vcpu, at: u64, count: u64) -> u64 {
     let Some(tally) = translation_check::request(vm, vcpu, at, count) else {

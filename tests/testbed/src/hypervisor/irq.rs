@@ -6,8 +6,8 @@ use axebpf::tracepoint::{trace, vmm};
 
 use super::{gic, percpu, sched, timer, uart, vgic};
 
-/// Acknowledges and handles what is pending. Called with interrupts masked; `guest` is the vCPU that was interrupted, if it was
-/// in its guest.
+/// Acknowledges and handles what is pending. Called with interrupts masked; `guest` is the vCPU that was interrupted,
+/// if it was in its guest.
 pub(crate) fn handle_pending(guest: Option<Vcpu>) {
     let group = InterruptGroup::Group1;
     while let Some(interrupt) = GicCpuInterface::get_and_acknowledge_interrupt(group) {

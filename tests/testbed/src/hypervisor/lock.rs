@@ -1,6 +1,7 @@
 //! A spin lock that masks interrupts while it is held.
 //!
-//! Interrupts stay masked so that neither an interrupt handler nor another task on the same CPU can wait for the holder for ever.
+//! Interrupts stay masked so that neither an interrupt handler nor another task on the same CPU can wait for the holder
+//! for ever.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 

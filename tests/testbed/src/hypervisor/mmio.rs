@@ -23,7 +23,8 @@ pub(crate) enum AccessKind {
 }
 
 impl Access {
-    /// Decodes the syndrome `esr`, or `None` when it does not describe the access: pairs, write-back and vector registers.
+    /// Decodes the syndrome `esr`, or `None` when it does not describe the access: pairs, write-back and vector
+    /// registers.
     pub(crate) fn decode(esr: u64) -> Option<Self> {
         let bit = |number: u32| esr >> number & 1 == 1;
         bit(24).then(|| Self {

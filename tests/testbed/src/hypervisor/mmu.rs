@@ -1,7 +1,7 @@
 //! The hypervisor's own address space: identity mapped, each part of the image with its own permissions.
 //!
-//! Text is never writable where it executes. To patch it, the same physical pages are mapped a second time, writable and never
-//! executable, [`ALIAS_OFFSET`] further up.
+//! Text is never writable where it executes. To patch it, the same physical pages are mapped a second time, writable
+//! and never executable, [`ALIAS_OFFSET`] further up.
 
 use core::{arch::naked_asm, ops::Range};
 
@@ -103,7 +103,8 @@ pub(crate) fn activate() {
 
 /// Returns `TCR_EL2`: 39 bits of address, 4 KiB pages, cacheable walks (ARM ARM D24.2.176).
 ///
-/// `aarch64-rt` 0.4.3 copies the size of physical addresses to bit 32, where `TCR_EL1` has it; `TCR_EL2` has it at bit 16.
+/// `aarch64-rt` 0.4.3 copies the size of physical addresses to bit 32, where `TCR_EL1` has it; `TCR_EL2` has it at bit
+/// 16.
 fn tcr() -> u64 {
     const RES1: u64 = 1 << 31 | 1 << 23;
     const INNER_SHAREABLE: u64 = 3 << 12;

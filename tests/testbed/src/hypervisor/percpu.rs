@@ -111,7 +111,8 @@ pub(crate) fn init(id: CpuId, mpidr: u64) {
 /// Returns the variables of the executing CPU.
 pub(crate) fn this() -> &'static PerCpu {
     let at = TPIDR_EL2.get() as *const PerCpu;
-    // SAFETY: `init` set the register on this CPU to an element of `CPUS` before anything else ran, and nothing changes it.
+    // SAFETY: `init` set the register on this CPU to an element of `CPUS` before anything else ran, and nothing changes
+    // it.
     unsafe { &*at }
 }
 

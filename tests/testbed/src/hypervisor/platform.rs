@@ -84,8 +84,8 @@ impl TextPatch for TestbedPlatform {
             at,
             len: bytes.len(),
         })?;
-        // SAFETY: `mmu` maps the alias of all text and of the pool, writable, at this offset, which is a multiple of a page; that
-        // nobody executes or reads the range is what the caller promises.
+        // SAFETY: `mmu` maps the alias of all text and of the pool, writable, at this offset, which is a multiple of a
+        // page; that nobody executes or reads the range is what the caller promises.
         unsafe { arch::write_text(alias, at, bytes) };
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Numbers for guests that place themselves at random.
 //!
 //! This is a testbed, so that they need not be secrets, only other ones each time. They are made of what there is: what
-//! QEMU says in the device tree of the machine, which is random but the same until the machine is started anew; `RNDR`, which
-//! few processors have (`-cpu max` does, Cortex-A72 does not); and the counter, which anybody can read, but which has
-//! another value each time.
+//! QEMU says in the device tree of the machine, which is random but the same until the machine is started anew; `RNDR`,
+//! which few processors have (`-cpu max` does, Cortex-A72 does not); and the counter, which anybody can read, but which
+//! has another value each time.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -169,15 +169,16 @@ pub(crate) fn preempt() {
     }
 }
 
-/// Blocks the current task until it is woken, at the latest at `wake_at`, unless `ready` says that there is something to do.
+/// Blocks the current task until it is woken, at the latest at `wake_at`, unless `ready` says that there is something
+/// to do.
 pub(crate) fn block(wake_at: u64, ready: impl Fn() -> bool) {
     let task = current();
     task.set_wake_at(wake_at);
     // Masked, so that no interrupt switches away from a task that says it is blocked and has not looked yet.
     let daif = sysreg::mask_interrupts();
     task.set(TaskState::Blocked);
-    // What makes the task ready comes first and wakes it afterwards. With this fence and the one in `wake`, either this sees
-    // what came, or the wake-up sees the blocked task.
+    // What makes the task ready comes first and wakes it afterwards. With this fence and the one in `wake`, either this
+    // sees what came, or the wake-up sees the blocked task.
     fence(Ordering::SeqCst);
     if ready() {
         task.change(TaskState::Blocked, TaskState::Running);

@@ -27,8 +27,8 @@ fn start(cpu: CpuId, affinity: u64) -> Result<(), smccc::psci::Error> {
         return Err(smccc::psci::Error::InternalFailure);
     };
     let stack = stack as *mut Stack<STACK_PAGES>;
-    // SAFETY: the pages were just allocated and are never freed, so that the stack is the CPU's own for ever; they are Normal
-    // memory in the initial page table and in the final one.
+    // SAFETY: the pages were just allocated and are never freed, so that the stack is the CPU's own for ever; they are
+    // Normal memory in the initial page table and in the final one.
     unsafe {
         start_core::<Smc, _, STACK_PAGES>(affinity, stack, move || boot::secondary(cpu, affinity))
     }

@@ -104,7 +104,8 @@ fn work(worker: u32, end: u64, tally: &Tally) {
     }
 }
 
-/// Attaches a handler, fires, detaches, and fires again. Returns how many firings the handler saw, which must be all of the first.
+/// Attaches a handler, fires, detaches, and fires again. Returns how many firings the handler saw, which must be all of
+/// the first.
 fn listen(worker: u32, round: u64) -> Result<u64, alloc::string::String> {
     let counter = Arc::new(Counter(AtomicU64::new(0)));
     let filter = Filter::compile(&format!("worker == {worker}"), &stress)

@@ -2,8 +2,9 @@
 //!
 //! First at an instruction that is simulated, then at one that is executed in a slot: a call fires once.
 //!
-//! The handler counts for each CPU, and the function looks at that count: each of its calls has fired once or not at all, and the
-//! firings that the function saw are as many as the links counted. Its callers count, too: each call was executed, once.
+//! The handler counts for each CPU, and the function looks at that count: each of its calls has fired once or not at
+//! all, and the firings that the function saw are as many as the links counted. Its callers count, too: each call was
+//! executed, once.
 
 use alloc::{boxed::Box, format, sync::Arc};
 use core::{

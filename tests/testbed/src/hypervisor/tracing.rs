@@ -34,8 +34,8 @@ static SYMBOL_TABLE: Once<SymbolTable<'static>> = Once::new();
 
 /// Makes the root object, and enables the tracepoints of the boot.
 ///
-/// Called once, when the image runs at its final mapping, the heap works and the CPU knows its number; all later code may
-/// pass tracepoints. Tracing is no reason not to boot: what goes wrong is said, and the rest goes on.
+/// Called once, when the image runs at its final mapping, the heap works and the CPU knows its number; all later code
+/// may pass tracepoints. Tracing is no reason not to boot: what goes wrong is said, and the rest goes on.
 pub(crate) fn init() {
     match Axebpf::new(&PLATFORM) {
         Ok(axebpf) => AXEBPF.call_once(|| axebpf),

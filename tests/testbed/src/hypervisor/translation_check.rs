@@ -260,7 +260,8 @@ fn is_allowed(attempt: Attempt, found: &Translation) -> bool {
     }
 }
 
-/// Tells whether `FEAT_E0PD` keeps programs out of the range of `address`, with a fault as if nothing were mapped there.
+/// Tells whether `FEAT_E0PD` keeps programs out of the range of `address`, with a fault as if nothing were mapped
+/// there.
 fn is_closed_to_programs(stage1: &Stage1, address: u64) -> bool {
     const E0PD0: u32 = 55;
     let is_enabled = stage1.sctlr & 1 != 0;

@@ -1,8 +1,8 @@
 //! Exceptions: the vector table of EL2, and what happens when EL2 itself is interrupted or faults.
 //!
-//! Exceptions from a guest end [`world::enter`](super::world::enter); exceptions of EL2 itself save all that a
-//! handler could change, system registers included, so that neither an interrupt nor a nested fault shows in what it interrupted.
-//! What they return to is what the frame says then, the stack pointer included: a probe changes it.
+//! Exceptions from a guest end [`world::enter`](super::world::enter); exceptions of EL2 itself save all that a handler
+//! could change, system registers included, so that neither an interrupt nor a nested fault shows in what it
+//! interrupted. What they return to is what the frame says then, the stack pointer included: a probe changes it.
 
 use core::{arch::global_asm, fmt::Write, mem::offset_of, ops::Range, ptr::addr_of};
 

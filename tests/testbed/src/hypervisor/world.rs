@@ -124,7 +124,8 @@ global_asm!(
     hpfar = const offset_of!(Registers, hpfar),
 );
 
-/// Runs the loaded vCPU until it leaves the guest, and returns [`SYNCHRONOUS`], [`INTERRUPT`], or another number for a system error.
+/// Runs the loaded vCPU until it leaves the guest, and returns [`SYNCHRONOUS`], [`INTERRUPT`], or another number for a
+/// system error.
 ///
 /// # Safety
 ///

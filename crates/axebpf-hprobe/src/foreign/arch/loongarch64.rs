@@ -123,8 +123,8 @@ pub(crate) fn check(
     memory: &(impl ReadMemory + ?Sized),
 ) -> Result<(), ForeignRefusal> {
     let insn = insn_at(point.at(), memory)?;
-    // `kprobe` lets BEQZ, BNEZ, BCEQZ, BCNEZ and BLT pass (opcodes 0x10 to 0x12 and 0x18), and PCADDI, PCALAU12I, PCADDU12I and
-    // PCADDU18I.
+    // `kprobe` lets BEQZ, BNEZ, BCEQZ, BCNEZ and BLT pass (opcodes 0x10 to 0x12 and 0x18), and PCADDI, PCALAU12I,
+    // PCADDU12I and PCADDU18I.
     if matches!(insn >> 26, 0x10..=0x1b) || matches!(insn >> 25, 0x0c..=0x0f) {
         return Err(ForeignRefusal::PositionDependent);
     }

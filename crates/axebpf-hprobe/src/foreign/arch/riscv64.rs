@@ -135,7 +135,8 @@ pub(crate) fn write_return(regs: &mut PtRegs, address: u64) {
     regs.ra = address;
 }
 
-/// Checks what `kprobe` does not: that an instruction begins at the point, and that it is not between an `LR` and its `SC`.
+/// Checks what `kprobe` does not: that an instruction begins at the point, and that it is not between an `LR` and its
+/// `SC`.
 pub(crate) fn check(
     point: &ProbePoint,
     memory: &(impl ReadMemory + ?Sized),

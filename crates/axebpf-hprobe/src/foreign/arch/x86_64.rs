@@ -56,8 +56,8 @@ pub struct PtRegs {
 }
 
 impl PtRegs {
-    /// Returns argument `n` of a function at its entry, for 0 to 5: those that the System V calling convention passes in
-    /// registers. Rust's own convention need not keep to it.
+    /// Returns argument `n` of a function at its entry, for 0 to 5: those that the System V calling convention passes
+    /// in registers. Rust's own convention need not keep to it.
     #[must_use]
     pub fn arg(&self, n: usize) -> Option<u64> {
         let args = [self.rdi, self.rsi, self.rdx, self.rcx, self.r8, self.r9];
@@ -119,8 +119,8 @@ impl PtRegs {
 /// Makes the function that `regs` are about to enter return to `address`.
 #[allow(unsafe_code)]
 pub(crate) fn write_return(regs: &mut PtRegs, address: u64) {
-    // SAFETY: A function that is being entered has its return address there, which was just read. It is on the stack of the
-    // interrupted code, which does not go on meanwhile, and no Rust reference can be to it.
+    // SAFETY: A function that is being entered has its return address there, which was just read. It is on the stack of
+    // the interrupted code, which does not go on meanwhile, and no Rust reference can be to it.
     unsafe { (regs.rsp as *mut u64).write_unaligned(address) };
 }
 

@@ -59,8 +59,8 @@ impl<'b, 'f> Core<'b, 'f> {
 }
 
 impl Core<'_, '_> {
-    /// Takes one step from the present relocation; `false` if it has had them all. Types can lead to each other, so that
-    /// there are more ways through them than can be gone, however deep one goes.
+    /// Takes one step from the present relocation; `false` if it has had them all. Types can lead to each other, so
+    /// that there are more ways through them than can be gone, however deep one goes.
     fn step(&self) -> bool {
         let left = self.steps.get();
         self.steps.set(left.saturating_sub(1));

@@ -44,7 +44,8 @@ const BRANCHES: [(u64, u64); 6] = [
 const BRANCH_TYPES: u64 = 4;
 const BRANCH_TYPE: u32 = 10;
 
-// `SCTLR_EL1.EnIA` and `EnIB`, with which `PACIASP` and `PACIBSP` sign, and `BT1`, with which jumps do not land on them.
+// `SCTLR_EL1.EnIA` and `EnIB`, with which `PACIASP` and `PACIBSP` sign, and `BT1`, with which jumps do not land on
+// them.
 const SIGNED: u64 = 1 << 31 | 1 << 30;
 const PADS_OF_CALLS: u64 = 1 << 36;
 

@@ -1,7 +1,7 @@
 //! What exits of a guest and probes on it cost, in instructions that EL2 executes from one entry to the next.
 //!
-//! A guest does one thing several times in a row. The difference between more and fewer times is what one of them costs,
-//! and nothing else: its exits, the hypervisor's own way through them, and its entries.
+//! A guest does one thing several times in a row. The difference between more and fewer times is what one of them
+//! costs, and nothing else: its exits, the hypervisor's own way through them, and its entries.
 
 use alloc::{format, sync::Arc};
 

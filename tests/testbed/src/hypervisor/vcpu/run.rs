@@ -17,8 +17,8 @@ pub(crate) struct Inside {
 }
 
 impl Vcpu {
-    /// Runs the guest until it leaves. Handles interrupts that made it leave, and lets `probes`, if it can have any, handle
-    /// what is theirs.
+    /// Runs the guest until it leaves. Handles interrupts that made it leave, and lets `probes`, if it can have any,
+    /// handle what is theirs.
     pub(crate) fn run(&self, probes: Option<&ProbedGuest>) -> Exit {
         let daif = sysreg::mask_interrupts();
         let room = self.flush_interrupts();

@@ -7,7 +7,8 @@
 //!
 //! - The hypervisor implements the traits of what it can do ([`GuestMachine`], [`GuestVcpu`] and those that they hand
 //!   out), and keeps a [`ProbedGuest`] beside each virtual machine. It calls [`ProbedGuest::handle_exit`] at
-//!   synchronous exits before it looks at them itself, and [`ProbedGuest::prepare_entry`] before each entry.
+//!   synchronous exits before it looks at them itself, and [`ProbedGuest::prepare_entry`] before each entry, when
+//!   [`KickVcpus`] takes the vCPU for one that is in the guest already.
 //! - [`ProbedGuest::attach`] makes an instruction trap, in one of the ways of [`ProbeMode`], and hands each hit to a
 //!   [`GuestProbeHandler`]. [`Capabilities::mode`] says which modes the hypervisor allows, and what the others lack.
 //! - The displaced instruction is simulated by `axebpf-a64` on the vCPU's registers and on the guest's memory; what
@@ -37,13 +38,23 @@
 //! sight gives way: the instruction is put back, and the link is suspended. So do all traps of a page that is written by
 //! what a guest executes in it while it debugs itself.
 //!
+//! Refused at attach is what could not be right: places in sequences of exclusives, and `HVC` at landing pads and in
+//! pages that the guest's programs may execute, too, where it is undefined.
+//!
+//! # What is counted
+//!
+//! [`GuestCounts`] are those of a link: executions that were begun, those that were completed, and what was missed. A
+//! call that has not returned when its link is detached is missed, too. [`GuestStatistics`] are those of the guest:
+//! among them `withdrawn`, the traps that gave way; `lost`, exits at which the guest's tables did not say where the
+//! vCPU was, so that it tried again; and `foreign`, traps that look like those of probes and are the guest's own.
+//!
 //! # What it costs when it is not in use
 //!
 //! As long as nobody has attached anything, and again once every vCPU has entered the guest after the last detach, an
 //! exit costs a load and a comparison, and so does an entry, once programs run in the guest. Before that, entries take
 //! note of how the guest translates addresses. With probes, exits cost more only where they can be because of one:
-//! traps with another immediate, and faults on data at guest-physical addresses more than 1 GiB away from any
-//! probe, devices most of all, are told from them by the syndrome.
+//! traps with another immediate are told from them by the syndrome, and so are faults on data, of devices most of all,
+//! at guest-physical addresses outside of the blocks of 1 GiB from the lowest page with probes to the highest.
 //!
 //! # Examples
 //!

@@ -35,8 +35,8 @@
 //!
 //! In hidden pages, load-exclusive loops that read the page in which they are themselves do not end; no compiler
 //! makes them. Where an instruction that has to be stepped stores into the page in which it is itself, a trap in plain
-//! sight gives way: the instruction is put back, and the link is suspended. So do all traps of a page that is written by
-//! what a guest executes in it while it debugs itself.
+//! sight gives way: the instruction is put back, and the link is suspended. So do all traps of a page that is written
+//! by what a guest executes in it while it debugs itself.
 //!
 //! Refused at attach is what could not be right: places in sequences of exclusives, and `HVC` at landing pads and in
 //! pages that the guest's programs may execute, too, where it is undefined.

@@ -22,7 +22,7 @@ use crate::{
 
 /// Traces a hypervisor that runs a guest: builds everything, boots it under QEMU, and types at its shell.
 ///
-/// Takes less than a minute once everything is built. Fails when something that it waits for does not appear.
+/// Takes about a minute once everything is built. Fails when something that it waits for does not appear.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// What to show.

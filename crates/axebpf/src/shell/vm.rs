@@ -39,8 +39,10 @@ and names. SYMBOLS is how many are known.",
         details: "\
 auto looks for them in the guest's memory, whatever is known; without it they
 are looked for unless they are known. FILE, or with --upload what comes over
-the console, is the text of /proc/kallsyms or of a System.map. Attaching by
-name and `gsym` look for them by themselves.",
+the console, is the text of /proc/kallsyms or of a System.map, or a blob that
+`cargo xtask guest-symbols` makes. How far the kernel runs from where it was
+linked is found out, or is BYTES. Attaching by name and `gsym` look for symbols
+by themselves.",
         run: syms,
     },
 ];

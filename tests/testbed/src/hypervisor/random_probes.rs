@@ -94,6 +94,7 @@ fn class(error: &GuestProbeError) -> &'static str {
         GuestProbeError::Refused { .. } => "not displaceable",
         GuestProbeError::NeedsStep { .. } => "needs a step",
         GuestProbeError::LandingPad { .. } => "landing pad",
+        GuestProbeError::ExecutableByPrograms { .. } => "for programs, too",
         GuestProbeError::InExclusive { .. } => "in exclusives",
         GuestProbeError::NotExecutable { .. } => "not executable",
         GuestProbeError::Walk(fault) if matches!(fault.problem, WalkProblem::Invalid { .. }) => {

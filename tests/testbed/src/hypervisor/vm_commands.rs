@@ -27,7 +27,7 @@ usage: vm list
        vm log | mute | show | console ID
        vm type ID TEXT
        vm probes ID
-       vm syms ID [auto|--upload]
+       vm syms ID [auto|FILE|--upload] [--slide BYTES]
        vm probe ID [ret:]SYMBOL[+OFFSET]|ADDRESS [MODE]
        vm probe-many ID COUNT [MODE] [SEED]
        vm unprobe ID [LINK]

@@ -150,9 +150,12 @@ fn check_bad_targets(machine: &mut Machine) -> Result<()> {
         ("kprobe:vm1:nosuch:vfs_read", "vfs_read"),
         ("kprobe:vm1:nosuch_*", "nosuch_*"),
         ("kprobe:vm1:__arm64_sys_kill+0x10000", "0x10000"),
-        ("kprobe:vm1:__arm64_sys_kill+2", "multiple of 4"),
+        (
+            "kprobe:vm1:__arm64_sys_kill+2",
+            "no instruction begins 2 bytes",
+        ),
         ("kprobe:vm1:__arm64_sys_kill --mode nosuch", "nosuch"),
-        ("kretprobe:vm1:__arm64_sys_kill+8", "has no function"),
+        ("kretprobe:vm1:__arm64_sys_kill+8", "is not the entry"),
     ] {
         let said = machine.command(&format!("link attach func_count {target}"))?;
         ensure!(said.contains("error: "), "{target}: {said}");

@@ -44,7 +44,8 @@ fn check_sleeping(machine: &mut Machine) -> Result<()> {
         let returns = counts(machine, returns)?;
         assert_eq!(entries.hits, entries.retired, "{function}");
         assert_eq!(returns.hits + returns.missed, entries.hits, "{function}");
-        assert!(returns.missed <= 8, "{function}: {returns:?}");
+        // How many calls there are until their place is armed depends on how fast the machine is.
+        assert!(returns.missed < returns.hits, "{function}: {returns:?}");
         assert!(entries.hits > 100, "{function}: {entries:?}");
     }
     assert_eq!(statistic(machine, "errors")?, errors);

@@ -173,6 +173,34 @@ impl Console {
     }
 }
 
+/// Returns what the command `line` wrote, given all that came from the moment it was typed up to the next prompt.
+///
+/// Guests can write in between, always whole lines: they are left out. One that comes while `line` is echoed cuts the
+/// echo in two.
+pub(crate) fn answer(output: &str, line: &str) -> String {
+    let lines = || output.split_inclusive('\n');
+    let mut echo = String::new();
+    let echoed = lines().position(|part| {
+        let guest = guest_line(part);
+        echo += part[..guest.unwrap_or(part.len())].trim_end_matches('\n');
+        guest.is_none() && echo.ends_with(line)
+    });
+    // What was typed with characters that edit it does not come back as it was, but on one line.
+    let first = echoed.unwrap_or_default() + 1;
+    let said = lines().skip(first);
+    said.filter(|part| guest_line(part) != Some(0)).collect()
+}
+
+/// Returns where in `line` that of a guest begins: `vm1: ...`.
+fn guest_line(line: &str) -> Option<usize> {
+    let mut starts = line.match_indices("vm").map(|(at, _)| at);
+    starts.find(|at| {
+        let number = &line[at + 2..];
+        let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
+        rest.len() < number.len() && rest.starts_with(": ")
+    })
+}
+
 /// Cuts a line to what an error shows of it.
 pub(crate) fn shortened(line: &str) -> String {
     match line.char_indices().nth(SHOWN_COLUMNS) {
@@ -222,7 +250,29 @@ fn take_text(bytes: &mut Vec<u8>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::take_text;
+    use super::{answer, take_text};
+
+    #[test]
+    fn answers_are_without_echo_and_guests() {
+        let said = "number 1\n  of vm1: two\n";
+        for (output, line) in [
+            ("vm list\n", "vm list"),
+            ("vm li", "vm list"),
+            ("", ""),
+            ("\n", ""),
+            ("vm1: a\nvm list\n", "vm list"),
+            ("vm lvm1: a\nisvm12: vm list\nt\n", "vm list"),
+            ("vm listvm1: a\n\n", "vm list"),
+            ("last of a guest's line\nvm list\nvm2: \n", "vm list"),
+            ("vm lo\x08 \x08ist\nvm1: a\n", "vm lo\x08ist"),
+        ] {
+            assert_eq!(answer(output, line), "", "{output:?}");
+            if output.ends_with('\n') {
+                let all = format!("{output}number 1\nvm1: b\n  of vm1: two\n");
+                assert_eq!(answer(&all, line), said, "{output:?}");
+            }
+        }
+    }
 
     #[test]
     fn text_is_taken_in_whole_characters() {

@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{Console, PROMPT, Payload, console::shortened};
+use crate::{
+    Console, PROMPT, Payload,
+    console::{self, shortened},
+};
 
 /// What the hypervisor says when the guest has found everything as it should be.
 const GUEST_READY: &str = "self-check passed on 2 vcpus\n";
@@ -164,7 +167,8 @@ impl Machine {
         })
     }
 
-    /// Types one command and returns what it wrote, without the command itself and the next prompt.
+    /// Types one command and returns what it wrote: without the command itself, the next prompt, and the lines of
+    /// guests that came in between.
     ///
     /// # Errors
     ///
@@ -201,11 +205,10 @@ impl Machine {
         let output = self
             .expect(&prompt, timeout)
             .with_context(|| format!("command `{}`", shortened(line)))?;
-        let output = &output[..output.len() - PROMPT.len()];
-        Ok(output
-            .split_once('\n')
-            .map_or("", |(_echo, rest)| rest)
-            .to_owned())
+        Ok(console::answer(
+            &output[..output.len() - PROMPT.len()],
+            line,
+        ))
     }
 
     /// Turns the machine off with the shell's `exit`, and waits until it is off.

@@ -140,7 +140,6 @@ fn file_offset(name: &str) -> Result<u64> {
 #[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
 fn the_guest_warns_and_oopses_as_ever() -> Result<()> {
     let mut machine = shell("cortex-a72", 2, 2)?;
-    silence_kernel(&mut machine)?;
     for mode in MODES {
         let symbols = load_module(&mut machine)?;
         check_unloading(&mut machine, &symbols, mode).with_context(|| format!("{mode}: rmmod"))?;

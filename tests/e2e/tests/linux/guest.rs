@@ -17,7 +17,7 @@ pub(crate) fn check_workload(machine: &mut Machine) -> Result<()> {
     let said = in_guest(machine, "/init work")?;
     assert_eq!(guest_lines(&said, "workload: "), RESULTS, "{said}");
     check_no_complaint(&said);
-    Ok(())
+    check_messages(machine)
 }
 
 /// Keeps the kernel's messages away from the console, where they would come in between; `dmesg` has them.
@@ -29,6 +29,12 @@ pub(crate) fn silence_kernel(machine: &mut Machine) -> Result<()> {
 /// Returns the kernel's messages since the last time, after [`silence_kernel`].
 pub(crate) fn kernel_messages(machine: &mut Machine) -> Result<String> {
     in_guest(machine, "dmesg -c")
+}
+
+/// Checks that nothing that the kernel has said since the last time is a complaint.
+pub(crate) fn check_messages(machine: &mut Machine) -> Result<()> {
+    check_no_complaint(&kernel_messages(machine)?);
+    Ok(())
 }
 
 /// Attaches a probe and returns the number of its link.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use axebpf_e2e::{Machine, upload, upload_by};
 
 use crate::{
-    PATIENCE, check_no_complaint,
+    boot, check_no_complaint,
     guest::{KILLS, end, kernel_address, link_counts as counts},
     in_guest, machine, shell,
 };
@@ -27,12 +27,6 @@ fn wait_until_armed(machine: &mut Machine, reason: &str) -> Result<()> {
     bail!("links wait:\n{list}")
 }
 
-/// Boots the guest and returns what it says up to its shell.
-fn boot(machine: &mut Machine) -> Result<String> {
-    machine.send_line("vm boot 1")?;
-    machine.expect("built-in shell (ash)", PATIENCE)
-}
-
 #[test]
 #[ignore = "needs Debian's packages; `cargo xtask test` fetches them"]
 fn links_follow_a_kernel_that_starts_elsewhere_each_time() -> Result<()> {
@@ -51,7 +45,7 @@ fn links_follow_a_kernel_that_starts_elsewhere_each_time() -> Result<()> {
     }
     let mut places = Vec::new();
     for round in 1..=3 {
-        check_no_complaint(&boot(&mut machine)?);
+        boot(&mut machine)?;
         wait_until_armed(&mut machine, "no function `no_such_function`")?;
         check_no_complaint(&in_guest(&mut machine, "/init work")?);
         assert_eq!(counts(&mut machine, "1")?, [round * KILLS, 0, 0]);

@@ -91,15 +91,25 @@ fn seeded_machine(
     Machine::boot(&image_path()?, &options)
 }
 
-/// Boots the guest up to its shell.
+/// Starts a machine and boots its guest up to the shell.
 fn shell(cpu: &str, cpus: u32, vcpus: u32) -> Result<Machine> {
     let mut machine = machine(cpu, cpus, vcpus, "rounds=0 then=shell")?;
-    machine.send_line("vm boot 1")?;
-    let said = machine.expect("built-in shell (ash)", PATIENCE)?;
+    let said = boot(&mut machine)?;
     let up = format!("smp: Brought up 1 node, {vcpus} CPU");
     assert!(said.contains(&up), "{said}");
-    check_no_complaint(&said);
     Ok(machine)
+}
+
+/// Boots the guest up to its shell, checks that it complains of nothing, and returns what it says.
+///
+/// From then on its kernel says nothing on the console, where that would come in between.
+fn boot(machine: &mut Machine) -> Result<String> {
+    machine.send_line("vm boot 1")?;
+    let said = machine.expect("built-in shell (ash)", PATIENCE)?;
+    check_no_complaint(&said);
+    guest::silence_kernel(machine)?;
+    guest::kernel_messages(machine)?;
+    Ok(said)
 }
 
 /// Types `command` at the guest's shell and returns what appears until it has ended, which has to be with exit code 0.

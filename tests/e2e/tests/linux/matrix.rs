@@ -7,7 +7,8 @@ use axebpf_e2e::Machine;
 use crate::{
     PATIENCE, RESULTS, check_no_complaint,
     guest::{
-        Counts, KILLS, MODES, answer, attach, check_workload, counts, detach_all, wait_until_off,
+        Counts, KILLS, MODES, answer, attach, check_messages, check_workload, counts, detach_all,
+        wait_until_off,
     },
     guest_lines, shell,
 };
@@ -86,7 +87,7 @@ fn check_coming_and_going(machine: &mut Machine) -> Result<()> {
     assert!(said.contains("vm1: ended-0\n"), "{said}");
     assert_eq!(guest_lines(&said, "workload: "), RESULTS, "{said}");
     check_no_complaint(&said);
-    Ok(())
+    check_messages(machine)
 }
 
 /// Pauses the VM and lets it go on, and returns what was said; meanwhile nothing happens to what is counted.
@@ -130,6 +131,7 @@ fn check_pauses(machine: &mut Machine, cpu: &str) -> Result<()> {
     assert!(said.contains("vm1: ended-0\n"), "{said}");
     assert_eq!(guest_lines(&said, "workload: "), RESULTS, "{said}");
     check_no_complaint(&said);
+    check_messages(machine)?;
     assert_eq!(counts(machine, links[0])?, Counts::all_of(KILLS));
     for link in links {
         let counted = counts(machine, link)?;

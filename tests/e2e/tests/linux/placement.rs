@@ -5,7 +5,7 @@ use axebpf::symbols::{Encoder, KernelSymbols};
 use axebpf_e2e::{Machine, upload_by};
 
 use crate::guest::{end, kernel_address, link_counts};
-use crate::{PATIENCE, check_no_complaint, guest_lines, in_guest, machine, seeded_machine};
+use crate::{guest_lines, in_guest, machine, seeded_machine};
 
 /// It has no instruction for random numbers, so that the kernel has to be given one.
 const CPU: &str = "cortex-a72";
@@ -16,8 +16,7 @@ const THEN: &str = "rounds=0 then=shell";
 
 /// Boots the guest up to its shell, and returns where its kernel runs, as it says itself.
 fn boot(machine: &mut Machine) -> Result<u64> {
-    machine.send_line("vm boot 1")?;
-    check_no_complaint(&machine.expect("built-in shell (ash)", PATIENCE)?);
+    crate::boot(machine)?;
     let said = in_guest(machine, "grep _stext /proc/kallsyms")?;
     let line = *guest_lines(&said, "ffff").first().context(said.clone())?;
     let digits = line.split_whitespace().next().unwrap_or_default();

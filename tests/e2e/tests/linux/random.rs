@@ -36,7 +36,6 @@ fn seed(round: u64) -> Result<u64> {
 fn check(machine: &mut Machine, mode: &str, seed: u64) -> Result<()> {
     let errors = statistic(machine, "errors")?;
     let said = machine.command(&format!("vm probe-many 1 {FUNCTIONS} {mode} {seed}"))?;
-    // The guest may say something in between.
     let start = format!("seed {seed}: ");
     let numbers = said.lines().find_map(|line| line.strip_prefix(&start));
     let numbers: Vec<usize> = numbers
